@@ -27,6 +27,7 @@ static const har_flag flags[] = {
      "a plan has expert groups of neighbours, and this sets them apart"},
     {"sequence-parallel-size", HAR_F_NONE, HAR_TAKE_ONLY, "1",
      "a plan has no such degree"},
+    {"deepspeed-config", HAR_F_CONFIG, HAR_TAKE_TEXT, NULL, NULL},
     {"expert-parallel.top-k", HAR_F_N_K, HAR_TAKE_COUNT, NULL, NULL},
     {0}};
 
@@ -52,7 +53,7 @@ static const char *const no_bearing[] = {
     "expert-parallel.comm-num-sm expert-parallel.comm-qp-margin",
     "expert-parallel.comm-max-tokens-per-rank "
     "expert-parallel.load-balance-coeff",
-    "deepspeed deepspeed-config local-rank",
+    "deepspeed local-rank",
     NULL};
 static const char *const not_compared[] = {
     "fp16.* bf16.* bfloat16.* amp.* torch-autocast.* data-types.* dtype",

@@ -34,7 +34,7 @@ bool har__is_named(const char *list, const char *name, size_t n)
     return false;
 }
 
-bool har__is_listed(const char *const *lists, const char *name, size_t n)
+static bool is_listed(const char *const *lists, const char *name, size_t n)
 {
     for (; lists != NULL && *lists != NULL; lists++)
         if (har__is_named(*lists, name, n))
@@ -42,13 +42,86 @@ bool har__is_listed(const char *const *lists, const char *name, size_t n)
     return false;
 }
 
-const har_flag *har__find_flag(const har_system_row *row, const char *name,
-                               size_t n)
+static const har_flag *find_flag(const har_system_row *row, const char *name,
+                                 size_t n)
 {
     for (const har_flag *f = row->flags; f != NULL && f->names != NULL; f++)
         if (har__is_named(f->names, name, n))
             return f;
     return NULL;
+}
+
+static bool find_whole(const har_system_row *row, const char *name, size_t n,
+                       har__match *out)
+{
+    out->flag = find_flag(row, name, n);
+    out->has_no_bearing = is_listed(row->no_bearing, name, n);
+    out->is_uncompared = is_listed(row->not_compared, name, n);
+    return out->flag != NULL || out->has_no_bearing || out->is_uncompared;
+}
+
+/* no-NAME of a switch. */
+static bool find_negated(const har_system_row *row, const char *name, size_t n,
+                         har__match *out)
+{
+    if (!row->takes_no || n < 4 || !same_name("no-", 3, name, 3) ||
+        !find_whole(row, name + 3, n - 3, out))
+        return false;
+    out->is_negated = true;
+    return out->flag == NULL || out->flag->take == HAR_TAKE_ON ||
+           out->flag->take == HAR_TAKE_ONLY;
+}
+
+/* Names of a list that begin so. */
+static void count_begun(const char *list, const char *name, size_t n,
+                        har__match *out)
+{
+    while (*list != '\0') {
+        const size_t n_known = strcspn(list, " ");
+        if (n_known > n && list[n_known - 1] != '*' &&
+            same_name(list, n, name, n)) {
+            out->n_begun++;
+            out->whole = list;
+            out->n_whole = n_known;
+        }
+        list += n_known;
+        list += strspn(list, " ");
+    }
+}
+
+static void find_begun(const har_system_row *row, const char *name, size_t n,
+                       har__match *out)
+{
+    for (const har_flag *f = row->flags; f != NULL && f->names != NULL; f++)
+        count_begun(f->names, name, n, out);
+    for (const char *const *l = row->no_bearing; l != NULL && *l != NULL; l++)
+        count_begun(*l, name, n, out);
+    for (const char *const *l = row->not_compared; l != NULL && *l != NULL; l++)
+        count_begun(*l, name, n, out);
+}
+
+har__match har__look_up(const har_system_row *row, const har_setting *s)
+{
+    har__match out = {0};
+    const char *name;
+    size_t n;
+    har__strip(s, &name, &n);
+    if (row == NULL || find_whole(row, name, n, &out) ||
+        find_negated(row, name, n, &out))
+        return out;
+    out = (har__match){0};
+    if (n > 1 && s->name[0] == '-' && s->name[1] == '-')
+        find_begun(row, name, n, &out);
+    if (!row->cuts_names && out.n_begun > 1)
+        out.n_begun = 0;
+    if (row->cuts_names && out.n_begun == 1)
+        find_whole(row, out.whole, out.n_whole, &out);
+    return out;
+}
+
+bool har__is_known(const har__match *match)
+{
+    return match->flag != NULL || match->has_no_bearing || match->is_uncompared;
 }
 
 /* The name without the dashes of a flag or the + of an override. */

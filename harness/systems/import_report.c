@@ -23,6 +23,7 @@ void har__write_report(const har__found *o, const core_spec *spec,
 {
     fprintf(out, "# %s, %d ranks\n", o->row->name, par_plan_world(plan));
     write_settings(o, out, "stated by", o->stated, o->n_stated);
+    write_settings(o, out, "replaced", o->replaced, o->n_replaced);
     write_settings(o, out, "not compared", o->uncompared, o->n_uncompared);
     if (o->n_without > 0)
         fprintf(out, "# %-13s%d flag%s:", "no bearing", o->n_without,
@@ -33,6 +34,8 @@ void har__write_report(const har__found *o, const core_spec *spec,
     }
     if (o->n_without > 0)
         fputc('\n', out);
+    if (o->settings->passed[0] != '\0')
+        fprintf(out, "# other lines  %s\n", o->settings->passed);
     if (o->open[0] != '\0')
         fprintf(out, "# taken as empty%s: the script does not set them\n",
                 o->open);

@@ -142,10 +142,11 @@ core_status har__state(har__found *o, const har_setting *s, const har_flag *f)
 {
     har_value *v = &o->facts.of[f->fact];
     double number = f->take == HAR_TAKE_ON ? 1 : 0;
-    const bool is_launcher = f->fact <= HAR_F_TASKS_PER_NODE;
+    const bool is_launcher = f->fact <= HAR_F_CONFIG;
     bool is_on = true;
-    CORE_FAIL_IF(v->is_given && f->fact != HAR_F_NONE && !is_launcher,
-                 CORE_E_USAGE, "--import: %.*s is given twice", HAR__NAME(s));
+    const bool may_repeat = f->fact == HAR_F_NONE || is_launcher;
+    CORE_FAIL_IF(v->is_given && !may_repeat, CORE_E_USAGE,
+                 "--import: %.*s is given twice", HAR__NAME(s));
     CORE_TRY(f->take == HAR_TAKE_ON || f->take == HAR_TAKE_OFF
                  ? state_switch(o, s, &is_on)
                  : state_value(o, s, f, &number));
@@ -156,5 +157,6 @@ core_status har__state(har__found *o, const har_setting *s, const har_flag *f)
                          .name = s->name,
                          .n_name = (int)s->n_name,
                          .flag = f};
+    v->is_said = v->is_said || !s->is_file;
     return CORE_OK;
 }

@@ -39,6 +39,7 @@ static const har_flag flags[] = {
      "parallelism.pipeline-parallel-split-points",
      HAR_F_NONE, HAR_TAKE_ONLY, "",
      "stages by the names of modules are not read"},
+    {"job.config-file", HAR_F_CONFIG, HAR_TAKE_TEXT, NULL, NULL},
     {"parallelism.context-parallel-degree", HAR_F_NONE, HAR_TAKE_ONLY, "1",
      "a plan has no such degree"},
     {0}};

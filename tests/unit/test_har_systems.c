@@ -545,7 +545,8 @@ static const struct {
     {"{\"tp_size\": 2, \"ep_size\": 3}", "ep*etp = 3"},
     {"export WORLD_SIZE=8; mpirun -n 4 python pretrain_gpt.py --lr 1",
      "the launcher starts 4 ranks"},
-    {"mpirun -n 4 a.py --lr 1; mpirun -n 2 a.py --lr 1", "two launch lines"},
+    {"mpirun -n 4 a.py --lr 1; mpirun -n 2 a.py --lr 1", "2 launch lines, choose one by --launch N: 1 (line 1) 'mpirun -n 4 a.py "
+     "--lr 1', 2 (line 1) 'mpirun -n 2 a.py --lr 1'"},
     {"if x; then A='--num-experts 8 --lr 1'; fi; mpirun -n 4 a.py $A",
      "a branch of the script sets or not 1 flag: '--num-experts'"},
 };
