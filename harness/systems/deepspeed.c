@@ -1,6 +1,7 @@
 /* harness/systems/deepspeed.c -- DeepSpeed 0.19.8: its JSON, plan, arguments.
  *
- * Traps: tensor and expert degrees are those of AutoTP and AutoEP; a layer that
+ * Traps: tensor and expert degrees are those of AutoTP and AutoEP; a kv head
+ * goes to one rank with all its heads, those that get none have none; a layer that
  * is written with deepspeed.moe.layer.MoE has its ep_size in the model's code,
  * as pipeline stages have; without a launcher's word the ranks are
  * train_batch_size / (micro-batch * accumulation) * tp; expert groups are runs
@@ -110,6 +111,7 @@ static core_status check(const par_plan *p, const core_spec *s)
 {
     CORE_TRY(har_check_common("deepspeed", p, s));
     CORE_TRY(har_check_divides("deepspeed", "experts", s->n_e, p->ep));
+    CORE_TRY(har_check_divides("deepspeed", "kv heads", s->n_g, p->tp));
     CORE_TRY(har_check_drops("deepspeed", s));
     CORE_FAIL_IF(
         p->pp > 1, CORE_E_PLAN,

@@ -45,4 +45,8 @@ void har__write_report(const har__found *o, const core_spec *spec,
                 spec->name);
     if (o->row->notes != NULL)
         o->row->notes(&o->facts, spec, out);
+    if (o->row->check != NULL && o->row->check(plan, spec) != CORE_OK) {
+        fprintf(out, "# --emit refuses it: %s\n", core_message());
+        core_message_clear();
+    }
 }

@@ -330,9 +330,19 @@ static core_status check_router(const par_plan *p, const core_spec *s)
     return CORE_OK;
 }
 
+/* Fewer kv heads than ranks: the rows of q, k and v are cut as one matrix. */
+static core_status check_attention(const par_plan *p, const core_spec *s)
+{
+    if (s->n_kv_rank > 0 || s->n_g % p->tp == 0)
+        return CORE_OK;
+    return har_check_divides("megatron", "rows of q, k and v",
+                             (s->n_h + 2 * s->n_g) * s->n_dh, p->tp);
+}
+
 static core_status check(const par_plan *p, const core_spec *s)
 {
     CORE_TRY(har_check_common("megatron", p, s));
+    CORE_TRY(check_attention(p, s));
     CORE_TRY(har_check_divides("megatron", "experts", s->n_e, p->ep));
     CORE_TRY(check_capacity(s));
     return check_router(p, s);

@@ -77,15 +77,17 @@ static bool can(const core_spec *s, const par_plan *p, har_system system)
         return ((p->ep == n && p->etp == 1) || (p->ep == 1 && p->etp == n)) &&
                (s->n_v + 63) / 64 * 64 % p->tp == 0;
     case HAR_DEEPSPEED:
-        return s->n_e % p->ep == 0 && p->pp == 1 && p->etp == 1 &&
+        return s->n_e % p->ep == 0 && s->n_g % p->tp == 0 && p->pp == 1 && p->etp == 1 &&
                (p->tp == 1 || p->ep > 1);
     case HAR_TORCHTITAN:
-        return s->n_e % p->ep == 0 && p->etp == (p->ep == 1 ? p->tp : 1);
+        return s->n_e % p->ep == 0 && p->etp == (p->ep == 1 ? p->tp : 1) &&
+               s->n_g % p->tp == 0 && (!s->tied || p->pp == 1);
     case HAR_SGLANG:
         return s->n_e % p->ep == 0 &&
                (p->ep * p->etp == n || p->ep * p->etp == p->tp);
     default:
-        return s->n_e % p->ep == 0;
+        return s->n_e % p->ep == 0 &&
+               (s->n_h + 2 * s->n_g) * s->n_dh % p->tp == 0;
     }
 }
 
@@ -221,7 +223,7 @@ static const struct {
     {HAR_TORCHTITAN, false, "pp=2,stages=9/7", "torchtitan: stages", "pp=2"},
 };
 
-/* Models that Megatron has no flag for. */
+/* Models that a system has no flag for, or does not cut so. */
 static void edit_nothing(core_spec *s) { (void)s; }
 static void edit_sparsemixer(core_spec *s) { s->router = CORE_ROUTER_SPARSEMIXER; }
 static void edit_renormalise(core_spec *s) { s->renormalise = true; }
@@ -243,29 +245,54 @@ static void edit_groups(core_spec *s, int64_t n_k)
 static void edit_groups_of_top_2(core_spec *s) { edit_groups(s, 2); }
 static void edit_groups_of_top_4(core_spec *s) { edit_groups(s, 4); }
 
+/* Six heads of 8 on one kv head: 64 rows of q, k and v. */
+static void edit_one_kv(core_spec *s)
+{
+    s->n_h = 6;
+    s->n_g = 1;
+    s->n_dh = 8;
+}
+static void edit_untied(core_spec *s) { s->tied = false; }
+
 static const struct {
     void (*edit)(core_spec *s);
+    har_system system;
     const char *plan, *fragment;
 } models[] = {
-    {edit_nothing, "tp=2,etp=2", NULL},
-    {edit_sparsemixer, "tp=2,etp=2", "no flag for the sparsemixer"},
-    {edit_renormalise, "tp=2,etp=2", "the weight is 1"},
-    {edit_sigmoid, "tp=2,etp=2", "it renormalises the scores"},
-    {edit_biases, "tp=2,etp=2", "biases: refused with "
+    {edit_nothing, HAR_MEGATRON, "tp=2,etp=2", NULL},
+    {edit_sparsemixer, HAR_MEGATRON, "tp=2,etp=2", "no flag for the sparsemixer"},
+    {edit_renormalise, HAR_MEGATRON, "tp=2,etp=2", "the weight is 1"},
+    {edit_sigmoid, HAR_MEGATRON, "tp=2,etp=2", "it renormalises the scores"},
+    {edit_biases, HAR_MEGATRON, "tp=2,etp=2", "biases: refused with "
      "expert-tensor-parallel-size 2"},
-    {edit_biases, "tp=2,ep=2", NULL},
-    {edit_groups_of_top_2, "tp=2,ep=2", "it scores a group of experts by its "
+    {edit_biases, HAR_MEGATRON, "tp=2,ep=2", NULL},
+    {edit_groups_of_top_2, HAR_MEGATRON, "tp=2,ep=2", "it scores a group of experts by its "
      "best 1 (topk / group_topk), seed-mini by its best 2"},
-    {edit_groups_of_top_4, "tp=2,ep=2", NULL},
+    {edit_groups_of_top_4, HAR_MEGATRON, "tp=2,ep=2", NULL},
+    {edit_one_kv, HAR_MEGATRON, "tp=3", "rows of q, k and v: expected equal parts, found 64 "
+     "% 3 = 1"},
+    {edit_one_kv, HAR_MEGATRON, "tp=2,ep=2", NULL},
+    {edit_one_kv, HAR_MEGATRON, "tp=2,ep=2", "kv heads: expected equal parts, found 1 % 2",
+     HAR_DEEPSPEED},
+    {edit_one_kv, HAR_DEEPSPEED, "dp=2,ep=2", NULL},
+    {edit_one_kv, HAR_MEGATRON, "tp=2,ep=2", "kv heads: expected equal parts, found 1 % 2",
+     HAR_TORCHTITAN},
+    {edit_one_kv, HAR_TORCHTITAN, "dp=2,ep=2", NULL},
+    {edit_one_kv, HAR_VLLM, "tp=2,ep=2", NULL},
+    {edit_nothing, HAR_TORCHTITAN, "pp=2", "it refuses pp = 2 of a model whose head is its "
+     "embedding"},
+    {edit_untied, HAR_TORCHTITAN, "pp=2", NULL},
 };
 
 START_TEST(test_model)
 {
     core_spec spec = model("seed-mini");
     par_plan plan;
+    if (models[_i].system != HAR_MEGATRON)
+        spec.capacity.rule = CORE_CAPACITY_NONE;
     models[_i].edit(&spec);
     ck_assert(par_plan_parse(&plan, models[_i].plan) == CORE_OK);
-    char *text = emitted(HAR_MEGATRON, &plan, &spec);
+    char *text = emitted(models[_i].system, &plan, &spec);
     if (models[_i].fragment == NULL)
         ck_assert_msg(text != NULL, "%s", core_message());
     else
@@ -305,6 +332,7 @@ START_TEST(test_refusal)
     par_plan plan;
     if (!refusals[_i].capacity)
         spec.capacity.rule = CORE_CAPACITY_NONE;
+    spec.tied = false;
     ck_assert(par_plan_parse(&plan, refusals[_i].plan) == CORE_OK);
     ck_assert(par_plan_check(&plan, &spec) == CORE_OK);
     ck_assert_ptr_null(emitted(refusals[_i].system, &plan, &spec));
