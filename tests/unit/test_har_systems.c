@@ -260,27 +260,28 @@ static const struct {
     const char *plan, *fragment;
 } models[] = {
     {edit_nothing, HAR_MEGATRON, "tp=2,etp=2", NULL},
-    {edit_sparsemixer, HAR_MEGATRON, "tp=2,etp=2", "no flag for the sparsemixer"},
+    {edit_sparsemixer, HAR_MEGATRON, "tp=2,etp=2", "no flag for the "
+     "sparsemixer"},
     {edit_renormalise, HAR_MEGATRON, "tp=2,etp=2", "the weight is 1"},
     {edit_sigmoid, HAR_MEGATRON, "tp=2,etp=2", "it renormalises the scores"},
     {edit_biases, HAR_MEGATRON, "tp=2,etp=2", "biases: refused with "
      "expert-tensor-parallel-size 2"},
     {edit_biases, HAR_MEGATRON, "tp=2,ep=2", NULL},
-    {edit_groups_of_top_2, HAR_MEGATRON, "tp=2,ep=2", "it scores a group of experts by its "
-     "best 1 (topk / group_topk), seed-mini by its best 2"},
+    {edit_groups_of_top_2, HAR_MEGATRON, "tp=2,ep=2", "it scores a group of "
+     "experts by its best 1 (topk / group_topk), seed-mini by its best 2"},
     {edit_groups_of_top_4, HAR_MEGATRON, "tp=2,ep=2", NULL},
-    {edit_one_kv, HAR_MEGATRON, "tp=3", "rows of q, k and v: expected equal parts, found 64 "
-     "% 3 = 1"},
+    {edit_one_kv, HAR_MEGATRON, "tp=3", "rows of q, k and v: expected equal "
+     "parts, found 64 % 3 = 1"},
     {edit_one_kv, HAR_MEGATRON, "tp=2,ep=2", NULL},
-    {edit_one_kv, HAR_MEGATRON, "tp=2,ep=2", "kv heads: expected equal parts, found 1 % 2",
-     HAR_DEEPSPEED},
+    {edit_one_kv, HAR_DEEPSPEED, "tp=2,ep=2", "kv heads: expected equal parts, "
+     "found 1 % 2"},
     {edit_one_kv, HAR_DEEPSPEED, "dp=2,ep=2", NULL},
-    {edit_one_kv, HAR_MEGATRON, "tp=2,ep=2", "kv heads: expected equal parts, found 1 % 2",
-     HAR_TORCHTITAN},
+    {edit_one_kv, HAR_TORCHTITAN, "tp=2,ep=2", "kv heads: expected equal parts, "
+     "found 1 % 2"},
     {edit_one_kv, HAR_TORCHTITAN, "dp=2,ep=2", NULL},
     {edit_one_kv, HAR_VLLM, "tp=2,ep=2", NULL},
-    {edit_nothing, HAR_TORCHTITAN, "pp=2", "it refuses pp = 2 of a model whose head is its "
-     "embedding"},
+    {edit_nothing, HAR_TORCHTITAN, "pp=2", "it refuses pp = 2 of a model whose "
+     "head is its embedding"},
     {edit_untied, HAR_TORCHTITAN, "pp=2", NULL},
 };
 
