@@ -1,9 +1,9 @@
 /* harness/systems/deepspeed.c -- DeepSpeed 0.19.8: its JSON, plan, arguments.
  *
  * Traps: tensor and expert degrees are those of AutoTP and AutoEP; a kv head
- * goes to one rank with all its heads, those that get none have none; a layer that
- * is written with deepspeed.moe.layer.MoE has its ep_size in the model's code,
- * as pipeline stages have; without a launcher's word the ranks are
+ * goes to one rank with all its heads, those that get none have none; a layer
+ * that is written with deepspeed.moe.layer.MoE has its ep_size in the model's
+ * code, as pipeline stages have; without a launcher's word the ranks are
  * train_batch_size / (micro-batch * accumulation) * tp; expert groups are runs
  * of a stage's ranks, as here.
  */

@@ -201,7 +201,7 @@ typedef struct har_flag {
     const char *names; /* blanks between; - stands for _, too                 */
     har_fact fact;
     har_take take;
-    const char *words, *why;
+    const char *words, *why; /* of a text: NAME=TEXT is refused, why          */
 } har_flag;
 
 typedef struct har_system_row {

@@ -26,10 +26,19 @@ static int count_known(const har_settings *settings, const har_system_row *row)
     return n_known;
 }
 
+/* Where no system knows a name: accelerate runs models of transformers. */
+static har_system least_known(const har_settings *settings)
+{
+    for (int i = 0; i < settings->n; i++)
+        if (settings->item[i].place == HAR_AT_ACCELERATE)
+            return HAR_TRANSFORMERS;
+    return HAR_MEGATRON;
+}
+
 static har_system choose_system(const har_settings *settings, har_system asked)
 {
     int most = 0;
-    har_system best = HAR_MEGATRON;
+    har_system best = least_known(settings);
     if (asked < HAR_N_SYSTEMS)
         return asked;
     for (int i = 0; i < (int)HAR_N_SYSTEMS; i++) {
@@ -122,11 +131,12 @@ static core_status take(har__found *o, const har_import *what, int i, doubts *d)
     const char *name;
     size_t n;
     har__strip(s, &name, &n);
-    if (row == NULL || is_ignored(what, name, n) || /* a wrapper's option     */
-        m.has_no_bearing)
+    if (row == NULL || is_ignored(what, name, n)) /* a wrapper's option       */
         o->without[o->n_without++] = i;
     else if (m.flag != NULL)
         return take_flag(o, i, &m, d);
+    else if (m.has_no_bearing)
+        o->without[o->n_without++] = i;
     else if (m.is_uncompared)
         o->uncompared[o->n_uncompared++] = i;
     else

@@ -132,6 +132,9 @@ static core_status state_value(har__found *o, const har_setting *s,
 {
     CORE_FAIL_IF(s->value == NULL && f->take == HAR_TAKE_ONLY, CORE_E_USAGE,
                  "--import: %.*s: %s", HAR__NAME(s), f->why);
+    CORE_FAIL_IF(f->take == HAR_TAKE_TEXT && f->why != NULL && s->has_equal,
+                 CORE_E_USAGE, "--import: %.*s=%.60s: %s", HAR__NAME(s),
+                 s->value, f->why);
     CORE_FAIL_IF(s->value == NULL, CORE_E_USAGE,
                  "--import: %.*s: its value is missing", HAR__NAME(s));
     CORE_TRY(check_more(o, s));

@@ -85,16 +85,37 @@ static const char *const deepspeed_names[] = {
 
 static const har_flag accelerate_flags[] = {
     {"num-processes", HAR_F_RANKS, HAR_TAKE_COUNT, NULL, NULL},
-    {"config-file deepspeed-config-file", HAR_F_CONFIG, HAR_TAKE_TEXT, NULL,
-     NULL},
+    {"parallelism-config-tp-size "
+     "parallelism-config.parallelism-config-tp-size",
+     HAR_F_TP, HAR_TAKE_COUNT, NULL, NULL},
+    {"parallelism-config-dp-replicate-size "
+     "parallelism-config.parallelism-config-dp-replicate-size",
+     HAR_F_DP, HAR_TAKE_COUNT, NULL, NULL},
+    {"parallelism-config-dp-shard-size "
+     "parallelism-config.parallelism-config-dp-shard-size",
+     HAR_F_DP_SHARD, HAR_TAKE_COUNT, NULL, NULL},
+    {"parallelism-config-cp-size parallelism-config-sp-size "
+     "parallelism-config.parallelism-config-cp-size "
+     "parallelism-config.parallelism-config-sp-size",
+     HAR_F_NONE, HAR_TAKE_ONLY, "1", "a plan has no such degree"},
+    {"config-file deepspeed-config-file deepspeed-config.deepspeed-config-file",
+     HAR_F_CONFIG, HAR_TAKE_TEXT, NULL, NULL},
     {"deepspeed-hostfile", HAR_F_HOSTFILE, HAR_TAKE_TEXT, NULL, NULL},
     {0}};
 static const char *const accelerate_names[] = {
     "num-machines machine-rank main-process-ip main-process-port",
-    "mixed-precision multi-gpu use-deepspeed use-fsdp use-megatron-lm gpu-ids",
+    "multi-gpu use-deepspeed use-fsdp use-megatron-lm gpu-ids",
     "rdzv-backend dynamo-backend same-network num-cpu-threads-per-process",
-    "deepspeed-multinode-launcher",
+    "deepspeed-multinode-launcher compute-environment distributed-type debug",
+    "fsdp* deepspeed-config.* enable-cpu-affinity use-cpu",
+    "main-training-function tpu* dynamo* use-parallelism-config",
+    "parallelism-config-cp-backend parallelism-config-cp-comm-strategy",
+    "parallelism-config.parallelism-config-cp-backend",
+    "parallelism-config.parallelism-config-cp-comm-strategy",
     NULL};
+
+static const char *const accelerate_uncompared[] = {
+    "mixed-precision downcast-bf16 fp8*", NULL};
 
 static const har_flag hostfile_flags[] = {
     {"hosts", HAR_F_HOSTS, HAR_TAKE_COUNT, NULL, NULL},
@@ -127,6 +148,7 @@ static const har_system_row launchers[HAR_N_PLACES] = {
     [HAR_AT_ACCELERATE] = {.name = "accelerate",
                            .flags = accelerate_flags,
                            .no_bearing = accelerate_names,
+                           .not_compared = accelerate_uncompared,
                            .cuts_names = true},
     [HAR_AT_HOSTFILE] = {.name = "hostfile", .flags = hostfile_flags},
     [HAR_AT_ENVIRONMENT] = {.name = "environment", .flags = environment_flags},

@@ -2,6 +2,7 @@
 #include "core/files/text.h"
 #include "harness/systems/settings_impl.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,6 +44,9 @@ static void describe(char *text, size_t n_bytes, const har_script *s,
                  s->word[c->first + i].text);
         n = strlen(words);
     }
+    for (char *at = words; *at != '\0'; at++)
+        if (iscntrl((unsigned char)*at))
+            *at = ' ';
     n = strlen(text);
     snprintf(text + n, n_bytes - n, "%s%d (line %d) '%s%s'", n > 0 ? ", " : "",
              number, s->word[c->first].line, words,

@@ -1,8 +1,8 @@
 /* harness/systems/settings_yaml.c -- the settings of a YAML file.
  *
  * model: {tensor_model_parallel_size: 2} is model.tensor_model_parallel_size.
- * null, an empty value and what a list holds are no settings; anchors are not
- * followed.
+ * A file of accelerate is its launcher's arguments.  null, an empty value and
+ * what a list holds are no settings; anchors are not followed.
  */
 #include "core/files/yaml.h"
 #include "harness/systems/impl.h"
@@ -97,10 +97,25 @@ static core_status read_root(void *self, struct fy_node *root)
     return read_map(r, "", root, 0);
 }
 
+/* Keys that a file of accelerate's own has. */
+static bool is_accelerate(const har_settings *out, int first)
+{
+    static const char key[] = "distributed_type";
+    for (int i = first; i < out->n; i++)
+        if (out->item[i].n_name == strlen(key) &&
+            memcmp(out->item[i].name, key, strlen(key)) == 0)
+            return true;
+    return false;
+}
+
 core_status har_settings_yaml(har_settings *out, const char *text,
                               const char *name)
 {
     reader r = {out, name};
+    const int first = out->n;
     out->has_config = true;
-    return core_yaml_read(text, name, read_root, &r);
+    CORE_TRY(core_yaml_read(text, name, read_root, &r));
+    for (int i = first; is_accelerate(out, first) && i < out->n; i++)
+        out->item[i].place = HAR_AT_ACCELERATE;
+    return CORE_OK;
 }

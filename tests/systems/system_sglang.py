@@ -1,9 +1,10 @@
-"""SGLang: its initialize_model_parallel, stages and padding, cut out of the package: the rest wants a GPU."""
+"""SGLang: the emitted arguments through its own parser; its groups, stages, padding and loaders, cut out of the package: the rest wants a GPU."""
 import os
 import sys
 import types
 
 import parts
+from sglang.srt.server_args import prepare_server_args
 
 state = "sglang/srt/distributed/parallel_state.py"
 stages = parts.cut_out("sglang/srt/distributed/utils.py", ["get_pp_indices"], os=os, Tuple=tuple)
@@ -52,19 +53,19 @@ def experts_of(rank, n_rank, n):
     return [e for e in range(n) if own._map_global_expert_id_to_local_expert_id(e) >= 0]
 
 
-def groups_of(flags):
+def groups_of(args):
     """What initialize_model_parallel makes, by name; a group that is another one under a new name is made once."""
     made = {}
-    of = lambda key: int(flags.get(f"--{key}", 1))
-    tp, pp = of("tp-size"), of("pp-size")
+    tp, pp = args.tp_size, args.pp_size
     world = types.SimpleNamespace(local_rank=0, device_group=None)
 
     def record(group_ranks, *_, group_name=None, **__):
         made[group_name] = group_ranks
         return types.SimpleNamespace(rank_in_group=0, pynccl_comm=None, name=group_name)
 
-    parallel = types.SimpleNamespace(tp_size=tp, pp_size=pp, moe_ep_size=of("ep-size"), attn_dp_size=of("attn-dp-size"),
-                                     attn_cp_size=1, moe_dp_size=1, attn_dcp_size=1, shared_experts_tp_size=None,
+    parallel = types.SimpleNamespace(tp_size=tp, pp_size=pp, moe_ep_size=args.ep_size, attn_dp_size=args.attn_dp_size,
+                                     attn_cp_size=args.attn_cp_size, moe_dp_size=args.moe_dp_size,
+                                     attn_dcp_size=args.dcp_size, shared_experts_tp_size=None,
                                      override_permanently=lambda **groups: made.update(
                                          {k: made[g.name] for k, g in groups.items()}))
     dist = types.SimpleNamespace(is_initialized=lambda: True, get_world_size=lambda: tp * pp, get_backend=lambda *_: "gloo")
@@ -85,15 +86,15 @@ def groups_of(flags):
 
 
 def built(case):
-    flags = dict((x.split() + [""])[:2] for x in case.line if x.startswith("--"))
+    args = prepare_server_args(["--model-path", "m", *" ".join(x for x in case.line if x.startswith("--")).split()])
     lines = [x.split("=")[1] for x in case.line if x.startswith("SGLANG_PP_LAYER_PARTITION=")]
     os.environ.pop("SGLANG_PP_LAYER_PARTITION", None)
     os.environ.update({"SGLANG_PP_LAYER_PARTITION": x for x in lines})
-    made = groups_of(flags)
+    made = groups_of(args)
     tp, pp, n = case.degree["tp"], case.degree["pp"], case.size["V"]
     names = {"tp": "attn_tp_group", "pp": "pp_group", "ep": "moe_ep_group", "etp": "moe_tp_group"}
-    server = int(flags["--tp-size"]) * pp  # replicas are servers beside each other
-    groups = {kind: [[rank + first for rank in group] for first in range(0, int(flags.get("--dp-size", 1)) * server, server)
+    server = args.tp_size * args.pp_size  # replicas are servers beside each other
+    groups = {kind: [[rank + first for rank in group] for first in range(0, args.dp_size * server, server)
                      for group in made[name]] for kind, name in names.items()}
     pad = vocabulary["pad_vocab_size"]
     padded = pad(n) if pad(n) % tp == 0 else pad(n, 64 * tp)
