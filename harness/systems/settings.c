@@ -68,11 +68,10 @@ static har_place next_place(const har_word *word, int n, har_place place)
 {
     if (har__is_program(word, n))
         return HAR_AT_SYSTEM;
+    if (har__is_python(word->text))
+        return HAR_AT_WRAPPER;
     const har_place own = har__launcher_at(word->text);
-    return own != HAR_AT_SYSTEM ? own
-           : har__is_wrapper(word->text) && place == HAR_AT_WRAPPER
-               ? HAR_AT_WRAPPER
-               : place;
+    return own != HAR_AT_SYSTEM ? own : place;
 }
 
 static core_status read_words(har_settings *out, const har_word *word, int n,

@@ -9,6 +9,7 @@
 /* Whose options come behind the word: HAR_AT_SYSTEM: it is no launcher.      */
 har_place har__launcher_at(const char *word);
 bool har__is_wrapper(const char *word);
+bool har__is_python(const char *word);
 /* Does a server, a server or a program, begin at the first of n words?       */
 bool har__is_server(const har_word *word, int n);
 bool har__is_program(const har_word *word, int n);

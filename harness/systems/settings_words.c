@@ -45,7 +45,12 @@ bool har__is_wrapper(const char *word)
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(known[i], name) == 0)
             return true;
-    return core_text_after(name, "python", NULL);
+    return har__is_python(word);
+}
+
+bool har__is_python(const char *word)
+{
+    return core_text_after(base(word), "python", NULL);
 }
 
 bool har__is_server(const har_word *word, int n)
