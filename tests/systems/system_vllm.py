@@ -1,11 +1,21 @@
-"""vLLM: its initialize_model_parallel, stages, shares of experts and vocabulary, cut out of the package: the rest wants a GPU."""
+"""vLLM: the emitted arguments through its own parser; its groups, stages, shares of experts and vocabulary and loaders, cut out of the package: the rest wants a GPU."""
 import contextlib
+import logging
+import sys
 import types
 
 import torch
 
 import parts
+import vllm.platforms
+from vllm.platforms.cpu import CpuPlatform
 
+vllm.platforms._current_platform = CpuPlatform()  # it looks for a device before it has a parser
+logging.disable(logging.WARNING)
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+parser = AsyncEngineArgs.add_cli_args(FlexibleArgumentParser())
 state = "vllm/distributed/parallel_state.py"
 log = types.SimpleNamespace(info=lambda *_, **__: None, info_once=lambda *_, **__: None, warning=lambda *_, **__: None)
 stages = parts.cut_out("vllm/distributed/utils.py", ["get_pp_indices"], logger=log,
@@ -70,8 +80,6 @@ def groups_of(tp, pp, dp):
     shadow = types.SimpleNamespace(distributed=dist, arange=torch.arange)
     module = types.ModuleType("vllm.config")
     module.get_current_vllm_config = lambda: config
-    import sys
-    sys.modules.setdefault("vllm", types.ModuleType("vllm"))
     sys.modules["vllm.config"] = module
     space = parts.cut_out(state, ["initialize_model_parallel"], torch=shadow, get_world_group=lambda: world, logger=log,
                           init_model_parallel_group=record, **dict.fromkeys(names))
@@ -81,14 +89,11 @@ def groups_of(tp, pp, dp):
 
 
 def built(case):
-    flags = dict((x.split() + [""])[:2] for x in case.line if x.startswith("--"))
-    tp, pp, dp = (int(flags[f"--{k}-parallel-size"]) for k in ("tensor", "pipeline", "data"))
-    text = open(parts.path_of("vllm/engine/arg_utils.py")).read()
-    assert all(f'"{flag}"' in text for flag in flags), "a flag that its parser does not have"
+    args = parser.parse_args(" ".join(x for x in case.line if x.startswith("--")).split())
+    tp, pp, dp, with_ep = args.tensor_parallel_size, args.pipeline_parallel_size, args.data_parallel_size, args.enable_expert_parallel
     lines = [x.split("=")[1] for x in case.line if x.startswith("VLLM_PP_LAYER_PARTITION=")]
     stages["envs"].VLLM_PP_LAYER_PARTITION = lines[0] if lines else None
     made = groups_of(tp, pp, dp)
-    with_ep = "--enable-expert-parallel" in flags
     groups = {"tp": made["tp"], "pp": made["pp"], "dp": made["dp"], "ep" if with_ep else "etp": made["ep"]}
     n_ep = tp * dp if with_ep else 1
     share = {}

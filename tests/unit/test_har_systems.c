@@ -592,6 +592,95 @@ START_TEST(test_bad_line)
 }
 END_TEST
 
+/* A line and a file beside it: a plan, or a refusal that has the text. */
+#define HOSTS "# two\na slots=8\nb slots=8\n"
+#define UNEQUAL "a slots=8\nb:4\n"
+#define DS "{\"expert_parallel\": {\"enabled\": true, \"autoep_size\": 4}}"
+#define TWO "mpirun -n 4 a.py --lr 1\nmpirun -n 8 a.py --lr 1\n"
+static const struct {
+    const char *line, *file;
+    int launch;
+    const char *plan, *says;
+} files[] = {
+    {"vllm serve m --config f -tp 4", "tensor-parallel-size: 2\n"
+     "data_parallel_size: 2\nenable-expert-parallel: true\n", 0,
+     "tp=4,dp=2,ep=8", NULL},
+    {"vllm serve m --no-enable-expert-parallel", "data-parallel-size: 2\n"
+     "enable-expert-parallel: true\n", 0, "dp=2,etp=2", NULL},
+    {"vllm serve m --config f", "", 0, NULL, "give it in an --import too"},
+    {"vllm serve m --config=f", "tp: 2\n", 0, NULL, "with = the file is not"},
+    {"vllm serve m", "tp: 2\ntensor-parallel-size: 2\n", 0, NULL,
+     "is given twice"},
+    {"vllm serve m --enable-exp", "model: a\nseed: ~\nrevision: null\n", 0,
+     "tp=1", NULL},
+    {"vllm serve m", "model: a\nmade-up: b\n", 0, NULL, "flag: 'made-up'"},
+    {"vllm serve m --tensor-paral 2", "", 0, "tp=2,etp=2", NULL},
+    {"vllm serve m --data-par 2", "", 0, NULL, "flag: '--data-par' ("},
+    {"vllm serve m --no-data-parallel-size 2", "", 0, NULL,
+     "flag: '--no-data-parallel-size'"},
+    {"python pretrain_gpt.py WORLD_SIZE=2 --num-expert 64", "", 0, NULL,
+     "'--num-expert' (cut short of --num-experts)"},
+    {"deepspeed --hostfile h a.py", DS, 0, NULL, "how many ranks"},
+    {"deepspeed --num_nodes 2 a.py --deepspeed_config f", DS, 0, NULL,
+     "how many ranks a host has is missing"},
+    {"deepspeed --num_nodes 2 --num_gpus 3 a.py --deepspeed_config f", DS, 0,
+     NULL, "ep*etp = 4"},
+    {"deepspeed --num_nodes 2 --num_gpus 4 a.py --deepspeed_config f", DS, 0,
+     "dp=8,ep=4", NULL},
+    {"deepspeed --hostfile h --num_nodes 1 a.py", HOSTS, 0, "dp=8", NULL},
+    {"deepspeed --hostfile h --num_nodes 3 a.py", HOSTS, 0, NULL,
+     "and the hostfile has 2"},
+    {"deepspeed --hostfile h a.py", UNEQUAL, 0, "dp=12", NULL},
+    {"deepspeed --hostfile h --num_nodes 1 a.py", UNEQUAL, 0, NULL,
+     "how many ranks a host has is missing"},
+    {"deepspeed --hostfile h --num_gpus 2 a.py", UNEQUAL, 0, "dp=4", NULL},
+    {"mpirun --hostfile h a.py --num-experts 64", UNEQUAL, 0, "dp=12", NULL},
+    {"mpirun -n 4 --hostfile h a.py --num-experts 64", UNEQUAL, 0, "dp=4",
+     NULL},
+    {"mpirun --hostfile h a.py --num-experts 64", "", 0, NULL,
+     "the file says how many ranks"},
+    {"accelerate launch --config_file f a.py", "distributed_type: FSDP\n"
+     "num_processes: 8\nmixed_precision: bf16\n", 0, "dp=8", NULL},
+    {"accelerate launch --config_file f --num_processes 4 a.py",
+     "distributed_type: FSDP\nnum_processes: 8\nparallelism_config:\n"
+     "  parallelism_config_tp_size: 4\n", 0, "tp=4,etp=4", NULL},
+    {"model.expert_model_parallel_size=4", "trainer: {devices: 4, num_nodes: "
+     "2}\nmodel:\n  expert_model_parallel_size: 2\n", 0, "dp=8,ep=4", NULL},
+    {"torchrun --nproc-per-node 2 a.py dist.use_tp_pp_dp_mapping=True",
+     "model.num_layers: 16\n", 0, "dp=2", NULL},
+    {"srun -n 3 python -m torchtitan.train --training.steps 1", "", 0, "dp=3",
+     NULL},
+    {TWO, "", 0, NULL, "2 launch lines"},
+    {TWO, "", 1, "dp=4", NULL},
+    {TWO, "", 2, "dp=8", NULL},
+    {TWO, "", 3, NULL, "2 launch lines"},
+    {"mpirun -n 4 a.py --lr 1", "", 1, NULL, "no script has several"},
+    {"python x.py --a 1\nmpirun -n 4 a.py --lr 1", "", 0, "dp=4", NULL},
+};
+
+START_TEST(test_file)
+{
+    static const char *const names[] = {"line", "file"};
+    const char *const texts[] = {files[_i].line, files[_i].file};
+    const bool has_file = texts[1][0] != '\0';
+    const har_import what = {.n_text = has_file ? 2 : 1, .text = texts,
+                             .name = names, .system = HAR_N_SYSTEMS,
+                             .launch = files[_i].launch};
+    core_spec spec = model("seed-mini");
+    par_plan plan;
+    spec.capacity.rule = CORE_CAPACITY_NONE;
+    core_message_clear();
+    const core_status status = har_system_import(&plan, NULL, &what, &spec);
+    ck_assert_msg((status == CORE_OK) == (files[_i].plan != NULL), "%s: %s",
+                  texts[0], core_message());
+    if (status == CORE_OK)
+        ck_assert_str_eq(plan.text, files[_i].plan);
+    else
+        ck_assert_msg(strstr(core_message(), files[_i].says) != NULL,
+                      "'%s' lacks '%s'", core_message(), files[_i].says);
+}
+END_TEST
+
 /* What the answer says beside the plan. */
 static const struct {
     const char *text, *says; /* "!" before it: does not                       */
@@ -614,6 +703,14 @@ static const struct {
      "!without --enable-dp-lm-head"},
     {"sglang serve m --dp 2", "servers of their own"},
     {"vllm serve m $MORE -tp 1 $REST", "# taken as empty $REST:"},
+    {"torchrun --nproc-per-node 2 a.py model.num_layers=16 "
+     "dist.use_tp_pp_dp_mapping=True", "tensor, stage, data"},
+    {"python x.py --a 1\nmpirun -n 4 a.py --lr 1",
+     "# other lines  1 (line 1) 'python x.py --a 1'\n"},
+    {"mpirun -n 4 a.py --lr 1", "!# other lines"},
+    {"torchrun --nproc-per-node 16 -m torchtitan.train "
+     "--parallelism.tensor_parallel_degree 16", "# --emit refuses it: "
+     "torchtitan:"},
 };
 
 START_TEST(test_report)
@@ -722,6 +819,7 @@ static const struct {
     {HAR_MEGATRON, 100, 34, 68},     {HAR_TORCHTITAN, 100, 34, 68},
     {HAR_SGLANG, 100, 64, 128},      {HAR_SGLANG, 190, 64, 128},
     {HAR_VLLM, 190, 64, 128},        {HAR_DEEPSPEED, 100, 0, 100},
+    {HAR_TORCHTITAN, 1, 1, 1},
 };
 
 START_TEST(test_vocabulary)
@@ -754,6 +852,7 @@ int main(void)
     tcase_add_loop_test(all, test_bad_import, 0, N_ROWS(bad_imports));
     tcase_add_loop_test(all, test_line, 0, N_ROWS(lines));
     tcase_add_loop_test(all, test_bad_line, 0, N_ROWS(bad_lines));
+    tcase_add_loop_test(all, test_file, 0, N_ROWS(files));
     tcase_add_loop_test(all, test_report, 0, N_ROWS(reports));
     tcase_add_loop_test(all, test_shell, 0, N_ROWS(shells));
     tcase_add_loop_test(all, test_ranks, 0, HAR_N_EMITTED);
