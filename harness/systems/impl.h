@@ -220,6 +220,7 @@ typedef struct har_system_row {
     bool takes_json;
     bool cuts_names; /* --tensor is --tensor-parallel-size if no other begins so */
     bool takes_no;   /* --no-NAME is NAME=false                                */
+    bool pairs_switches; /* --disable-NAME is enable-NAME=false, and back     */
     /* Are its ranks numbered tensor, stage, data?  NULL: no, as here. */
     bool (*stage_before_data)(const par_plan *plan);
     har_rows rows;

@@ -1,6 +1,7 @@
 /* harness/systems/import_names.c -- names of settings in the tables. */
 #include "harness/systems/import_impl.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static char plain(char c)
@@ -60,16 +61,31 @@ static bool find_whole(const har_system_row *row, const char *name, size_t n,
     return out->flag != NULL || out->has_no_bearing || out->is_uncompared;
 }
 
-/* no-NAME of a switch. */
-static bool find_negated(const har_system_row *row, const char *name, size_t n,
-                         har__match *out)
+/* What the name turns off, so much of it behind another beginning. */
+static bool find_opposite(const har_system_row *row, const char *name, size_t n,
+                          const char *begin, const char *other, har__match *out)
 {
-    if (!row->takes_no || n < 4 || !same_name("no-", 3, name, 3) ||
-        !find_whole(row, name + 3, n - 3, out))
+    char whole[HAR_PATH_BYTES];
+    const size_t n_begin = strlen(begin);
+    if (n <= n_begin || n + strlen(other) >= sizeof whole ||
+        !same_name(begin, n_begin, name, n_begin))
+        return false;
+    snprintf(whole, sizeof whole, "%s%.*s", other, (int)(n - n_begin),
+             name + n_begin);
+    if (!find_whole(row, whole, strlen(whole), out))
         return false;
     out->is_negated = true;
     return out->flag == NULL || out->flag->take == HAR_TAKE_ON ||
            out->flag->take == HAR_TAKE_ONLY;
+}
+
+static bool find_negated(const har_system_row *row, const char *name, size_t n,
+                         har__match *out)
+{
+    return (row->takes_no && find_opposite(row, name, n, "no-", "", out)) ||
+           (row->pairs_switches &&
+            (find_opposite(row, name, n, "disable-", "enable-", out) ||
+             find_opposite(row, name, n, "enable-", "disable-", out)));
 }
 
 /* Names of a list that begin so. */

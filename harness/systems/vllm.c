@@ -120,6 +120,7 @@ const har_system_row har_row_vllm = {
     .write = write,
     .cuts_names = true,
     .takes_no = true,
+    .pairs_switches = true,
     .stage_before_data = always,
     .rows = HAR_ROWS_SCHEDULED,
     .padded = padded,
