@@ -112,10 +112,14 @@ static const char *const accelerate_names[] = {
     "parallelism-config-cp-backend parallelism-config-cp-comm-strategy",
     "parallelism-config.parallelism-config-cp-backend",
     "parallelism-config.parallelism-config-cp-comm-strategy",
+    "parallelism-config-sp-* deepspeed-moe-layer-cls-names zero-stage",
+    "deepspeed-exclusion-filter deepspeed-inclusion-filter offload* aws* cpu",
+    "gradient-clipping log-dir max-restarts monitor-interval mpirun-hostfile",
+    "no-python no-tpu-cluster quiet q rdzv-conf role tee vm env",
     NULL};
 
 static const char *const accelerate_uncompared[] = {
-    "mixed-precision downcast-bf16 fp8*", NULL};
+    "mixed-precision downcast-bf16 fp8* gradient-accumulation-steps", NULL};
 
 static const har_flag hostfile_flags[] = {
     {"hosts", HAR_F_HOSTS, HAR_TAKE_COUNT, NULL, NULL},

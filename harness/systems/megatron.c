@@ -42,8 +42,10 @@ static const har_flag flags[] = {
     {"tensor-parallel-num-weight-shards "
      "expert-tensor-parallel-num-weight-shards",
      HAR_F_NONE, HAR_TAKE_ONLY, "1", "a plan has no such degree"},
-    {"hierarchical-context-parallel-sizes", HAR_F_NONE, HAR_TAKE_ONLY, "",
-     "a plan has no such degree"},
+    {"hierarchical-context-parallel-sizes hybrid-context-parallel", HAR_F_NONE,
+     HAR_TAKE_ONLY, "", "a plan has no such degree"},
+    {"model-parallel-size", HAR_F_NONE, HAR_TAKE_ONLY, "",
+     "it refuses this old name of --tensor-model-parallel-size"},
 
     {"num-layers encoder-num-layers decoder-num-layers", HAR_F_N_L,
      HAR_TAKE_COUNT, NULL, NULL},
