@@ -1,9 +1,16 @@
-/* harness/systems/shell.c -- commands of a script. */
+/* harness/systems/shell.c -- commands of a script.
+ *
+ * Traps: options behind #SBATCH are a command of that name; the text that
+ * sbatch reads is the script.
+ */
 #include "core/base/arena.h"
 #include "harness/systems/shell_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static core_status read_text(har__reader *outer, const char *text);
 
 static bool is_one_of(const char *word, const char *const *list)
 {
@@ -44,7 +51,7 @@ static core_status run_text(har__reader *r, int at)
     r->is_open = r->is_maybe = false;
     r->n = 0;
     s->n_word = at;
-    return har__read_text(r, text);
+    return read_text(r, text);
 }
 
 /* -c behind a shell and its options. */
@@ -60,7 +67,7 @@ static bool is_shell_text(const har__reader *r, int i)
     return is_one_of(word[i].text, shells);
 }
 
-core_status har__end_command(har__reader *r)
+static core_status end_command(har__reader *r)
 {
     har_script *s = r->script;
     for (int i = r->first_word; i + 1 < s->n_word; i++)
@@ -76,6 +83,80 @@ core_status har__end_command(har__reader *r)
     return CORE_OK;
 }
 
+/* --- what is no word of a command: comments, redirections, documents --- */
+
+static core_status read_comment(har__reader *r)
+{
+    har_script *s = r->script;
+    static const char sbatch[] = "#SBATCH";
+    const size_t n = strlen(sbatch);
+    if (strncmp(r->at, sbatch, n) != 0 || r->first_word != s->n_word) {
+        r->at += strcspn(r->at, "\n");
+        return CORE_OK;
+    }
+    CORE_TRY(har__field_add(r, sbatch, n));
+    CORE_TRY(har__field_end(r));
+    for (r->at += n; *r->at != '\n' && *r->at != '\0' && *r->at != '#';)
+        if (har__is_blank_or_end(*r->at) || har__ends_word(r))
+            r->at++;
+        else
+            CORE_TRY(har__read_word(r));
+    for (int i = r->first_word + 1; i < s->n_word; i++) {
+        char option[40] = "";
+        const char *word = s->word[i].text, *equal = strchr(word, '=');
+        snprintf(option, sizeof option, "%.*s",
+                 equal != NULL ? (int)(equal - word) : 39, word);
+        if (equal != NULL || i + 1 < s->n_word)
+            CORE_TRY(har__set_slurm(
+                r, option, equal != NULL ? equal + 1 : s->word[i + 1].text));
+    }
+    return end_command(r);
+}
+
+/* The lines up to the one that is `end`: what a script is for sbatch. */
+static core_status read_document(har__reader *r, const char *end)
+{
+    har_script *s = r->script;
+    const bool is_script = s->n_word > r->first_word &&
+                           strcmp(s->word[r->first_word].text, "sbatch") == 0;
+    r->at += strcspn(r->at, "\n");
+    const char *start = r->at, *stop = r->at;
+    while (*r->at != '\0') {
+        r->line++;
+        r->at++;
+        stop = r->at;
+        const size_t n = strcspn(r->at, "\n"), tabs = strspn(r->at, "\t");
+        const bool is_end =
+            n - tabs == strlen(end) && memcmp(r->at + tabs, end, n - tabs) == 0;
+        r->at += n;
+        if (is_end)
+            break;
+    }
+    if (!is_script)
+        return CORE_OK;
+    const char *text = har_shell_keep(s, start, (size_t)(stop - start));
+    if (text == NULL)
+        return har__shell_full(r, "characters", HAR_SHELL_POOL);
+    CORE_TRY(end_command(r));
+    CORE_TRY(read_text(r, text));
+    return end_command(r);
+}
+
+/* > FILE, 2>&1, <<END ... END: no words. */
+static core_status skip_redirection(har__reader *r)
+{
+    har_script *s = r->script;
+    const bool is_document = strncmp(r->at, "<<", 2) == 0 && r->at[2] != '<';
+    const int first = s->n_word;
+    r->at += strspn(r->at, "<>&-");
+    r->at += strspn(r->at, " \t");
+    CORE_TRY(har__read_word(r));
+    const char *end =
+        is_document && s->n_word > first ? s->word[first].text : NULL;
+    s->n_word = first;
+    return end != NULL ? read_document(r, end) : CORE_OK;
+}
+
 /* The number before 2>&1 is no word either. */
 static bool is_redirection(const har__reader *r)
 {
@@ -89,7 +170,7 @@ static core_status read_operator(har__reader *r)
     const char c = *r->at;
     const bool is_and = c != '\n' && (strncmp(r->at, "&&", 2) == 0 ||
                                       strncmp(r->at, "||", 2) == 0);
-    CORE_TRY(har__end_command(r));
+    CORE_TRY(end_command(r));
     r->is_conditional = is_and;
     r->line += c == '\n';
     r->at += is_and ? 2 : 1;
@@ -127,10 +208,10 @@ static core_status read_commands(har__reader *r)
         } else if (strchr(" \t\r", *r->at) != NULL) {
             r->at++;
         } else if (*r->at == '#') {
-            CORE_TRY(har__read_comment(r));
+            CORE_TRY(read_comment(r));
         } else if (is_redirection(r)) {
             r->at += strspn(r->at, "0123456789&");
-            CORE_TRY(har__skip_redirection(r));
+            CORE_TRY(skip_redirection(r));
         } else if (strchr("\n;&|()", *r->at) != NULL) {
             CORE_TRY(read_operator(r));
         } else {
@@ -142,7 +223,7 @@ static core_status read_commands(har__reader *r)
 
 /* A text within the command being read: its words are the command's own, the
  * last of them for its owner to end. */
-core_status har__read_text(har__reader *outer, const char *text)
+static core_status read_text(har__reader *outer, const char *text)
 {
     CORE_FAIL_IF(outer->nested >= HAR__MOST_NESTED, CORE_E_FORMAT,
                  "%s:%d: nested too deeply", outer->name, outer->line);
@@ -169,7 +250,7 @@ core_status har_shell_read(har_script *script, const char *text,
                      .first_word = script->n_word};
     core_status status = read_commands(&r);
     if (status == CORE_OK)
-        status = har__end_command(&r);
+        status = end_command(&r);
     free(field);
     return status;
 }

@@ -52,12 +52,6 @@ CORE_NODISCARD core_status har__variable_add(har__reader *r, const char *name,
                                              size_t n_name, const char *written,
                                              size_t n_written, bool is_quoted);
 
-/* --- shell_expand.c --- */
-
-/* On to a place of the text; NULL: what opened is never closed.              */
-CORE_NODISCARD core_status har__count_lines(har__reader *r, const char *to);
-CORE_NODISCARD core_status har__read_dollar(har__reader *r, bool is_quoted);
-
 /* --- shell_words.c --- */
 
 bool har__is_blank_or_end(char c);
@@ -65,6 +59,8 @@ bool har__ends_word(const har__reader *r);
 /* One character of a word, or what stands for several.                       */
 CORE_NODISCARD core_status har__read_piece(har__reader *r, bool is_quoted);
 CORE_NODISCARD core_status har__read_word(har__reader *r);
+/* --- shell_assign.c --- */
+
 /* Length of NAME= or NAME+= at the text; 0: it is none.                      */
 size_t har__assignment(const char *text, size_t *n_name, bool *appends);
 CORE_NODISCARD core_status har__read_assignment(har__reader *r, size_t n_head,
@@ -72,16 +68,9 @@ CORE_NODISCARD core_status har__read_assignment(har__reader *r, size_t n_head,
 CORE_NODISCARD core_status har__add_marked(har__reader *r,
                                            const har_word *word);
 
-/* --- shell_skipped.c --- */
+/* --- shell_slurm.c --- */
 
-CORE_NODISCARD core_status har__read_comment(har__reader *r);
-CORE_NODISCARD core_status har__skip_redirection(har__reader *r);
-
-/* --- shell.c --- */
-
-CORE_NODISCARD core_status har__end_command(har__reader *r);
-/* A text within the command being read: its words are the command's own, the
- * last of them for its owner to end.                                         */
-CORE_NODISCARD core_status har__read_text(har__reader *outer, const char *text);
+CORE_NODISCARD core_status har__set_slurm(har__reader *r, const char *option,
+                                          const char *value);
 
 #endif
