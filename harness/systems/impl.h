@@ -218,8 +218,9 @@ typedef struct har_system_row {
     core_status (*check)(const par_plan *plan, const core_spec *spec);
     void (*write)(const par_plan *plan, const core_spec *spec, FILE *out);
     bool takes_json;
-    bool cuts_names; /* --tensor is --tensor-parallel-size if no other begins so */
-    bool takes_no;   /* --no-NAME is NAME=false                                */
+    bool cuts_names; /* --tensor is --tensor-parallel-size where no other
+                      * name begins so                                       */
+    bool takes_no; /* --no-NAME is NAME=false                                 */
     bool pairs_switches; /* --disable-NAME is enable-NAME=false, and back     */
     /* Are its ranks numbered tensor, stage, data?  NULL: no, as here. */
     bool (*stage_before_data)(const par_plan *plan);
@@ -227,7 +228,7 @@ typedef struct har_system_row {
     /* Vocabulary rows, those of padding included, of which tensor ranks have
      * equal parts; NULL: each has all rows of the model.                     */
     int64_t (*padded)(const par_plan *plan, const core_spec *spec);
-    bool is_short; /* rows beyond the model's are not there: nothing is padded */
+    bool is_short; /* nothing is padded: rows beyond the model's are not there */
 } har_system_row;
 
 const har_system_row *har_system_get(har_system system);

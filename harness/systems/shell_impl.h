@@ -59,6 +59,7 @@ bool har__ends_word(const har__reader *r);
 /* One character of a word, or what stands for several.                       */
 CORE_NODISCARD core_status har__read_piece(har__reader *r, bool is_quoted);
 CORE_NODISCARD core_status har__read_word(har__reader *r);
+
 /* --- shell_assign.c --- */
 
 /* Length of NAME= or NAME+= at the text; 0: it is none.                      */
