@@ -228,7 +228,7 @@ typedef struct har_system_row {
     /* Vocabulary rows, those of padding included, of which tensor ranks have
      * equal parts; NULL: each has all rows of the model.                     */
     int64_t (*padded)(const par_plan *plan, const core_spec *spec);
-    bool is_short; /* nothing is padded: rows beyond the model's are not there */
+    bool is_short; /* nothing is padded: there are no rows beyond the model's */
 } har_system_row;
 
 const har_system_row *har_system_get(har_system system);
