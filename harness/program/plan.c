@@ -10,6 +10,7 @@
 #include "core/files/text.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ typedef struct request {
     const char *name, *model, *gpus, *emit, *system, *json;
     const char *import[MAX_IMPORTS], *ignored[MAX_IGNORED];
     int n_import, n_ignored;
+    const char *launch;
     core_config_ignore ignore;
 } request;
 
@@ -46,8 +48,11 @@ static void read_command_line(request *r, int argc, char **argv)
         {"import", .text = r->import, .n = &r->n_import, .most = MAX_IMPORTS,
          .argument = "ARGS",
          .help = "print the plan that a launch line means: a script, "
-                 "arguments, JSON or TOML, as a text or a file; may be "
-                 "repeated"},
+                 "arguments, JSON, TOML, YAML or a hostfile, as a text or a "
+                 "file; may be repeated"},
+        {"launch", .text = &r->launch, .argument = "N",
+         .help = "of an imported script with several launch lines this one "
+                 "counts, from 1"},
         {"ignore-flag", .text = r->ignored, .n = &r->n_ignored,
          .most = MAX_IGNORED, .argument = "NAME",
          .help = "in an import this flag has no bearing; may be repeated"},
@@ -171,6 +176,7 @@ static core_status import_texts(const request *r, char **text,
     core_spec spec;
     par_plan plan;
     char *report = NULL;
+    int64_t launch = 0;
     size_t n_report = 0;
     har_import what = {.text = (const char *const *)text,
                        .name = name,
@@ -179,6 +185,9 @@ static core_status import_texts(const request *r, char **text,
                        .n_ignored = r->n_ignored};
     CORE_TRY(
         har_choose_system(&what.system, "--for", r->system, HAR_N_SYSTEMS));
+    if (r->launch != NULL)
+        CORE_TRY(har_parse_count(&launch, "--launch", r->launch));
+    what.launch = launch < INT_MAX ? (int)launch : INT_MAX;
     CORE_TRY(core_config_open(&spec, NULL, &r->ignore, r->model));
     for (int i = 0; i < r->n_import; i++) {
         CORE_TRY(read_text(r->import[i], &text[i]));
@@ -212,6 +221,8 @@ static core_status run(const request *r)
 {
     CORE_FAIL_IF(r->n_ignored > 0 && r->n_import == 0, CORE_E_USAGE,
                  "--ignore-flag belongs to --import");
+    CORE_FAIL_IF(r->launch != NULL && r->n_import == 0, CORE_E_USAGE,
+                 "--launch belongs to --import");
     if (r->n_import > 0)
         return import_plan(r);
     CORE_FAIL_IF(r->json != NULL &&

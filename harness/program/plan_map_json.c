@@ -132,6 +132,16 @@ static void put_vocabulary(json_t *o, const map *m, const par_layout *l)
     core_json_put(o, "vocabulary", range(first, end));
 }
 
+/* Inner columns that tensor ranks share out, where the model has some. */
+static void put_columns(json_t *o, const char *key, int64_t n,
+                        const par_layout *l)
+{
+    if (n > 0)
+        core_json_put(o, key,
+                      range(core_split_first(n, l->plan.tp, l->t),
+                            core_split_first(n, l->plan.tp, l->t + 1)));
+}
+
 static void put_owned(json_t *o, const map *m, const par_layout *l)
 {
     const par_heads *h = &l->heads[0];
@@ -145,6 +155,8 @@ static void put_owned(json_t *o, const map *m, const par_layout *l)
     }
     core_json_put(o, "inner",
                   range(l->first_f[l->etp_i], l->first_f[l->etp_i + 1]));
+    put_columns(o, "dense_inner", m->spec->n_f_dense, l);
+    put_columns(o, "shared_inner", m->spec->n_f_shared, l);
     json_t *experts = json_array();
     for (int i = 0; i < l->n_my_expert; i++)
         json_array_append_new(experts, json_integer(l->my_expert[i]));

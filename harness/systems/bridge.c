@@ -26,10 +26,13 @@ static const har_flag flags[] = {
      NULL, NULL},
     {"model.pipeline-model-parallel-layout", HAR_F_LAYOUT, HAR_TAKE_TEXT, NULL,
      NULL},
-    {"train.micro-batch-size micro-batch-size mbs", HAR_F_MICRO, HAR_TAKE_COUNT,
-     NULL, NULL},
-    {"train.global-batch-size global-batch-size gbs", HAR_F_GLOBAL,
-     HAR_TAKE_COUNT, NULL, NULL},
+    {"train.micro-batch-size micro-batch-size mbs model.micro-batch-size",
+     HAR_F_MICRO, HAR_TAKE_COUNT, NULL, NULL},
+    {"train.global-batch-size global-batch-size gbs model.global-batch-size",
+     HAR_F_GLOBAL, HAR_TAKE_COUNT, NULL, NULL},
+    {"trainer.num-nodes", HAR_F_NODES, HAR_TAKE_COUNT, NULL, NULL},
+    {"trainer.devices", HAR_F_PER_NODE, HAR_TAKE_COUNT, NULL, NULL},
+    {"config-file", HAR_F_CONFIG, HAR_TAKE_TEXT, NULL, NULL},
     {"model.sequence-parallel", HAR_F_SEQUENCE, HAR_TAKE_ON, NULL, NULL},
     {"dist.use-tp-pp-dp-mapping", HAR_F_STAGE_BEFORE_DATA, HAR_TAKE_ON, NULL,
      NULL},
@@ -66,6 +69,7 @@ static const har_flag flags[] = {
 
 static const char *const no_bearing[] = {
     "optimizer.* optimizer-config-override-provider.* ddp.* scheduler.*",
+    "trainer.* exp-manager.* hydra.* run.* name restore-from-path",
     "dataset.* logger.* tokenizer.* checkpoint.* dist.* ft.* straggler.*",
     "nvrx-straggler.* profiling.* rng.* rerun-state-machine.* "
     "inprocess-restart.*",
@@ -93,7 +97,8 @@ static const char *const no_bearing[] = {
     "model-family-name model-recipe-name time-limit container-image dryrun",
     NULL};
 static const char *const not_compared[] = {
-    "mixed-precision mixed-precision.* peft.* model.seq-length "
+    "mixed-precision mixed-precision.* trainer.precision peft.* "
+    "model.seq-length "
     "dataset.seq-length",
     "model.params-dtype model.bf16 model.fp16 model.fp8 model.fp8-recipe",
     "model.mtp-num-layers model.make-vocab-size-divisible-by",

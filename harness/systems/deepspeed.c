@@ -1,8 +1,9 @@
 /* harness/systems/deepspeed.c -- DeepSpeed 0.19.8: its JSON, plan, arguments.
  *
- * Traps: tensor and expert degrees are those of AutoTP and AutoEP; a layer that
- * is written with deepspeed.moe.layer.MoE has its ep_size in the model's code,
- * as pipeline stages have; without a launcher's word the ranks are
+ * Traps: tensor and expert degrees are those of AutoTP and AutoEP; a kv head
+ * goes to one rank with all its heads, those that get none have none; a layer
+ * that is written with deepspeed.moe.layer.MoE has its ep_size in the model's
+ * code, as pipeline stages have; without a launcher's word the ranks are
  * train_batch_size / (micro-batch * accumulation) * tp; expert groups are runs
  * of a stage's ranks, as here.
  */
@@ -27,6 +28,7 @@ static const har_flag flags[] = {
      "a plan has expert groups of neighbours, and this sets them apart"},
     {"sequence-parallel-size", HAR_F_NONE, HAR_TAKE_ONLY, "1",
      "a plan has no such degree"},
+    {"deepspeed-config", HAR_F_CONFIG, HAR_TAKE_TEXT, NULL, NULL},
     {"expert-parallel.top-k", HAR_F_N_K, HAR_TAKE_COUNT, NULL, NULL},
     {0}};
 
@@ -52,7 +54,7 @@ static const char *const no_bearing[] = {
     "expert-parallel.comm-num-sm expert-parallel.comm-qp-margin",
     "expert-parallel.comm-max-tokens-per-rank "
     "expert-parallel.load-balance-coeff",
-    "deepspeed deepspeed-config local-rank",
+    "deepspeed local-rank",
     NULL};
 static const char *const not_compared[] = {
     "fp16.* bf16.* bfloat16.* amp.* torch-autocast.* data-types.* dtype",
@@ -109,6 +111,7 @@ static core_status check(const par_plan *p, const core_spec *s)
 {
     CORE_TRY(har_check_common("deepspeed", p, s));
     CORE_TRY(har_check_divides("deepspeed", "experts", s->n_e, p->ep));
+    CORE_TRY(har_check_divides("deepspeed", "kv heads", s->n_g, p->tp));
     CORE_TRY(har_check_drops("deepspeed", s));
     CORE_FAIL_IF(
         p->pp > 1, CORE_E_PLAN,

@@ -21,6 +21,7 @@ typedef enum har_place {
     HAR_AT_ACCELERATE,
     HAR_AT_WRAPPER,     /* of a container or a profiler: no bearing           */
     HAR_AT_ENVIRONMENT, /* NAME=value                                         */
+    HAR_AT_HOSTFILE,
     HAR_N_PLACES
 } har_place;
 
@@ -32,34 +33,51 @@ typedef struct har_setting {
     int n_more;
     bool has_equal; /* the value was written with =                           */
     bool is_maybe;  /* there only if a branch of the script is taken  */
+    bool is_file;   /* of a configuration file: words of a line go before it  */
     har_place place;
 } har_setting;
 
-enum { HAR_MAX_SETTINGS = 4096 };
+enum { HAR_MAX_SETTINGS = 4096, HAR_PATH_BYTES = 256, HAR_PASSED = 400 };
 
 typedef struct har_settings {
     har_script script; /* holds the texts                                     */
     const char *program; /* NULL: no launch line names one                    */
     bool has_json;       /* one of the texts is JSON                          */
+    bool has_config;     /* one is JSON, TOML or YAML                         */
+    bool has_hosts;      /* one is a hostfile                                 */
+    int launch; /* the launch line that counts, from 1; 0: there is but one   */
+    int n_launch; /* of the script with most of them                          */
+    char passed[HAR_PASSED]; /* commands that are no launch line beside one   */
     int n;
     har_setting item[HAR_MAX_SETTINGS];
 } har_settings;
 
-/* Add the settings of a text: a script, bare arguments, JSON or TOML. [local]
- * Errors: E_FORMAT with place; E_USAGE for a script with no launch line, or
- * with several.                                                              */
+/* Add the settings of a text: a script, bare arguments, JSON, TOML, YAML or a
+ * hostfile.  Errors: E_FORMAT with place; E_USAGE for a script with no launch
+ * line, or with several of which none is chosen.                     [local] */
 CORE_NODISCARD core_status har_settings_read(har_settings *out,
                                              const char *text,
                                              const char *name);
 CORE_NODISCARD core_status har_settings_add(har_settings *out,
                                             const har_setting *setting);
+/* The setting `path` of a configuration file; the texts are copied.          */
+CORE_NODISCARD core_status har_settings_put(har_settings *out, const char *path,
+                                            const char *value, size_t n_value);
 CORE_NODISCARD core_status har_settings_json(har_settings *out,
                                              const char *text,
                                              const char *name);
 CORE_NODISCARD core_status har_settings_toml(har_settings *out,
                                              const char *text,
                                              const char *name);
+CORE_NODISCARD core_status har_settings_yaml(har_settings *out,
+                                             const char *text,
+                                             const char *name);
+CORE_NODISCARD core_status har_settings_hosts(har_settings *out,
+                                              const char *text,
+                                              const char *name);
 bool har_is_toml(const char *text);
+bool har_is_yaml(const char *text);
+bool har_is_hosts(const char *text);
 
 /* --- facts --- */
 
@@ -73,6 +91,13 @@ typedef enum har_fact {
     HAR_F_TASKS,
     HAR_F_TASK_NODES,
     HAR_F_TASKS_PER_NODE,
+    HAR_F_FIRST_HOSTS, /* so many of the hostfile, and so many ranks on each  */
+    HAR_F_FIRST_SLOTS,
+    HAR_F_HOSTS,
+    HAR_F_SLOTS,       /* of all hosts                                        */
+    HAR_F_EQUAL_SLOTS, /* of each, where all have as many                     */
+    HAR_F_HOSTFILE,    /* its name                                            */
+    HAR_F_CONFIG,      /* the name of a configuration file                    */
     /* of the plan */
     HAR_F_TP,
     HAR_F_PP,
@@ -138,6 +163,7 @@ typedef enum har_fact {
 
 typedef struct har_value {
     bool is_given;
+    bool is_said; /* by a line, be it that it is off                          */
     double number;
     const char *text;
     const char *name; /* as it was written, n_name characters                 */
@@ -175,7 +201,7 @@ typedef struct har_flag {
     const char *names; /* blanks between; - stands for _, too                 */
     har_fact fact;
     har_take take;
-    const char *words, *why;
+    const char *words, *why; /* of a text: NAME=TEXT is refused, why          */
 } har_flag;
 
 typedef struct har_system_row {
@@ -192,12 +218,17 @@ typedef struct har_system_row {
     core_status (*check)(const par_plan *plan, const core_spec *spec);
     void (*write)(const par_plan *plan, const core_spec *spec, FILE *out);
     bool takes_json;
+    bool cuts_names; /* --tensor is --tensor-parallel-size where no other
+                      * name begins so                                       */
+    bool takes_no; /* --no-NAME is NAME=false                                 */
+    bool pairs_switches; /* --disable-NAME is enable-NAME=false, and back     */
     /* Are its ranks numbered tensor, stage, data?  NULL: no, as here. */
     bool (*stage_before_data)(const par_plan *plan);
     har_rows rows;
     /* Vocabulary rows, those of padding included, of which tensor ranks have
      * equal parts; NULL: each has all rows of the model.                     */
     int64_t (*padded)(const par_plan *plan, const core_spec *spec);
+    bool is_short; /* nothing is padded: there are no rows beyond the model's */
 } har_system_row;
 
 const har_system_row *har_system_get(har_system system);

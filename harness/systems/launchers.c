@@ -1,7 +1,8 @@
 /* harness/systems/launchers.c -- what starts ranks says how many there are.
  *
- * torchrun and DeepSpeed: nodes times processes on each; mpiexec and
- * accelerate: ranks; Slurm: tasks, or nodes times tasks on each.  Newest
+ * torchrun: nodes times processes on each; DeepSpeed: the first hosts of its
+ * hostfile times processes on each; mpiexec and accelerate: ranks, else the
+ * slots of the hostfile; Slurm: tasks, or nodes times tasks on each.  Newest
  * sources read: torch 2.13.0, DeepSpeed 0.19.8, MPICH 4.2, Open MPI 5.0,
  * Slurm 24.11.
  */
@@ -24,11 +25,12 @@ static const char *const torchrun_names[] = {
     NULL};
 
 static const har_flag mpiexec_flags[] = {
-    {"n np c", HAR_F_RANKS, HAR_TAKE_COUNT, NULL, NULL}, {0}};
+    {"n np c", HAR_F_RANKS, HAR_TAKE_COUNT, NULL, NULL},
+    {"hostfile machinefile f", HAR_F_HOSTFILE, HAR_TAKE_TEXT, NULL, NULL},
+    {0}};
 static const char *const mpiexec_names[] = {
-    "x genv env envall genvall envlist genvlist envnone H host hosts hostfile "
-    "f",
-    "machinefile map-by bind-to rank-by mca prtemca pmixmca gmca ppn npernode "
+    "x genv env envall genvall envlist genvlist envnone H host hosts",
+    "map-by bind-to rank-by mca prtemca pmixmca gmca ppn npernode "
     "N",
     "npersocket allow-run-as-root oversubscribe tag-output timestamp-output",
     "report-bindings display-map display-allocation wdir wd output-filename",
@@ -65,11 +67,15 @@ static const char *const slurm_names[] = {
     NULL};
 
 static const har_flag deepspeed_flags[] = {
-    {"num-nodes", HAR_F_NODES, HAR_TAKE_COUNT, NULL, NULL},
-    {"num-gpus num-accelerators", HAR_F_PER_NODE, HAR_TAKE_COUNT, NULL, NULL},
+    {"num-nodes", HAR_F_FIRST_HOSTS, HAR_TAKE_COUNT, NULL, NULL},
+    {"num-gpus num-accelerators", HAR_F_FIRST_SLOTS, HAR_TAKE_COUNT, NULL,
+     NULL},
+    {"hostfile H", HAR_F_HOSTFILE, HAR_TAKE_TEXT, NULL, NULL},
+    {"include i exclude e", HAR_F_NONE, HAR_TAKE_ONLY, "",
+     "which devices are left is not read: say --num_nodes and --num_gpus"},
     {0}};
 static const char *const deepspeed_names[] = {
-    "H hostfile i include e exclude min-elastic-nodes max-elastic-nodes",
+    "min-elastic-nodes max-elastic-nodes",
     "master-port master-addr node-rank launcher launcher-args no-python",
     "no-local-rank no-ssh no-ssh-check force-multi save-pid "
     "enable-each-rank-log",
@@ -78,13 +84,48 @@ static const char *const deepspeed_names[] = {
     NULL};
 
 static const har_flag accelerate_flags[] = {
-    {"num-processes", HAR_F_RANKS, HAR_TAKE_COUNT, NULL, NULL}, {0}};
+    {"num-processes", HAR_F_RANKS, HAR_TAKE_COUNT, NULL, NULL},
+    {"parallelism-config-tp-size "
+     "parallelism-config.parallelism-config-tp-size",
+     HAR_F_TP, HAR_TAKE_COUNT, NULL, NULL},
+    {"parallelism-config-dp-replicate-size "
+     "parallelism-config.parallelism-config-dp-replicate-size",
+     HAR_F_DP, HAR_TAKE_COUNT, NULL, NULL},
+    {"parallelism-config-dp-shard-size "
+     "parallelism-config.parallelism-config-dp-shard-size",
+     HAR_F_DP_SHARD, HAR_TAKE_COUNT, NULL, NULL},
+    {"parallelism-config-cp-size parallelism-config-sp-size "
+     "parallelism-config.parallelism-config-cp-size "
+     "parallelism-config.parallelism-config-sp-size",
+     HAR_F_NONE, HAR_TAKE_ONLY, "1", "a plan has no such degree"},
+    {"config-file deepspeed-config-file deepspeed-config.deepspeed-config-file",
+     HAR_F_CONFIG, HAR_TAKE_TEXT, NULL, NULL},
+    {"deepspeed-hostfile", HAR_F_HOSTFILE, HAR_TAKE_TEXT, NULL, NULL},
+    {0}};
 static const char *const accelerate_names[] = {
-    "num-machines machine-rank main-process-ip main-process-port config-file",
-    "mixed-precision multi-gpu use-deepspeed use-fsdp use-megatron-lm gpu-ids",
+    "num-machines machine-rank main-process-ip main-process-port",
+    "multi-gpu use-deepspeed use-fsdp use-megatron-lm gpu-ids",
     "rdzv-backend dynamo-backend same-network num-cpu-threads-per-process",
-    "deepspeed-config-file deepspeed-hostfile deepspeed-multinode-launcher",
+    "deepspeed-multinode-launcher compute-environment distributed-type debug",
+    "fsdp* deepspeed-config.* enable-cpu-affinity use-cpu",
+    "main-training-function tpu* dynamo* use-parallelism-config",
+    "parallelism-config-cp-backend parallelism-config-cp-comm-strategy",
+    "parallelism-config.parallelism-config-cp-backend",
+    "parallelism-config.parallelism-config-cp-comm-strategy",
+    "parallelism-config-sp-* deepspeed-moe-layer-cls-names zero-stage",
+    "deepspeed-exclusion-filter deepspeed-inclusion-filter offload* aws* cpu",
+    "gradient-clipping log-dir max-restarts monitor-interval mpirun-hostfile",
+    "no-python no-tpu-cluster quiet q rdzv-conf role tee vm env",
     NULL};
+
+static const char *const accelerate_uncompared[] = {
+    "mixed-precision downcast-bf16 fp8* gradient-accumulation-steps", NULL};
+
+static const har_flag hostfile_flags[] = {
+    {"hosts", HAR_F_HOSTS, HAR_TAKE_COUNT, NULL, NULL},
+    {"slots", HAR_F_SLOTS, HAR_TAKE_COUNT, NULL, NULL},
+    {"slots-per-host", HAR_F_EQUAL_SLOTS, HAR_TAKE_COUNT, NULL, NULL},
+    {0}};
 
 static const har_flag environment_flags[] = {
     {"WORLD_SIZE", HAR_F_WORLD, HAR_TAKE_COUNT, NULL, NULL},
@@ -96,7 +137,8 @@ static const har_flag environment_flags[] = {
 static const har_system_row launchers[HAR_N_PLACES] = {
     [HAR_AT_TORCHRUN] = {.name = "torchrun",
                          .flags = torchrun_flags,
-                         .no_bearing = torchrun_names},
+                         .no_bearing = torchrun_names,
+                         .cuts_names = true},
     [HAR_AT_MPIEXEC] = {.name = "mpiexec",
                         .flags = mpiexec_flags,
                         .no_bearing = mpiexec_names},
@@ -105,10 +147,14 @@ static const har_system_row launchers[HAR_N_PLACES] = {
                       .no_bearing = slurm_names},
     [HAR_AT_DEEPSPEED] = {.name = "deepspeed",
                           .flags = deepspeed_flags,
-                          .no_bearing = deepspeed_names},
+                          .no_bearing = deepspeed_names,
+                          .cuts_names = true},
     [HAR_AT_ACCELERATE] = {.name = "accelerate",
                            .flags = accelerate_flags,
-                           .no_bearing = accelerate_names},
+                           .no_bearing = accelerate_names,
+                           .not_compared = accelerate_uncompared,
+                           .cuts_names = true},
+    [HAR_AT_HOSTFILE] = {.name = "hostfile", .flags = hostfile_flags},
     [HAR_AT_ENVIRONMENT] = {.name = "environment", .flags = environment_flags},
 };
 

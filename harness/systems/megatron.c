@@ -42,8 +42,10 @@ static const har_flag flags[] = {
     {"tensor-parallel-num-weight-shards "
      "expert-tensor-parallel-num-weight-shards",
      HAR_F_NONE, HAR_TAKE_ONLY, "1", "a plan has no such degree"},
-    {"hierarchical-context-parallel-sizes", HAR_F_NONE, HAR_TAKE_ONLY, "",
-     "a plan has no such degree"},
+    {"hierarchical-context-parallel-sizes hybrid-context-parallel", HAR_F_NONE,
+     HAR_TAKE_ONLY, "", "a plan has no such degree"},
+    {"model-parallel-size", HAR_F_NONE, HAR_TAKE_ONLY, "",
+     "it refuses this old name of --tensor-model-parallel-size"},
 
     {"num-layers encoder-num-layers decoder-num-layers", HAR_F_N_L,
      HAR_TAKE_COUNT, NULL, NULL},
@@ -330,9 +332,19 @@ static core_status check_router(const par_plan *p, const core_spec *s)
     return CORE_OK;
 }
 
+/* Fewer kv heads than ranks: the rows of q, k and v are cut as one matrix. */
+static core_status check_attention(const par_plan *p, const core_spec *s)
+{
+    if (s->n_kv_rank > 0 || s->n_g % p->tp == 0)
+        return CORE_OK;
+    return har_check_divides("megatron", "rows of q, k and v",
+                             (s->n_h + 2 * s->n_g) * s->n_dh, p->tp);
+}
+
 static core_status check(const par_plan *p, const core_spec *s)
 {
     CORE_TRY(har_check_common("megatron", p, s));
+    CORE_TRY(check_attention(p, s));
     CORE_TRY(har_check_divides("megatron", "experts", s->n_e, p->ep));
     CORE_TRY(check_capacity(s));
     return check_router(p, s);

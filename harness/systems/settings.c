@@ -7,148 +7,12 @@
  * words up to the next option are its values; among a launcher's, they end
  * where a program begins.
  */
-#include "harness/systems/impl.h"
+#include "core/files/text.h"
+#include "harness/systems/settings_impl.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-
-/* --- words --- */
-
-static const char *base(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t n = strlen(text), n_end = strlen(end);
-    return n >= n_end && strcmp(text + n - n_end, end) == 0;
-}
-
-static bool begins_with(const char *text, const char *start)
-{
-    return strncmp(text, start, strlen(start)) == 0;
-}
-
-/* Launchers, by the last part of their path or by their module. */
-static har_place launcher(const char *word)
-{
-    static const struct {
-        const char *name;
-        har_place place;
-    } known[] = {
-        {"torchrun", HAR_AT_TORCHRUN},
-        {"torch.distributed.run", HAR_AT_TORCHRUN},
-        {"torch.distributed.launch", HAR_AT_TORCHRUN},
-        {"mpirun", HAR_AT_MPIEXEC},
-        {"mpiexec", HAR_AT_MPIEXEC},
-        {"mpiexec.hydra", HAR_AT_MPIEXEC},
-        {"srun", HAR_AT_SLURM},
-        {"deepspeed", HAR_AT_DEEPSPEED},
-        {"accelerate", HAR_AT_ACCELERATE},
-    };
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (strcmp(known[i].name, base(word)) == 0)
-            return known[i].place;
-    return HAR_AT_SYSTEM;
-}
-
-static bool is_wrapper(const char *word)
-{
-    static const char *const known[] = {
-        "env",    "nohup", "exec",        "sudo",      "numactl", "taskset",
-        "docker", "nsys",  "singularity", "apptainer", "podman",  "ncu",
-        "uv",     "nice",  "stdbuf",      "timeout",   "bash",    "sh",
-        "eval",   "run",   "conda",       "launch",    "pixi",    "poetry"};
-    const char *name = base(word);
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (strcmp(known[i], name) == 0)
-            return true;
-    return begins_with(name, "python");
-}
-
-static bool is_server(const har_word *word, int n)
-{
-    const char *name = base(word->text);
-    return strcmp(name, "vllm.entrypoints.openai.api_server") == 0 ||
-           strcmp(name, "sglang.launch_server") == 0 ||
-           ((strcmp(name, "vllm") == 0 || strcmp(name, "sglang") == 0) &&
-            n > 1 && strcmp(word[1].text, "serve") == 0);
-}
-
-static bool is_program(const har_word *word, int n)
-{
-    return is_server(word, n) || ends_with(word->text, ".py");
-}
-
-/* --flag, -f, a.dotted.name=value. */
-static bool is_setting(const har_word *word)
-{
-    const char *text = word->text;
-    if (text[0] == '-')
-        return isalpha((unsigned char)text[1]) ||
-               (text[1] == '-' && isalpha((unsigned char)text[2]));
-    text += strspn(text, "+~");
-    const size_t n = strcspn(text, "=");
-    if (text[n] == '\0' || !isalpha((unsigned char)text[0]))
-        return false;
-    for (size_t i = 0; i < n; i++)
-        if (!isalnum((unsigned char)text[i]) &&
-            strchr("_.-@/", text[i]) == NULL)
-            return false;
-    return memchr(text, '.', n) != NULL;
-}
-
-/* --- the launch line --- */
-
-static bool may_launch(const har_script *s, const har_command *c)
-{
-    const char *first = s->word[c->first].text;
-    return launcher(first) != HAR_AT_SYSTEM || is_wrapper(first) ||
-           first[0] == '$' || is_server(&s->word[c->first], c->n) ||
-           s->word[c->first].is_assignment;
-}
-
-/* 2: it starts ranks or a server, 1: a program with options, 0: neither. */
-static int launches(const har_script *s, const har_command *c)
-{
-    int found = 0;
-    bool has_option = false;
-    if (!may_launch(s, c))
-        return 0;
-    for (int i = 0; i < c->n; i++) {
-        const har_word *word = &s->word[c->first + i];
-        if (launcher(word->text) != HAR_AT_SYSTEM || is_server(word, c->n - i))
-            return 2;
-        found = ends_with(word->text, ".py") ? 1 : found;
-        has_option = has_option || is_setting(word);
-    }
-    return has_option ? found : 0;
-}
-
-/* The launch line among the commands from `first` on; NULL: there is none. */
-static core_status find_launch(const har_command **out, const har_script *s,
-                               int first, const char *name)
-{
-    int best = 0;
-    *out = NULL;
-    for (int i = first; i < s->n_command; i++) {
-        const int found = launches(s, &s->command[i]);
-        CORE_FAIL_IF(found > 0 && found == best, CORE_E_USAGE,
-                     "%s: two launch lines, %d and %d: expected one", name,
-                     s->word[(*out)->first].line,
-                     s->word[s->command[i].first].line);
-        if (found > best) {
-            *out = &s->command[i];
-            best = found;
-        }
-    }
-    return CORE_OK;
-}
-
-/* --- settings --- */
 
 /* -n8 is -n 8. */
 static size_t short_name(const char *text)
@@ -161,8 +25,9 @@ static size_t short_name(const char *text)
 
 static bool begins_program(const har_word *word, int n)
 {
-    return is_program(word, n) || launcher(word->text) != HAR_AT_SYSTEM ||
-           is_wrapper(word->text);
+    return har__is_program(word, n) ||
+           har__launcher_at(word->text) != HAR_AT_SYSTEM ||
+           har__is_wrapper(word->text);
 }
 
 /* The setting at word[0] of n; returns how many words it is. */
@@ -185,7 +50,7 @@ static int read_setting(har_setting *out, const har_word *word, int n,
         out->value = equal + 1;
         out->has_equal = true;
     }
-    while (end < n && !is_setting(&word[end]) &&
+    while (end < n && !har__is_setting(&word[end]) &&
            !(in_launcher && begins_program(&word[end], n - end)))
         end++;
     out->more = word + 1;
@@ -201,12 +66,12 @@ static int read_setting(har_setting *out, const har_word *word, int n,
 /* A word that is no option: the place of those after it. */
 static har_place next_place(const har_word *word, int n, har_place place)
 {
-    if (is_program(word, n))
+    if (har__is_program(word, n))
         return HAR_AT_SYSTEM;
-    const har_place own = launcher(word->text);
-    return own != HAR_AT_SYSTEM                                ? own
-           : is_wrapper(word->text) && place == HAR_AT_WRAPPER ? HAR_AT_WRAPPER
-                                                               : place;
+    if (har__is_python(word->text))
+        return HAR_AT_WRAPPER;
+    const har_place own = har__launcher_at(word->text);
+    return own != HAR_AT_SYSTEM ? own : place;
 }
 
 static core_status read_words(har_settings *out, const har_word *word, int n,
@@ -220,16 +85,16 @@ static core_status read_words(har_settings *out, const har_word *word, int n,
                                 strcmp(word[i].text, "--module") == 0) &&
                                i + 1 < n;
         if (is_module) {
-            place = launcher(word[i + 1].text);
+            place = har__launcher_at(word[i + 1].text);
             if (place == HAR_AT_SYSTEM)
                 out->program = word[i + 1].text;
             i += 2;
-        } else if (is_setting(&word[i])) {
+        } else if (har__is_setting(&word[i])) {
             har_setting setting;
             i += read_setting(&setting, word + i, n - i, place);
             CORE_TRY(har_settings_add(out, &setting));
         } else {
-            if (in_launcher && is_program(&word[i], n - i))
+            if (in_launcher && har__is_program(&word[i], n - i))
                 out->program = word[i].text;
             place = in_launcher ? next_place(&word[i], n - i, place) : place;
             i++;
@@ -269,7 +134,7 @@ static core_status read_bare(har_settings *out, int first)
         s->n_command > first ? s->command[first].first : s->n_word;
     for (int i = begin; i < s->n_word;) {
         har_setting setting;
-        if (!is_setting(&s->word[i]) || s->word[i].is_assignment) {
+        if (!har__is_setting(&s->word[i]) || s->word[i].is_assignment) {
             CORE_TRY(read_bare_word(out, &s->word[i++]));
             continue;
         }
@@ -303,8 +168,8 @@ static core_status read_script(har_settings *out, const char *text,
     const har_command *launch = NULL;
     const int first = out->script.n_command;
     CORE_TRY(har_shell_read(&out->script, text, name));
-    CORE_TRY(find_launch(&launch, &out->script, first, name));
-    if (launch == NULL && begins_with(text, "#!"))
+    CORE_TRY(har__find_launch(&launch, out, first, name));
+    if (launch == NULL && core_text_after(text, "#!", NULL))
         CORE_FAIL(CORE_E_USAGE, "%s: no line of it starts ranks or a server",
                   name);
     if (launch == NULL)
@@ -328,9 +193,14 @@ static const char *content(const char *text)
 core_status har_settings_read(har_settings *out, const char *text,
                               const char *name)
 {
-    if (*content(text) == '{')
-        return har_settings_json(out, content(text), name);
-    if (har_is_toml(content(text)))
+    const char *start = content(text);
+    if (*start == '{')
+        return har_settings_json(out, start, name);
+    if (har_is_toml(start))
         return har_settings_toml(out, text, name);
+    if (har_is_yaml(start))
+        return har_settings_yaml(out, text, name);
+    if (har_is_hosts(text))
+        return har_settings_hosts(out, text, name);
     return read_script(out, text, name);
 }

@@ -26,6 +26,8 @@ static const har_flag flags[] = {
     {"enable-dp-lm-head", HAR_F_DP_HEAD, HAR_TAKE_ON, NULL, NULL},
     {"moe-dense-tp-size shared-experts-tp-size", HAR_F_DENSE_TP, HAR_TAKE_COUNT,
      NULL, NULL},
+    {"config", HAR_F_CONFIG, HAR_TAKE_TEXT, NULL,
+     "with = the file is not read, with a blank it is"},
     {"attn-cp-size attention-context-parallel-size dcp-size "
      "decode-context-parallel-size dwdp-size moe-dp-size "
      "moe-data-parallel-size",
@@ -188,6 +190,8 @@ const har_system_row har_row_sglang = {
     .notes = notes,
     .check = check,
     .write = write,
+    .cuts_names = true,
+    .takes_no = true,
     .stage_before_data = is_replicas,
     .rows = HAR_ROWS_SCHEDULED,
     .padded = padded,

@@ -219,7 +219,7 @@ const char *const har_sglang_no_bearing[] = {
 /* They change what is computed, and neither a plan nor a comparison with the
  * model here says how. */
 const char *const har_sglang_not_compared[] = {
-    "attention-backend config context-length dcp-replicate-q-proj",
+    "attention-backend context-length dcp-replicate-q-proj",
     "decode-attention-backend deepep-dispatcher-output-dtype dllm-algorithm",
     "dtype enable-attn-tp-input-scattered enable-cp-decode-attn-tp",
     "enable-deepseek-v4-fp4-indexer enable-dense-mlp-attn-tp",

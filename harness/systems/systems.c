@@ -75,6 +75,10 @@ void har_system_vocabulary(har_system system, const par_plan *plan,
     const int64_t part = row->padded(plan, spec) / plan->tp;
     *first = t * part;
     *end = (t + 1) * part;
+    if (row->is_short) {
+        *first = *first < spec->n_v ? *first : spec->n_v;
+        *end = *end < spec->n_v ? *end : spec->n_v;
+    }
 }
 
 har_rows har_system_rows(har_system system)

@@ -61,6 +61,8 @@ typedef struct har_import { /* borrows everything                             */
                               * text are known in those after it              */
     const char *const *name; /* of each, for messages                         */
     har_system system;       /* HAR_N_SYSTEMS: the one that knows most of it  */
+    int launch; /* the launch line that counts of scripts with several, from 1;
+                 * 0: none is chosen                                          */
     int n_ignored;
     const char *const *ignored; /* names that count as without bearing        */
 } har_import;

@@ -39,6 +39,7 @@ static const har_flag flags[] = {
      "parallelism.pipeline-parallel-split-points",
      HAR_F_NONE, HAR_TAKE_ONLY, "",
      "stages by the names of modules are not read"},
+    {"job.config-file", HAR_F_CONFIG, HAR_TAKE_TEXT, NULL, NULL},
     {"parallelism.context-parallel-degree", HAR_F_NONE, HAR_TAKE_ONLY, "1",
      "a plan has no such degree"},
     {0}};
@@ -167,6 +168,11 @@ static core_status check(const par_plan *p, const core_spec *s)
 {
     CORE_TRY(har_check_common("torchtitan", p, s));
     CORE_TRY(har_check_divides("torchtitan", "experts", s->n_e, p->ep));
+    CORE_TRY(har_check_divides("torchtitan", "kv heads", s->n_g, p->tp));
+    CORE_FAIL_IF(s->tied && p->pp > 1, CORE_E_PLAN,
+                 "torchtitan: stages: it refuses pp = %d of a model whose head "
+                 "is its embedding, as in %s",
+                 p->pp, s->name);
     CORE_TRY(har_check_drops("torchtitan", s));
     CORE_FAIL_IF(s->n_e > 0 && p->etp != (p->ep == 1 ? p->tp : 1), CORE_E_PLAN,
                  "torchtitan: expert mesh: experts are whole, or, with ep = 1, "
@@ -219,4 +225,5 @@ const har_system_row har_row_torchtitan = {
     .write = write,
     .rows = HAR_ROWS_SCHEDULED,
     .padded = padded,
+    .is_short = true,
 };

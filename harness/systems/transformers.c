@@ -26,12 +26,20 @@ static const char *const no_bearing[] = {
 static const char *const not_compared[] = {
     "fsdp-mixed-precision tp-plan.* ep-plan ep-plan.*", NULL};
 
+static bool has_degree(const har_facts *f)
+{
+    return f->of[HAR_F_TP].is_given || f->of[HAR_F_PP].is_given ||
+           f->of[HAR_F_DP].is_given || f->of[HAR_F_DP_SHARD].is_given;
+}
+
 static core_status plan(par_plan *out, const har_facts *f, const core_spec *s)
 {
     par_plan p = *out;
     p.pp = har_fact_or_one(f, HAR_F_PP);
     p.dp = har_fact_or_one(f, HAR_F_DP) * har_fact_or_one(f, HAR_F_DP_SHARD);
     p.tp = har_fact_or_one(f, HAR_F_TP);
+    if (!f->of[HAR_F_LAYOUT].is_given && !has_degree(f) && f->world > 0)
+        p.dp = f->world; /* copies of the whole, or shards that are gathered  */
     if (f->of[HAR_F_LAYOUT].is_given && !f->of[HAR_F_TP].is_given)
         CORE_TRY(har_plan_rest(&p.tp, f, (int64_t)p.pp * p.dp, "pp*dp"));
     CORE_FAIL_IF(f->world > 0 && f->world != (int64_t)p.dp * p.tp * p.pp,

@@ -123,13 +123,12 @@ const char *const har_vllm_no_bearing[] = {
     "worker-use-ray",
     "compilation-config.* cc.* kv-transfer-config.* kv-events-config.*",
     "structured-outputs-config.* profiler-config.* observability-config.*",
-    "no-enable-expert-parallel no-enable-eplb",
     NULL};
 
 /* They change what is computed, and neither a plan nor a comparison with the
  * model here says how. */
 const char *const har_vllm_not_compared[] = {
-    "ac additional-config attention-backend attention-config config dc",
+    "ac additional-config attention-backend attention-config dc",
     "dcp-q-replicate diffusion-config disable-sliding-window dtype",
     "enable-batch-sharded-sampling enable-hc-sp enable-lora",
     "enable-mamba-cache-stochastic-rounding engram-config eplb-config",

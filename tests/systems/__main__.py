@@ -4,7 +4,8 @@ A system is a module with built(case) -> what its own code builds:
     groups      kind -> lists of ranks, in the order of the group's indices; some_groups: of some ranks only
     layers      stage -> (first, end)            experts     expert rank -> ids
     vocabulary  tensor rank -> (first, end)      rows        data rank -> row of each micro-batch
-What it does not build is not compared: heads and columns are equal runs in all of them, by what a column-parallel layer is.  A case that the system refuses counts as a difference.
+    heads, kv_heads, dense_inner, shared_inner: tensor rank -> (first, end)      inner: expert tensor rank -> (first, end)
+What it does not build is not compared, nor what a line of comment of the emitted text says is otherwise.  A case that the system refuses counts as a difference.
 """
 import argparse
 import importlib
@@ -38,8 +39,9 @@ def differences(ranks, built):
             for index, rank in enumerate(group):
                 if index_of(ranks[rank], kind) != index:
                     yield f"{kind} index of rank {rank}: {index_of(ranks[rank], kind)}, built {index}"
-    parts = (("layers", "stage"), ("experts", "ep"), ("vocabulary", "tp"), ("rows", "dp"))
-    for what, axis in parts:
+    axes = {"layers": "stage", "experts": "ep", "vocabulary": "tp", "rows": "dp", "heads": "tp", "kv_heads": "tp", "inner": "etp",
+            "dense_inner": "tp", "shared_inner": "tp"}
+    for what, axis in axes.items():
         for r in ranks if what in built else ():
             if list(r[what]) != list(built[what][r[axis]]):
                 yield f"{what} of rank {r['rank']}: {r[what]}, built {built[what][r[axis]]}"

@@ -12,11 +12,11 @@ kv_heads: {G}
 head_size: 8
 experts: {E}
 experts_per_token: {K}
-expert_inner: 96
+expert_inner: {I}
 shared_inner: {S}
-dense_inner: 0
+dense_inner: {F}
 vocabulary: {V}
-ffn: moe
+ffn: {ffn}
 norm_eps: 1e-05
 rope:
   theta: 10000
@@ -25,7 +25,7 @@ sliding_window: 0
 gated: true
 activation: silu
 renormalise: {renormalise}
-tied_head: false
+tied_head: {tied}
 bias:
   qkv: {bias}
   attention_out: false
@@ -45,8 +45,10 @@ class Case:
     plan: str
     model: str  # what differs between the models, for messages
     line: list  # of the emitted text, comments left out
+    comments: str
     json: str  # the map, a file
-    size: dict  # L, H, G, E, K, V, S
+    size: dict  # L, H, G, E, K, V, inner columns: I of experts, S of shared ones, F of dense layers
+    is_tied: bool
     degree: dict  # tp, pp, dp, ep, etp, mb, as written: 1 where they are not
 
     @property
@@ -66,11 +68,15 @@ def model(rng, folder):
     H = rng.choice((4, 6, 8, 12, 16, 24))
     E = rng.choice((4, 6, 8, 12, 16, 24, 32, 60))
     size = {"L": rng.randint(4, 20), "H": H, "G": rng.choice([g for g in range(1, H + 1) if H % g == 0]), "E": E,
-            "K": rng.choice((1, 2, 4)), "V": rng.randint(40, 4000), "S": rng.choice((0, 96))}
-    fields = {"renormalise": str(size["K"] > 1 and rng.random() < 0.5).lower(), "bias": str(rng.random() < 0.3).lower()}
+            "K": rng.choice((1, 2, 4)), "V": rng.randint(40, 4000), "S": rng.choice((0, 96)),
+            "I": rng.choice((96, 120, 192)), "F": rng.choice((0, 0, 96, 240))}
+    n_dense = min(size["L"] - 1, rng.randint(1, 3)) if size["F"] > 0 else 0
+    ffn = "[" + ", ".join(["dense"] * n_dense + ["moe"] * (size["L"] - n_dense)) + "]"
+    fields = {"renormalise": str(size["K"] > 1 and rng.random() < 0.5).lower(), "bias": str(rng.random() < 0.3).lower(),
+              "tied": str(rng.random() < 0.2).lower()}
     path = f"{folder}/model.yaml"
     with open(path, "w") as file:
-        file.write(MODEL.format(name="random", **size, **fields))
+        file.write(MODEL.format(name="random", ffn=ffn, **size, **fields))
     return path, size, fields
 
 
@@ -109,4 +115,4 @@ def draw(system, n, seed, folder):
             continue
         n -= 1
         yield Case(plan, ", ".join(f"{k} {v}" for k, v in (size | fields).items()), [x for x in line if not x.startswith("#")],
-                   map_file, size, degrees(plan))
+                   "\n".join(x for x in line if x.startswith("#")), map_file, size, fields["tied"] == "true", degrees(plan))

@@ -4,7 +4,8 @@ import json
 import torch
 from torch.utils.data.distributed import DistributedSampler
 
-from deepspeed.module_inject import auto_ep_config, auto_ep_folding
+import parts
+from deepspeed.module_inject import auto_ep_config, auto_ep_folding, tp_shard
 from deepspeed.moe.ep_repack import _local_expert_range
 from deepspeed.utils import groups as builder
 
@@ -34,6 +35,18 @@ def taken(comm):
     return made
 
 
+def heads(tp, n_head, n_kv, size=8):
+    """AutoTP's shards of the rows of q, and of k and v."""
+    meta = tp_shard.AutoTPMeta(num_kv_heads=n_kv, num_attention_heads=n_head)
+    rows = lambda n: parts.runs(tp_shard.get_shard_size_list(n * size, tp, meta, "self_attn.q_proj"))
+    return {key: {t: (first // size, end // size) for t, (first, end) in rows(n).items()}
+            for key, n in (("heads", n_head), ("kv_heads", n_kv))}
+
+
+def columns(n_rank, n):
+    return parts.runs(tp_shard.get_shard_size_list(n, n_rank, tp_shard.AutoTPMeta(num_kv_heads=8), "mlp.up_proj"))
+
+
 def built(case):
     config = json.loads("\n".join(case.line))
     tp = max(1, config["tensor_parallel"]["autotp_size"])
@@ -58,4 +71,5 @@ def built(case):
     object.__setattr__(layer, "num_experts", case.size["E"])
     share = {i: range(*_local_expert_range(layer, i, ep)) for i in range(ep)}
     rows = {d: list(DistributedSampler(torch.empty(config["train_batch_size"]), dp, d, shuffle=False)) for d in range(dp)}
-    return {"groups": groups, "experts": share, "rows": rows}
+    owned = heads(tp, case.size["H"], case.size["G"]) | parts.inner(case, columns)
+    return owned | {"groups": groups, "experts": share, "rows": rows}

@@ -77,15 +77,17 @@ static bool can(const core_spec *s, const par_plan *p, har_system system)
         return ((p->ep == n && p->etp == 1) || (p->ep == 1 && p->etp == n)) &&
                (s->n_v + 63) / 64 * 64 % p->tp == 0;
     case HAR_DEEPSPEED:
-        return s->n_e % p->ep == 0 && p->pp == 1 && p->etp == 1 &&
+        return s->n_e % p->ep == 0 && s->n_g % p->tp == 0 && p->pp == 1 && p->etp == 1 &&
                (p->tp == 1 || p->ep > 1);
     case HAR_TORCHTITAN:
-        return s->n_e % p->ep == 0 && p->etp == (p->ep == 1 ? p->tp : 1);
+        return s->n_e % p->ep == 0 && p->etp == (p->ep == 1 ? p->tp : 1) &&
+               s->n_g % p->tp == 0 && (!s->tied || p->pp == 1);
     case HAR_SGLANG:
         return s->n_e % p->ep == 0 &&
                (p->ep * p->etp == n || p->ep * p->etp == p->tp);
     default:
-        return s->n_e % p->ep == 0;
+        return s->n_e % p->ep == 0 &&
+               (s->n_h + 2 * s->n_g) * s->n_dh % p->tp == 0;
     }
 }
 
@@ -221,7 +223,7 @@ static const struct {
     {HAR_TORCHTITAN, false, "pp=2,stages=9/7", "torchtitan: stages", "pp=2"},
 };
 
-/* Models that Megatron has no flag for. */
+/* Models that a system has no flag for, or does not cut so. */
 static void edit_nothing(core_spec *s) { (void)s; }
 static void edit_sparsemixer(core_spec *s) { s->router = CORE_ROUTER_SPARSEMIXER; }
 static void edit_renormalise(core_spec *s) { s->renormalise = true; }
@@ -243,29 +245,55 @@ static void edit_groups(core_spec *s, int64_t n_k)
 static void edit_groups_of_top_2(core_spec *s) { edit_groups(s, 2); }
 static void edit_groups_of_top_4(core_spec *s) { edit_groups(s, 4); }
 
+/* Six heads of 8 on one kv head: 64 rows of q, k and v. */
+static void edit_one_kv(core_spec *s)
+{
+    s->n_h = 6;
+    s->n_g = 1;
+    s->n_dh = 8;
+}
+static void edit_untied(core_spec *s) { s->tied = false; }
+
 static const struct {
     void (*edit)(core_spec *s);
+    har_system system;
     const char *plan, *fragment;
 } models[] = {
-    {edit_nothing, "tp=2,etp=2", NULL},
-    {edit_sparsemixer, "tp=2,etp=2", "no flag for the sparsemixer"},
-    {edit_renormalise, "tp=2,etp=2", "the weight is 1"},
-    {edit_sigmoid, "tp=2,etp=2", "it renormalises the scores"},
-    {edit_biases, "tp=2,etp=2", "biases: refused with "
+    {edit_nothing, HAR_MEGATRON, "tp=2,etp=2", NULL},
+    {edit_sparsemixer, HAR_MEGATRON, "tp=2,etp=2", "no flag for the "
+     "sparsemixer"},
+    {edit_renormalise, HAR_MEGATRON, "tp=2,etp=2", "the weight is 1"},
+    {edit_sigmoid, HAR_MEGATRON, "tp=2,etp=2", "it renormalises the scores"},
+    {edit_biases, HAR_MEGATRON, "tp=2,etp=2", "biases: refused with "
      "expert-tensor-parallel-size 2"},
-    {edit_biases, "tp=2,ep=2", NULL},
-    {edit_groups_of_top_2, "tp=2,ep=2", "it scores a group of experts by its "
-     "best 1 (topk / group_topk), seed-mini by its best 2"},
-    {edit_groups_of_top_4, "tp=2,ep=2", NULL},
+    {edit_biases, HAR_MEGATRON, "tp=2,ep=2", NULL},
+    {edit_groups_of_top_2, HAR_MEGATRON, "tp=2,ep=2", "it scores a group of "
+     "experts by its best 1 (topk / group_topk), seed-mini by its best 2"},
+    {edit_groups_of_top_4, HAR_MEGATRON, "tp=2,ep=2", NULL},
+    {edit_one_kv, HAR_MEGATRON, "tp=3", "rows of q, k and v: expected equal "
+     "parts, found 64 % 3 = 1"},
+    {edit_one_kv, HAR_MEGATRON, "tp=2,ep=2", NULL},
+    {edit_one_kv, HAR_DEEPSPEED, "tp=2,ep=2", "kv heads: expected equal parts, "
+     "found 1 % 2"},
+    {edit_one_kv, HAR_DEEPSPEED, "dp=2,ep=2", NULL},
+    {edit_one_kv, HAR_TORCHTITAN, "tp=2,ep=2", "kv heads: expected equal parts, "
+     "found 1 % 2"},
+    {edit_one_kv, HAR_TORCHTITAN, "dp=2,ep=2", NULL},
+    {edit_one_kv, HAR_VLLM, "tp=2,ep=2", NULL},
+    {edit_nothing, HAR_TORCHTITAN, "pp=2", "it refuses pp = 2 of a model whose "
+     "head is its embedding"},
+    {edit_untied, HAR_TORCHTITAN, "pp=2", NULL},
 };
 
 START_TEST(test_model)
 {
     core_spec spec = model("seed-mini");
     par_plan plan;
+    if (models[_i].system != HAR_MEGATRON)
+        spec.capacity.rule = CORE_CAPACITY_NONE;
     models[_i].edit(&spec);
     ck_assert(par_plan_parse(&plan, models[_i].plan) == CORE_OK);
-    char *text = emitted(HAR_MEGATRON, &plan, &spec);
+    char *text = emitted(models[_i].system, &plan, &spec);
     if (models[_i].fragment == NULL)
         ck_assert_msg(text != NULL, "%s", core_message());
     else
@@ -305,6 +333,7 @@ START_TEST(test_refusal)
     par_plan plan;
     if (!refusals[_i].capacity)
         spec.capacity.rule = CORE_CAPACITY_NONE;
+    spec.tied = false;
     ck_assert(par_plan_parse(&plan, refusals[_i].plan) == CORE_OK);
     ck_assert(par_plan_check(&plan, &spec) == CORE_OK);
     ck_assert_ptr_null(emitted(refusals[_i].system, &plan, &spec));
@@ -545,7 +574,8 @@ static const struct {
     {"{\"tp_size\": 2, \"ep_size\": 3}", "ep*etp = 3"},
     {"export WORLD_SIZE=8; mpirun -n 4 python pretrain_gpt.py --lr 1",
      "the launcher starts 4 ranks"},
-    {"mpirun -n 4 a.py --lr 1; mpirun -n 2 a.py --lr 1", "two launch lines"},
+    {"mpirun -n 4 a.py --lr 1; mpirun -n 2 a.py --lr 1", "2 launch lines, choose one by --launch N: 1 (line 1) 'mpirun -n 4 a.py "
+     "--lr 1', 2 (line 1) 'mpirun -n 2 a.py --lr 1'"},
     {"if x; then A='--num-experts 8 --lr 1'; fi; mpirun -n 4 a.py $A",
      "a branch of the script sets or not 1 flag: '--num-experts'"},
 };
@@ -559,6 +589,104 @@ START_TEST(test_bad_line)
               CORE_OK);
     ck_assert_msg(strstr(core_message(), bad_lines[_i].fragment) != NULL,
                   "'%s' lacks '%s'", core_message(), bad_lines[_i].fragment);
+}
+END_TEST
+
+/* A line and a file beside it: a plan, or a refusal that has the text. */
+#define HOSTS "# two\na slots=8\nb slots=8\n"
+#define UNEQUAL "a slots=8\nb:4\n"
+#define DS "{\"expert_parallel\": {\"enabled\": true, \"autoep_size\": 4}}"
+#define TWO "mpirun -n 4 a.py --lr 1\nmpirun -n 8 a.py --lr 1\n"
+static const struct {
+    const char *line, *file;
+    int launch;
+    const char *plan, *says;
+} files[] = {
+    {"vllm serve m --config f -tp 4", "tensor-parallel-size: 2\n"
+     "data_parallel_size: 2\nenable-expert-parallel: true\n", 0,
+     "tp=4,dp=2,ep=8", NULL},
+    {"vllm serve m --no-enable-expert-parallel", "data-parallel-size: 2\n"
+     "enable-expert-parallel: true\n", 0, "dp=2,etp=2", NULL},
+    {"vllm serve m --config f", "", 0, NULL, "give it in an --import too"},
+    {"vllm serve m --config=f", "tp: 2\n", 0, NULL, "with = the file is not"},
+    {"vllm serve m", "tp: 2\ntensor-parallel-size: 2\n", 0, NULL,
+     "is given twice"},
+    {"vllm serve m --enable-exp", "tp: null\npp: ~\ndp:\n", 0, "tp=1",
+     NULL},
+    {"tensor-parallel-size: 2\n", "vllm serve m -tp 4", 0, "tp=4,etp=4", NULL},
+    {"vllm serve m", "model: a\nmade-up: b\n", 0, NULL, "flag: 'made-up'"},
+    {"vllm serve m --tensor-paral 2", "", 0, "tp=2,etp=2", NULL},
+    {"vllm serve m --data-par 2", "", 0, NULL, "flag: '--data-par' ("},
+    {"vllm serve m -dp 2 --disable-expert-parallel", "ep: true\n", 0,
+     "dp=2,etp=2", NULL},
+    {"vllm serve m -dp 2 --enable-log-stats --disable-eplb", "", 0,
+     "dp=2,etp=2", NULL},
+    {"vllm serve m --disable-data-parallel", "", 0, NULL,
+     "flag: '--disable-data-parallel'"},
+    {"sglang serve m --disable-dp-attention", "", 0, NULL,
+     "flag: '--disable-dp-attention'"},
+    {"vllm serve m --no-data-parallel-size 2", "", 0, NULL,
+     "flag: '--no-data-parallel-size'"},
+    {"python pretrain_gpt.py WORLD_SIZE=2 --num-expert 64", "", 0, NULL,
+     "'--num-expert' (cut short of --num-experts)"},
+    {"deepspeed --hostfile h a.py", DS, 0, NULL, "how many ranks"},
+    {"deepspeed --num_nodes 2 a.py --deepspeed_config f", DS, 0, NULL,
+     "how many ranks a host has is missing"},
+    {"deepspeed --num_nodes 2 --num_gpus 3 a.py --deepspeed_config f", DS, 0,
+     NULL, "ep*etp = 4"},
+    {"deepspeed --num_nodes 2 --num_gpus 4 a.py --deepspeed_config f", DS, 0,
+     "dp=8,ep=4", NULL},
+    {"deepspeed --hostfile h --num_nodes 1 a.py", HOSTS, 0, "dp=8", NULL},
+    {"deepspeed --hostfile h --num_nodes 3 a.py", HOSTS, 0, NULL,
+     "and the hostfile has 2"},
+    {"deepspeed --hostfile h a.py", UNEQUAL, 0, "dp=12", NULL},
+    {"deepspeed --hostfile h --num_nodes 1 a.py", UNEQUAL, 0, NULL,
+     "how many ranks a host has is missing"},
+    {"deepspeed --hostfile h --num_gpus 2 a.py", UNEQUAL, 0, "dp=4", NULL},
+    {"mpirun --hostfile h a.py --num-experts 64", UNEQUAL, 0, "dp=12", NULL},
+    {"mpirun -n 4 --hostfile h a.py --num-experts 64", UNEQUAL, 0, "dp=4",
+     NULL},
+    {"mpirun --hostfile h a.py --num-experts 64", "", 0, NULL,
+     "the file says how many ranks"},
+    {"accelerate launch --config_file f a.py", "distributed_type: FSDP\n"
+     "num_processes: 8\nmixed_precision: bf16\n", 0, "dp=8", NULL},
+    {"accelerate launch --config_file f --num_processes 4 a.py",
+     "distributed_type: FSDP\nnum_processes: 8\nparallelism_config:\n"
+     "  parallelism_config_tp_size: 4\n", 0, "tp=4,etp=4", NULL},
+    {"model.expert_model_parallel_size=4", "trainer: {devices: 4, num_nodes: "
+     "2}\nmodel:\n  expert_model_parallel_size: 2\n", 0, "dp=8,ep=4", NULL},
+    {"torchrun --nproc-per-node 2 a.py dist.use_tp_pp_dp_mapping=True",
+     "model.num_layers: 16\n", 0, "dp=2", NULL},
+    {"srun -n 3 python -m torchtitan.train --training.steps 1", "", 0, "dp=3",
+     NULL},
+    {TWO, "", 0, NULL, "2 launch lines"},
+    {TWO, "", 1, "dp=4", NULL},
+    {TWO, "", 2, "dp=8", NULL},
+    {TWO, "", 3, NULL, "2 launch lines"},
+    {"mpirun -n 4 a.py --lr 1", "", 1, NULL, "no script has several"},
+    {"python x.py --a 1\nmpirun -n 4 a.py --lr 1", "", 0, "dp=4", NULL},
+};
+
+START_TEST(test_file)
+{
+    static const char *const names[] = {"line", "file"};
+    const char *const texts[] = {files[_i].line, files[_i].file};
+    const bool has_file = texts[1][0] != '\0';
+    const har_import what = {.n_text = has_file ? 2 : 1, .text = texts,
+                             .name = names, .system = HAR_N_SYSTEMS,
+                             .launch = files[_i].launch};
+    core_spec spec = model("seed-mini");
+    par_plan plan;
+    spec.capacity.rule = CORE_CAPACITY_NONE;
+    core_message_clear();
+    const core_status status = har_system_import(&plan, NULL, &what, &spec);
+    ck_assert_msg((status == CORE_OK) == (files[_i].plan != NULL), "%s: %s",
+                  texts[0], core_message());
+    if (status == CORE_OK)
+        ck_assert_str_eq(plan.text, files[_i].plan);
+    else
+        ck_assert_msg(strstr(core_message(), files[_i].says) != NULL,
+                      "'%s' lacks '%s'", core_message(), files[_i].says);
 }
 END_TEST
 
@@ -584,6 +712,14 @@ static const struct {
      "!without --enable-dp-lm-head"},
     {"sglang serve m --dp 2", "servers of their own"},
     {"vllm serve m $MORE -tp 1 $REST", "# taken as empty $REST:"},
+    {"torchrun --nproc-per-node 2 a.py model.num_layers=16 "
+     "dist.use_tp_pp_dp_mapping=True", "tensor, stage, data"},
+    {"python x.py --a 1\nmpirun -n 4 a.py --lr 1",
+     "# other lines  1 (line 1) 'python x.py --a 1'\n"},
+    {"mpirun -n 4 a.py --lr 1", "!# other lines"},
+    {"torchrun --nproc-per-node 16 -m torchtitan.train "
+     "--parallelism.tensor_parallel_degree 16", "# --emit refuses it: "
+     "torchtitan:"},
 };
 
 START_TEST(test_report)
@@ -692,6 +828,7 @@ static const struct {
     {HAR_MEGATRON, 100, 34, 68},     {HAR_TORCHTITAN, 100, 34, 68},
     {HAR_SGLANG, 100, 64, 128},      {HAR_SGLANG, 190, 64, 128},
     {HAR_VLLM, 190, 64, 128},        {HAR_DEEPSPEED, 100, 0, 100},
+    {HAR_TORCHTITAN, 1, 1, 1},
 };
 
 START_TEST(test_vocabulary)
@@ -724,6 +861,7 @@ int main(void)
     tcase_add_loop_test(all, test_bad_import, 0, N_ROWS(bad_imports));
     tcase_add_loop_test(all, test_line, 0, N_ROWS(lines));
     tcase_add_loop_test(all, test_bad_line, 0, N_ROWS(bad_lines));
+    tcase_add_loop_test(all, test_file, 0, N_ROWS(files));
     tcase_add_loop_test(all, test_report, 0, N_ROWS(reports));
     tcase_add_loop_test(all, test_shell, 0, N_ROWS(shells));
     tcase_add_loop_test(all, test_ranks, 0, HAR_N_EMITTED);

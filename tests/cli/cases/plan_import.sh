@@ -11,7 +11,7 @@ while read -r files model plan; do
     has out '^# stated by    '
     n=$((n + 1))
 done < <(grep -v '^#' "$LAUNCH/lines.txt")
-[ $n -ge 15 ] || fail "$n lines"
+[ $n -ge 28 ] || fail "$n lines"
 
 # What is stated, counted, compared, and what differs in spite of equal words.
 mixtral=(--model "$LAUNCH/models/mixtral")
@@ -73,13 +73,74 @@ expect 0 moeparity plan --import 'export WORLD_SIZE=4; mpirun -n4 python pretrai
 refused 2 'no launcher says how many ranks' moeparity plan --import 'python pretrain_gpt.py --num-layers 32' "${mixtral[@]}"
 refused 2 'ranks % \(tp\*pp\) = 4 % 3' moeparity plan --import 'mpirun -n 4 python pretrain_gpt.py --tensor-model-parallel-size 3' "${mixtral[@]}"
 
-# Which line launches.
-printf 'mpirun -n 4 a.py --lr 1\nmpirun -n 8 a.py --lr 1\n' >two.sh
-refused 2 'two.sh: two launch lines, 1 and 2' moeparity plan --import two.sh "${mixtral[@]}"
+# Which line launches: all are named, and one is chosen.
+cat >two.sh <<'END'
+#!/bin/bash
+python prepare.py --input x
+if [ "$1" = wide ]; then
+    mpirun -n 8 python pretrain_gpt.py --tensor-model-parallel-size 4 --num-layers 32
+else
+    mpirun -n 8 python pretrain_gpt.py --tensor-model-parallel-size 2 --num-layers 32
+fi
+END
+refused 2 "two.sh: 3 launch lines, choose one by --launch N: 1 \(line 2\) 'python prepare.py --input x', 2 \(line 4\) .*, 3 \(line 6\)" \
+    moeparity plan --import two.sh "${mixtral[@]}"
+expect 0 moeparity plan --import two.sh "${mixtral[@]}" --launch 2
+[ "$(head -1 out)" = tp=4,dp=2,etp=4 ] || fail "second of three: $(head -1 out)"
+expect 0 moeparity plan --import two.sh "${mixtral[@]}" --launch 3
+[ "$(head -1 out)" = tp=2,dp=4,etp=2 ] || fail "third of three: $(head -1 out)"
+has out "^# other lines  1 \(line 2\) 'python prepare.py --input x', 2 \(line 4\)"
+refused 2 'two.sh: 3 launch lines, choose one' moeparity plan --import two.sh "${mixtral[@]}" --launch 4
+sed -i '4d' two.sh
+expect 0 moeparity plan --import two.sh "${mixtral[@]}"
+has out "^# other lines  1 \(line 2\) 'python prepare.py --input x'$"
+refused 2 'launch 1: no script has several launch lines' moeparity plan --import "$LAUNCH/nemo.yaml" "${mixtral[@]}" --launch 1
+refused 2 'launch belongs to --import' moeparity plan seed-32 --launch 1
+
 printf '#!/bin/sh\ncd /tmp\necho vllm serve m -tp 2\n' >none.sh
 refused 2 'none.sh: no line of it starts ranks' moeparity plan --import none.sh "${mixtral[@]}"
 sed -i 's/echo //' none.sh
 expect 0 moeparity plan --import none.sh "${mixtral[@]}"
+
+# Files that a flag names are given beside the line, whose words go before theirs.
+qwen3=(--model "$LAUNCH/models/qwen3")
+refused 2 'config serve.yaml: what the file says counts: give it in an --import too' \
+    moeparity plan --import "$LAUNCH/vllm_config.sh" "${qwen3[@]}"
+expect 0 moeparity plan --import "$LAUNCH/vllm_config.sh" --import "$LAUNCH/vllm_config.yaml" "${qwen3[@]}"
+has out '^# stated by    --config serve.yaml, --tensor-parallel 4, pipeline_parallel_size=2, .*enable-eplb=false$'
+has out '^# replaced     tensor-parallel-size=2$'
+refused 2 'config=serve.yaml: with = the file is not read' \
+    moeparity plan --import 'vllm serve m --config=serve.yaml' --import "$LAUNCH/vllm_config.yaml" "${qwen3[@]}"
+refused 2 'hostfile /job/hosts: the file says how many ranks' \
+    moeparity plan --import "$LAUNCH/hostfile.sh" --import "$LAUNCH/deepspeed_auto.json" "${qwen3[@]}"
+refused 2 'hostfile: a second hostfile' moeparity plan --import "$LAUNCH/hostfile" --import "$LAUNCH/hostfile"
+sed 's/num_nodes 2/num_nodes 4/' "$LAUNCH/hostfile.sh" >more.sh
+refused 2 'num_nodes 4, and the hostfile has 3' \
+    moeparity plan --import more.sh --import "$LAUNCH/deepspeed_auto.json" --import "$LAUNCH/hostfile" "${qwen3[@]}"
+sed 's/node-c slots=8/node-c slots=4/' "$LAUNCH/hostfile" >hosts
+refused 2 'num_nodes 2: how many ranks a host has is missing' \
+    moeparity plan --import "$LAUNCH/hostfile.sh" --import "$LAUNCH/deepspeed_auto.json" --import hosts "${qwen3[@]}"
+expect 0 moeparity plan --import 'mpirun -f hosts python pretrain_gpt.py --num-experts 8' --import hosts "${mixtral[@]}"
+[ "$(head -1 out)" = dp=20 ] || fail "slots: $(head -1 out)"
+refused 2 'include a@b: which devices are left is not read' \
+    moeparity plan --import 'deepspeed --include a@b train.py' --import "$LAUNCH/deepspeed_auto.json" "${qwen3[@]}"
+
+# Names cut short, where the system takes them; --no-NAME.
+refused 2 "megatron does not know 1 flag: '--tensor-model-parallel' \(cut short of --tensor-model-parallel-size\)" \
+    moeparity plan --import 'WORLD_SIZE=4 --tensor-model-parallel 2' "${mixtral[@]}"
+refused 2 "vllm does not know 1 flag: '--data-parallel' \([0-9]+ names begin so\)" \
+    moeparity plan --import 'vllm serve m --data-parallel 2' "${mixtral[@]}"
+refused 2 'no-enable-expert-parallel is given twice' \
+    moeparity plan --import 'vllm serve m --enable-expert-parallel --no-enable-expert-parallel' "${mixtral[@]}"
+expect 0 moeparity plan --import 'vllm serve m -tp=2 --no-enable-expert-parallel' --import "$LAUNCH/vllm_config.yaml" "${mixtral[@]}"
+[ "$(head -1 out)" = tp=2,pp=2,dp=2,etp=4 ] || fail "switched off: $(head -1 out)"
+has out '^# replaced     tensor-parallel-size=2, enable-expert-parallel=true$'
+
+# What the line says and the system would refuse.
+expect 0 moeparity plan --import 'mpirun -n 8 python -m torchtitan.train --parallelism.tensor_parallel_degree 8' "${mixtral[@]}"
+! grep -q 'refuses it' out || fail 'eight kv heads on eight ranks'
+expect 0 moeparity plan --import 'torchrun --nproc-per-node 8 -m torchtitan.train --parallelism.tensor_parallel_degree 8' "${qwen3[@]}"
+has out '^# --emit refuses it: torchtitan: kv heads: expected equal parts, found 4 % 8 = 4$'
 
 # A long script: a list that grows line by line.
 {
@@ -103,6 +164,15 @@ printf '[parallelism]\ntensor_parallel_degree 2\n' >key.toml
 refused 3 'key.toml:2: expected key = value' moeparity plan --import key.toml
 printf '[parallelism]\ntensor_parallel_degree = """2"""\n' >text.toml
 refused 3 'text.toml:2: expected a text of one line' moeparity plan --import text.toml
+printf 'a: 1\ntp-size: [2\n' >open.yaml
+refused 3 'open.yaml:2: no valid YAML' moeparity plan --import open.yaml
+printf 'tp-size: 2\ntp-size: 4\n' >twice.yaml
+refused 3 'twice.yaml:2: tp-size: given twice, first in line 1' moeparity plan --for sglang --import twice.yaml
+printf 'tp-size: &n 2\nep-size: *n\n' >alias.yaml
+refused 3 'alias.yaml:2: ep-size: expected a value, found an alias' moeparity plan --for sglang --import alias.yaml
+sed -i 's/&n //; s/\*n/2/' alias.yaml
+expect 0 moeparity plan --for sglang --import alias.yaml "${mixtral[@]}"
+[ "$(head -1 out)" = tp=2,ep=2 ] || fail "YAML: $(cat out)"
 printf '[training]\nfoo = 1\n[parallelism]\ntensor_parallel_degree = 2 # half\ndata_parallel_shard_degree = 2\n' >foo.toml
 refused 2 "torchtitan does not know 1 flag: 'training.foo'" moeparity plan --import foo.toml "${mixtral[@]}"
 sed -i /foo/d foo.toml

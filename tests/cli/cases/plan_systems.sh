@@ -55,6 +55,10 @@ expect 0 moeparity plan "${mixtral[@]}" tp=2,pp=2,dp=2,ep=4,mb=3 --json map.json
 expect 0 jq -c '.ranks[2] | [.groups.dp, .groups.etp, .groups.edp, .rows]' map.json
 [ "$(cat out)" = '[[0,2],[2],[2],[3,4,5]]' ] || fail "JSON: $(cat out)"
 refused 2 'vllm: scope=replica' moeparity plan "${mixtral[@]}" pp=2,ep=2,scope=replica --for vllm
+# 128 heads, 18,432 columns of dense layers, 2,048 of the shared expert and of experts; rank 1 of two.
+expect 0 moeparity plan --model "$DATA/launch/models/deepseek" tp=2,ep=1,etp=2 --for megatron --json map.json
+expect 0 jq -c '.ranks[1] | [.heads, .dense_inner, .shared_inner, .inner]' map.json
+[ "$(cat out)" = '[[64,128],[9216,18432],[1024,2048],[1024,2048]]' ] || fail "JSON: $(cat out)"
 refused 2 'json: expected a plan' moeparity plan --json map.json
 
 # The legal plans that a system can run.

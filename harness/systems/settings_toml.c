@@ -1,108 +1,20 @@
-/* harness/systems/settings_file.c -- the settings of a JSON or a TOML file.
+/* harness/systems/settings_toml.c -- the settings of a TOML file.
  *
- * A setting's name is its path: {"tensor_parallel": {"autotp_size": 2}} and
- * [tensor_parallel] autotp_size = 2 are tensor_parallel.autotp_size.  Of TOML:
+ * [tensor_parallel] autotp_size = 2 is tensor_parallel.autotp_size.  Read are
  * tables, dotted keys, texts of one line, numbers, true and false, and arrays
- * and inline tables, whose text stays whole.  null and what an array holds are
- * no settings.
+ * and inline tables, whose text stays whole.
  */
-#include "core/files/json.h"
 #include "harness/systems/impl.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_PATH_BYTES = 256, MAX_DEPTH = 8 };
-
-static core_status add(har_settings *out, const char *path, const char *value,
-                       size_t n_value)
-{
-    const char *name = har_shell_keep(&out->script, path, strlen(path));
-    const char *text = har_shell_keep(&out->script, value, n_value);
-    CORE_FAIL_IF(name == NULL || text == NULL, CORE_E_FORMAT,
-                 "--import: more than %d characters", HAR_SHELL_POOL);
-    const har_setting setting = {.name = name,
-                                 .n_name = strlen(name),
-                                 .value = text,
-                                 .has_equal = true,
-                                 .place = HAR_AT_SYSTEM};
-    return har_settings_add(out, &setting);
-}
-
-/* --- JSON --- */
-
-static core_status add_json(har_settings *out, const char *path,
-                            const json_t *value)
-{
-    char text[40];
-    switch (json_typeof(value)) {
-    case JSON_STRING:
-        return add(out, path, json_string_value(value),
-                   strlen(json_string_value(value)));
-    case JSON_INTEGER:
-        snprintf(text, sizeof text, "%lld",
-                 (long long)json_integer_value(value));
-        return add(out, path, text, strlen(text));
-    case JSON_REAL:
-        snprintf(text, sizeof text, "%.17g", json_real_value(value));
-        return add(out, path, text, strlen(text));
-    case JSON_TRUE:
-    case JSON_FALSE:
-        snprintf(text, sizeof text, "%s",
-                 json_is_true(value) ? "true" : "false");
-        return add(out, path, text, strlen(text));
-    case JSON_ARRAY:
-        return add(out, path, "[...]", 5);
-    default:
-        return CORE_OK;
-    }
-}
-
-static core_status walk(har_settings *out, const char *path, json_t *object,
-                        const char *name, int depth)
-{
-    const char *key;
-    json_t *value;
-    CORE_FAIL_IF(depth > MAX_DEPTH, CORE_E_FORMAT,
-                 "%s: %s: nested more than %d deep", name, path, MAX_DEPTH);
-    json_object_foreach(object, key, value)
-    {
-        char below[MAX_PATH_BYTES];
-        const int n = snprintf(below, sizeof below, "%s%s%s", path,
-                               path[0] != '\0' ? "." : "", key);
-        CORE_FAIL_IF(n < 0 || (size_t)n >= sizeof below, CORE_E_FORMAT,
-                     "%s: a key of more than %d characters", name,
-                     MAX_PATH_BYTES - 1);
-        CORE_TRY(json_is_object(value)
-                     ? walk(out, below, value, name, depth + 1)
-                     : add_json(out, below, value));
-    }
-    return CORE_OK;
-}
-
-core_status har_settings_json(har_settings *out, const char *text,
-                              const char *name)
-{
-    json_t *root = NULL;
-    CORE_TRY(core_json_parse(&root, text, strlen(text), name));
-    core_status status = CORE_OK;
-    out->has_json = true;
-    if (json_is_object(root))
-        status = walk(out, "", root, name, 0);
-    else
-        status = core_fail(CORE_E_FORMAT, "%s: expected an object", name);
-    json_decref(root);
-    return status;
-}
-
-/* --- TOML --- */
-
 typedef struct reader {
     har_settings *out;
     const char *at, *name;
     int line;
-    char table[MAX_PATH_BYTES];
+    char table[HAR_PATH_BYTES];
 } reader;
 
 static size_t key_length(const char *text)
@@ -133,10 +45,10 @@ static void skip_blanks(reader *r)
 }
 
 /* A key without its quotes and blanks, after what out holds. */
-static core_status read_key(reader *r, char out[MAX_PATH_BYTES], size_t n)
+static core_status read_key(reader *r, char out[HAR_PATH_BYTES], size_t n)
 {
     const size_t n_key = key_length(r->at);
-    if (n_key == 0 || n + n_key + 2 > MAX_PATH_BYTES)
+    if (n_key == 0 || n + n_key + 2 > HAR_PATH_BYTES)
         return fail(r, "a key");
     if (n > 0)
         out[n++] = '.';
@@ -176,20 +88,20 @@ static core_status read_value(reader *r, const char *path)
     const char *start = r->at;
     if (*start == '[' || *start == '{') {
         CORE_TRY(skip_nested(r));
-        return add(r->out, path, start, (size_t)(r->at - start));
+        return har_settings_put(r->out, path, start, (size_t)(r->at - start));
     }
     if (*start == '"' || *start == '\'') {
         const size_t n = strcspn(start + 1, *start == '"' ? "\"\n" : "'\n");
         if (start[1 + n] != *start || (n == 0 && start[2] == *start))
             return fail(r, "a text of one line");
         r->at += n + 2;
-        return add(r->out, path, start + 1, n);
+        return har_settings_put(r->out, path, start + 1, n);
     }
     const size_t n = strcspn(start, " \t\r\n#");
     if (n == 0)
         return fail(r, "a value");
     r->at += n;
-    return add(r->out, path, start, n);
+    return har_settings_put(r->out, path, start, n);
 }
 
 static core_status end_line(reader *r)
@@ -213,7 +125,7 @@ static core_status read_line(reader *r)
             return fail(r, "a table's name in brackets");
         r->at += 1 + is_array;
     } else if (*r->at != '\n' && *r->at != '#' && *r->at != '\0') {
-        char path[MAX_PATH_BYTES];
+        char path[HAR_PATH_BYTES];
         snprintf(path, sizeof path, "%s", r->table);
         CORE_TRY(read_key(r, path, strlen(path)));
         if (*r->at++ != '=')
@@ -228,6 +140,7 @@ core_status har_settings_toml(har_settings *out, const char *text,
                               const char *name)
 {
     reader r = {.out = out, .at = text, .name = name, .line = 1};
+    out->has_config = true;
     while (*r.at != '\0') {
         CORE_TRY(read_line(&r));
         r.line += *r.at == '\n';
