@@ -10,8 +10,8 @@ _HEAD = """# Real bugs of real releases
 
 Written by `scripts/frameworks --bugs --page`; do not edit. Each release below was published with a bug that its package's public
 tracker knows and that a later release mends. Both were run on CPU as they are, in environments of their own
-([pins](../tests/frameworks/pins)), recorded by [golden/capture](../golden/capture/moeparity_capture.py) (the Switch
-layer by [a script of its own](../tests/frameworks/switch_layer.py)) and held by `moeparity
+([pins](../tests/frameworks/pins)), recorded by [golden/capture](../golden/capture/moeparity_capture.py) or by the
+script that is named, and held by `moeparity
 compare` against the golden of the same model: a tiny checkpoint of [golden/data/oracle](../golden/data/oracle), or a family of
 [families.py](../tests/frameworks/families.py). None of the bugs was planted by us.
 The dumps are in tests/data/bugs, and CI compares them.
@@ -53,13 +53,13 @@ def _first_finding(lines: list[str]) -> list[str]:
 def _section(work: Path, bug: Bug) -> list[str]:
     wrong, mended = report(work, bug, bug.wrong), report(work, bug, bug.mended)
     cell: Cell = bug.cell(bug.wrong)
-    return [f"\n## {bug.name}\n", f"transformers {bug.wrong}, reported as {bug.report}; model {bug.model}, batch {bug.batch}. {bug.what}\n",
+    return [f"\n## {bug.name}\n", f"{bug.package} {bug.wrong}, reported as {bug.report}; model {bug.model}, batch {bug.batch}. {bug.what}\n",
             "`python3 " + " ".join(command(cell, "CHECKPOINT", "GOLDEN", "DUMP")) + "`\n",
-            "```", *_first_finding(wrong), "```\n", f"transformers {bug.mended}:\n", "```", mended[-1], "```"]
+            "```", *_first_finding(wrong), "```\n", f"{bug.package} {bug.mended}:\n", "```", mended[-1], "```"]
 
 
 def write(path: Path, work: Path) -> None:
-    rows = [f"| [{bug.name}](#{bug.name}) | transformers | {bug.wrong} | {bug.mended} | `{found_at(work, bug)}` |"
+    rows = [f"| [{bug.name}](#{bug.name}) | {bug.package} | {bug.wrong} | {bug.mended} | `{found_at(work, bug)}` |"
             for bug in BUGS]
     sections = [line for bug in BUGS for line in _section(work, bug)]
     path.write_text(_HEAD.format(python=platform.python_version()) + "\n".join([*rows, *sections]) + "\n" + _LEFT)

@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 
-from ffn import Dump, Model
+from ffn import Dump, Model, count_integers
 from moeparity_capture import deal
 
 
@@ -54,8 +54,7 @@ def on_cpu() -> None:
     torch.cpu.Stream.record_event = lambda stream: torch.cpu.Event()
     torch.cpu.Stream.synchronize = lambda stream: None
     dist.all_gather, dist.reduce_scatter = all_gather, reduce_scatter
-    histc = torch.histc  # of integers it is a GPU's
-    torch.histc = lambda x, *bins, **ends: histc(x.float(), *bins, **ends).to(x.dtype)
+    count_integers()
     from megatron.core.tensor_parallel.random import CudaRNGStatesTracker
     from megatron.core.transformer.moe import token_dispatcher
 
