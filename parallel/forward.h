@@ -85,6 +85,8 @@ typedef struct par_cost_time {
 typedef struct par_options {
     size_t weight_budget_bytes; /* of this rank: its shards stay resident if they
                                  * fit, else experts are read a tile at a time  */
+    size_t dense_budget_bytes;  /* then the others stay if they fit, else they are
+                                 * read so, too, but for vectors and tables     */
     const par_observer *observer;                     /* NULL: none           */
     void (*tick)(void *self, const par_tick *tick);   /* NULL: none           */
     void *tick_self;
@@ -132,11 +134,13 @@ CORE_NODISCARD core_status par_forward(par_model *model, const core_batch *batch
                                        par_stats *stats);
 
 /* Bytes that rank `layout->rank` needs: all shards, those beside experts that
- * are read a tile at a time, and work for micro-batches of n_row rows of n_t
- * tokens.  The measure run of the real layout.                       [local] */
+ * are read a tile at a time, what is left if all matrices are, and work for
+ * micro-batches of n_row rows of n_t tokens.  The measure run of the real layout.                       [local] */
 size_t par_weight_bytes(const core_spec *spec, const par_layout *layout,
                         core_numerics numerics);
 size_t par_tiled_weight_bytes(const core_spec *spec, const par_layout *layout,
+                              core_numerics numerics);
+size_t par_least_weight_bytes(const core_spec *spec, const par_layout *layout,
                               core_numerics numerics);
 size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
                       int64_t n_row, int64_t n_t);

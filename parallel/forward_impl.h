@@ -240,6 +240,9 @@ struct par_model {
     core_numerics numerics;
     par_options options;
 
+    struct {                    /* which matrices stay in memory              */
+        bool dense, experts;
+    } keeps;
     core_arena shards;          /* owns everything below                      */
     int layer0, layer1;         /* my stage                                   */
     par_layer *layer;           /* [layer1 - layer0]                          */
@@ -336,7 +339,7 @@ void par__cost_close(par_model *m);
 /* The rectangle rows [r0, r1) x columns [c0, c1), and the bias of the rows; in
  * measure mode only their bytes are counted.  An end may be PAR_END.         */
 par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
-                          int64_t c0, int64_t c1, int n_part, bool resident);
+                          int64_t c0, int64_t c1, int n_part);
 /* Of layer l: a matrix split by its outputs; one whose product is Partial over
  * tp; a vector, NULL if the model does not have it; rows as doubles, for what is
  * no product.                                                                */

@@ -79,7 +79,7 @@ static par_layer make_layer(par_model *m, int l)
     return layer;
 }
 
-static par_expert make_expert(par_model *m, int l, int e, bool resident)
+static par_expert make_expert(par_model *m, int l, int e)
 {
     const par_layout *lay = m->layout;
     const int64_t f0 = lay->first_f[lay->etp_i];
@@ -87,11 +87,11 @@ static par_expert make_expert(par_model *m, int l, int e, bool resident)
     par_expert x = {0};
     if (m->spec->gated)
         x.gate = par__shard_make(m, weight(CORE_W_EXPERT_GATE, l, e), f0, f1, 0,
-                                 PAR_END, 1, resident);
+                                 PAR_END, 1);
     x.up = par__shard_make(m, weight(CORE_W_EXPERT_UP, l, e), f0, f1, 0,
-                           PAR_END, 1, resident);
+                           PAR_END, 1);
     x.down = par__shard_make(m, weight(CORE_W_EXPERT_DOWN, l, e), 0, PAR_END,
-                             f0, f1, lay->plan.etp, resident);
+                             f0, f1, lay->plan.etp);
     return x;
 }
 
@@ -160,7 +160,7 @@ static void make_ends(par_model *m)
     const int64_t v1 = lay->first_vocab[lay->t + 1];
     const core_weight embed = weight(CORE_W_EMBED, 0, 0);
     if (is_first)
-        m->embed = par__shard_make(m, embed, v0, v1, 0, spec->n_d, 1, true);
+        m->embed = par__shard_make(m, embed, v0, v1, 0, spec->n_d, 1);
     if (!is_last)
         return;
     if (par__connection_of(spec) != NULL)
@@ -171,12 +171,12 @@ static void make_ends(par_model *m)
     else
         m->head =
             par__shard_make(m, spec->tied ? embed : weight(CORE_W_HEAD, 0, 0),
-                            v0, v1, 0, spec->n_d, 1, true);
+                            v0, v1, 0, spec->n_d, 1);
     if (spec->tied)
         m->head.bias = par__vector(m, CORE_W_HEAD_BIAS, 0, v0, v1);
 }
 
-static void carve(par_model *m, bool resident_experts)
+static void carve(par_model *m)
 {
     const par_layout *lay = m->layout;
     make_tables(m);
@@ -198,17 +198,18 @@ static void carve(par_model *m, bool resident_experts)
     for (int l = l0; l < l1; l++)
         for (int e = 0; core_spec_is_moe(m->spec, l) && e < lay->n_my_expert;
              e++, i++) {
-            const par_expert x =
-                make_expert(m, l, lay->my_expert[e], resident_experts);
+            const par_expert x = make_expert(m, l, lay->my_expert[e]);
             if (m->expert != NULL)
                 m->expert[i] = x;
         }
 }
 
-static size_t measure(par_model *m, bool resident_experts)
+static size_t measure(par_model *m, bool keeps_dense, bool keeps_experts)
 {
+    m->keeps.dense = keeps_dense;
+    m->keeps.experts = keeps_experts;
     m->shards = core_arena_measure();
-    carve(m, resident_experts);
+    carve(m);
     return m->shards.peak_bytes;
 }
 
@@ -226,14 +227,21 @@ size_t par_weight_bytes(const core_spec *spec, const par_layout *layout,
                         core_numerics numerics)
 {
     par_model m = describe(spec, layout, numerics);
-    return measure(&m, true);
+    return measure(&m, true, true);
 }
 
 size_t par_tiled_weight_bytes(const core_spec *spec, const par_layout *layout,
                               core_numerics numerics)
 {
     par_model m = describe(spec, layout, numerics);
-    return measure(&m, false);
+    return measure(&m, true, false);
+}
+
+size_t par_least_weight_bytes(const core_spec *spec, const par_layout *layout,
+                              core_numerics numerics)
+{
+    par_model m = describe(spec, layout, numerics);
+    return measure(&m, false, false);
 }
 
 /* Engines keep codes and scales, and split neither. */
@@ -265,9 +273,9 @@ core_status par_model_open(par_model **out, par_comm *comm,
     m->comm = comm;
     m->weights = weights;
     m->options = *options;
-    const bool resident = measure(m, true) <= options->weight_budget_bytes;
-    if (!resident)
-        measure(m, false);
+    if (measure(m, true, true) > options->weight_budget_bytes &&
+        measure(m, true, false) > options->dense_budget_bytes)
+        measure(m, false, false);
     core_status status = refuse_cut(m);
     if (status != CORE_OK) {
         free(m);
@@ -279,7 +287,7 @@ core_status par_model_open(par_model **out, par_comm *comm,
         return core_fail_context(status, "while making room for %s's shards",
                                  spec->name);
     }
-    carve(m, resident);
+    carve(m);
     (void)core_blas_set_threads(1); /* a rank is one thread */
     *out = m;
     return CORE_OK;

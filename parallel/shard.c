@@ -56,8 +56,12 @@ static void note_cut(par_model *m, core_weight id, int64_t r0, int64_t c0)
 }
 
 par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
-                          int64_t c0, int64_t c1, int n_part, bool resident)
+                          int64_t c0, int64_t c1, int n_part)
 {
+    const bool is_kept = core_weight_scope_of(id.kind) == CORE_SCOPE_EXPERT
+                             ? m->keeps.experts
+                             : m->keeps.dense;
+
     int64_t n_row, n_col;
     core_weight_shape(m->spec, id, &n_row, &n_col);
     r1 = r1 == PAR_END ? n_row : r1;
@@ -74,7 +78,7 @@ par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
     const core_weight bias = {core_weight_bias(id.kind), id.layer, id.expert};
     if (bias.kind != CORE_W_NONE && core_weight_exists(m->spec, bias))
         s.bias = read_f64(m, bias, 0, 1, r0, r1);
-    if (!resident || n == 0)
+    if (!is_kept || n == 0)
         return s;
     if (core_uses_floats(m->numerics)) {
         float *w = core_arena_take(&m->shards, n, sizeof *w);
@@ -93,14 +97,14 @@ par_shard par__rows(par_model *m, core_weight_kind kind, int l, int64_t r0,
                     int64_t r1)
 {
     const core_weight id = {.kind = kind, .layer = l};
-    return par__shard_make(m, id, r0, r1, 0, PAR_END, 1, true);
+    return par__shard_make(m, id, r0, r1, 0, PAR_END, 1);
 }
 
 par_shard par__columns(par_model *m, core_weight_kind kind, int l, int64_t c0,
                        int64_t c1)
 {
     const core_weight id = {.kind = kind, .layer = l};
-    return par__shard_make(m, id, 0, PAR_END, c0, c1, m->layout->plan.tp, true);
+    return par__shard_make(m, id, 0, PAR_END, c0, c1, m->layout->plan.tp);
 }
 
 /* Elements [c0, *c1) of a vector, with *c1 no more PAR_END. */

@@ -10,7 +10,8 @@
 #include <string.h>
 
 /* The row of a token; true if it is mine. */
-static bool embed_row(double *out, const par_shard *table, int64_t id)
+static bool embed_row(const par_model *m, double *out, const par_shard *table,
+                      int64_t id)
 {
     const int64_t row = id - table->r0, n_d = table->n_col;
     if (row < 0 || row >= table->n_row) {
@@ -19,9 +20,11 @@ static bool embed_row(double *out, const par_shard *table, int64_t id)
     }
     if (table->w64 != NULL) {
         memcpy(out, table->w64 + row * n_d, (size_t)n_d * sizeof *out);
-    } else {
+    } else if (table->w32 != NULL) {
         for (int64_t d = 0; d < n_d; d++)
             out[d] = (double)table->w32[row * n_d + d];
+    } else {
+        core_weights_read(m->weights, table->id, id, id + 1, 0, n_d, out, n_d);
     }
     return true;
 }
@@ -55,7 +58,7 @@ void par__embed(par_model *m)
     core_cost *cost = par__cost_rows(m, tap, n, n_d, 0);
     cost->read = 0;
     for (int64_t i = 0; i < n; i++)
-        if (embed_row(m->now.x + i * n_d, &m->embed, batch->ids[first + i]))
+        if (embed_row(m, m->now.x + i * n_d, &m->embed, batch->ids[first + i]))
             cost->weights += n_d;
     par__reduce_tp(m, m->now.x, n * n_d);
     par__cost_rows(m, tap, n, n_d, CORE_FLOPS_SCALE);

@@ -315,8 +315,9 @@ static core_status run_plan_job(task *t, const job *j, par_comm *comm,
 {
     writer w = {t->taps, j->prefix};
     const par_observer observer = {&w, write_piece};
-    const par_options par = {har_memory_available() / 10 * 8 /
-                                 (size_t)comm->size,
+    const size_t budget = har_memory_available() / 10 * 8 / (size_t)comm->size;
+    const par_options par = {budget,
+                             budget,
                              &observer,
                              NULL,
                              NULL,

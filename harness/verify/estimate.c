@@ -72,6 +72,11 @@ size_t har_weight_budget(const par_plan *plan, size_t available)
     if (plan->rounds * plan->mb == 1)
         return 0; /* an expert is needed once: nothing is gained by keeping it
                    */
+    return har_dense_budget(plan, available);
+}
+
+size_t har_dense_budget(const par_plan *plan, size_t available)
+{
     return available / 10 * 8 / (size_t)par_plan_world(plan);
 }
 
@@ -85,12 +90,15 @@ static core_status add_rank(har_estimate *e, const core_spec *spec,
     const size_t weights = par_weight_bytes(spec, &layout, numerics);
     const size_t work = par_work_bytes(spec, &layout, n_row, n_t);
     const size_t tiled = par_tiled_weight_bytes(spec, &layout, numerics);
+    const size_t least = par_least_weight_bytes(spec, &layout, numerics);
+    const size_t dense = har_dense_budget(plan, har_memory_available());
     core_arena_free(&arena);
     const bool fits =
         weights <= har_weight_budget(plan, har_memory_available());
     if (weights + work > e->largest_rank_bytes)
         e->largest_rank_bytes = weights + work;
-    e->all_ranks_bytes += (fits ? weights : tiled) + work + PROCESS_BYTES;
+    e->all_ranks_bytes +=
+        (fits ? weights : tiled <= dense ? tiled : least) + work + PROCESS_BYTES;
     e->least_bytes += work;
     e->is_resident = fits;
     return CORE_OK;

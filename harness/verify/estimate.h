@@ -37,6 +37,8 @@ CORE_NODISCARD core_status har_estimate_exercise(
 /* Bytes of a rank for weights that stay, when `available` are free: 0 if every
  * expert is needed only once, so that it is read when it is.         [local] */
 size_t har_weight_budget(const par_plan *plan, size_t available);
+/* For those that are no experts'. */
+size_t har_dense_budget(const par_plan *plan, size_t available);
 
 /* Seconds to start and end so many ranks, beside the work.           [local] */
 double har_start_seconds(int n_rank, int n_core);

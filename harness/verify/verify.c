@@ -149,10 +149,11 @@ static void pass_cost(void *self, const core_cost *cost,
 
 /* The layout and the shards; what has taken part is remembered for a plan.   */
 static core_status open_rank(rank_state *s, const par_plan *plan,
-                             core_numerics numerics, size_t budget)
+                             core_numerics numerics, const size_t budget[2])
 {
     har_job *job = s->job;
-    const par_options options = {budget,
+    const par_options options = {budget[0],
+                                 budget[1],
                                  &s->observer,
                                  job->tick != NULL ? pass_tick : NULL,
                                  s,
@@ -440,8 +441,9 @@ static core_status verify(rank_state *s, har_case_result *out,
             share_spread(s, &s->exercise, out->numerics, s->reference.spread));
     CORE_TRY(par_agree(s->comm, open_views(s)));
     out->routing = s->main.routing;
-    size_t budget = har_weight_budget(plan, har_memory_available());
-    par_broadcast(s->comm, &s->comm->world, &budget, (int64_t)sizeof budget, 0);
+    size_t budget[2] = {har_weight_budget(plan, har_memory_available()),
+                        har_dense_budget(plan, har_memory_available())};
+    par_broadcast(s->comm, &s->comm->world, budget, (int64_t)sizeof budget, 0);
     const double start = core_seconds(CLOCK_MONOTONIC);
     CORE_TRY(par_agree(s->comm, open_rank(s, plan, out->numerics, budget)));
     out->startup_seconds = core_seconds(CLOCK_MONOTONIC) - start;

@@ -140,8 +140,11 @@ static void emit(run *out, par_comm *comm, const run_case *c,
     ck_assert_int_eq(har_load_make(&out->load, &c->spec, &layout), CORE_OK);
     watch w = {c, {&out->load, &c->spec, &layout, NULL}, make_choices(c)};
     const par_observer observer = {&w, see};
-    const par_options options = {c->budget, &observer,    NULL,
-                                 NULL,      keep_emitted, &out->emitted};
+    const par_options options = {.weight_budget_bytes = c->budget,
+                                 .dense_budget_bytes = c->budget,
+                                 .observer = &observer,
+                                 .cost = keep_emitted,
+                                 .cost_self = &out->emitted};
     ck_assert_int_eq(
         par_agree(comm, par_model_open(&model, comm, &layout, &c->spec, weights,
                                        CORE_FP64, &options)),

@@ -203,6 +203,7 @@ static par_stats run(shown *s, double factor)
     const par_observer observer = {.self = s, .observe = see};
     const par_options options = {.weight_budget_bytes =
                                      s->at->tiled ? 0 : 1 << 30,
+                                 .dense_budget_bytes = 1 << 30,
                                  .observer = &observer};
     forget(s);
     s->factor = factor;

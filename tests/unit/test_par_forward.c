@@ -145,6 +145,7 @@ static par_stats run_plan(par_comm *comm, const core_spec *spec,
                      CORE_OK);
     const par_observer observer = {.self = w, .observe = see};
     const par_options options = {.weight_budget_bytes = budget,
+                                 .dense_budget_bytes = budget,
                                  .observer = w ? &observer : NULL};
     par_model *model = NULL;
     par_stats stats;
@@ -625,17 +626,25 @@ START_TEST(bytes_are_measured)
         par_layout_make(&layout, &arena, &c.spec, &c.plan, mpi_world->rank),
         CORE_OK);
     const size_t measured = par_weight_bytes(&c.spec, &layout, CORE_FP32);
+    const size_t dense = par_tiled_weight_bytes(&c.spec, &layout, CORE_FP32);
+    const size_t least = par_least_weight_bytes(&c.spec, &layout, CORE_FP32);
     const par_stats full = run_plan(mpi_world, &c.spec, &c.plan, weights,
                                     &batch, CORE_FP32, measured, NULL);
     const par_stats tiled = run_plan(mpi_world, &c.spec, &c.plan, weights,
                                      &batch, CORE_FP32, measured - 1, NULL);
+    const par_stats none = run_plan(mpi_world, &c.spec, &c.plan, weights,
+                                    &batch, CORE_FP32, dense - 1, NULL);
     core_arena_free(&arena);
     core_batch_free(&batch);
     core_weights_close(weights);
     mpi_assert(full.weight_bytes == measured, "measured %zu, resident %zu",
                measured, full.weight_bytes);
-    mpi_assert(tiled.weight_bytes < measured, "a budget that is too small kept "
-                                              "everything resident");
+    mpi_assert(tiled.weight_bytes == dense && dense < measured,
+               "a budget that is too small for all kept %zu, expected %zu",
+               tiled.weight_bytes, dense);
+    mpi_assert(none.weight_bytes == least && least < dense,
+               "a budget that is too small for any kept %zu, expected %zu",
+               none.weight_bytes, least);
 }
 END_TEST
 
