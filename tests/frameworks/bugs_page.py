@@ -16,7 +16,7 @@ compare` against the golden of the same model: a tiny checkpoint of [golden/data
 [families.py](../tests/frameworks/families.py). None of the bugs was planted by us.
 The dumps are in tests/data/bugs, and CI compares them.
 
-Python {python}, torch 2.13.0, fp32. Of `compare`'s report the first failing tap is shown: what follows it was computed
+Python {python}, torch 2.13.0, fp32. Of `compare`'s report the first tap that FAILs is shown: what follows it was computed
 from wrong values.
 
 | bug | package | wrong | mended | found at |
@@ -34,10 +34,17 @@ _LEFT = """
   and 5.0.0 pass.
 - llama4, 4.51.0, issue 37351 (chunks of attention): does not run without an `attention_mask` (TypeError, RuntimeError).
 - deepseek_v2, 5.0.0 to 5.8.0, chosen groups: AttributeError, no wrong value.
-- Tensor parallelism, two ranks: 5.0.0 and 5.1.0 give RuntimeErrors for glm4_moe, deepseek_v3 and gpt_oss and no wrong value; qwen2_moe
+- transformers, tensor parallelism, two ranks: 5.0.0 and 5.1.0 give RuntimeErrors for glm4_moe, deepseek_v3 and gpt_oss and no wrong value; qwen2_moe
   passes there, and what we ran of 5.5.4 and 5.6.2 passes.
-- Expert parallelism, 5.5.4: qwen3_moe does not load (KeyError); in 5.6.2 no plan deals its experts.
-- DeepSpeed-MoE and Megatron-Core: not tried yet.
+- transformers, expert parallelism, 5.5.4: qwen3_moe does not load (KeyError); in 5.6.2 no plan deals its experts.
+- Megatron-Core, commit eec34ff3ae (sigmoid scores: the bias in the weights) and the groups of commit e85385a761: in no release on PyPI
+  (0.11.0 and 0.12.0 are before and behind both); pull request 2214 (a capacity of more than all tokens): an error, no wrong value;
+  commit b6ce193888 (gathered probabilities): gradients alone.
+- DeepSpeed-MoE, pull request 7163 (more than two experts, none dropped): UnboundLocalError; pull request 8195: of Tutel, which PyPI lacks;
+  pull request 5156 (capacity beside tensor parallelism): an assertion.
+- mlx-lm, pull request 1026 (the time step of Mamba-2), 853 (Kimi-Linear), 866 (the indexer of DeepSeek-V3.2): known, not run.
+- torchtitan, pull request 4245 (tensor parallelism multiplies the experts' bias): no release on PyPI that we know of has it.
+- megablocks, pull request 87 (weights of one choice): needs its GPU extension. JAX packages, vLLM, SGLang, fairscale, tutel: not tried.
 """
 
 
