@@ -88,6 +88,9 @@ BUGS = [
         "The weights of chosen experts were taken from scores with the bias that is there for the choice alone. The norms of "
         "the latents had another epsilon, too, which is what `compare` comes upon first, and calls a matter of precision.",
         Run("mlx_model"), FAMILY_BATCH, "mlx-lm"),
+    Bug("mlx-deepseek_v32", "deepseek_v32/yarn_groups", "0.31.3", "0.32.0", "pull request 1431",
+        "The indexer, which picks the keys that a query sees, rotated neighbouring columns where the model rotates halves: other "
+        "keys were picked.", Run("mlx_model"), package="mlx-lm"),
 ]
 
 

@@ -11,10 +11,10 @@ _HEAD = """# Real bugs of real releases
 Written by `scripts/frameworks --bugs --page`; do not edit. Each release below was published with a bug that its package's public
 tracker knows and that a later release mends. Both were run on CPU as they are, in environments of their own
 ([pins](../tests/frameworks/pins)), recorded by [golden/capture](../golden/capture/moeparity_capture.py) or by the
-script that is named, and held by `moeparity
-compare` against the golden of the same model: a tiny checkpoint of [golden/data/oracle](../golden/data/oracle), or a family of
+script that is named, and held by `moeparity compare` against the golden of the same model: a tiny checkpoint of [golden/data/oracle](../golden/data/oracle), or a family of
 [families.py](../tests/frameworks/families.py). None of the bugs was planted by us.
-The dumps are in tests/data/bugs, and CI compares them.
+A layer's script feeds it the golden's input and answers what the package asks of a GPU, or of NCCL (parts of unequal sizes), and gloo has
+not ([on_cpu](../tests/frameworks/megatron_moe.py)); the arithmetic and the exchange of tokens are the package's. The dumps are in tests/data/bugs, and CI compares them.
 
 Python {python}, torch 2.13.0, fp32. Of `compare`'s report the first tap that FAILs is shown: what follows it was computed
 from wrong values.
@@ -42,7 +42,9 @@ _LEFT = """
   commit b6ce193888 (gathered probabilities): gradients alone.
 - DeepSpeed-MoE, pull request 7163 (more than two experts, none dropped): UnboundLocalError; pull request 8195: of Tutel, which PyPI lacks;
   pull request 5156 (capacity beside tensor parallelism): an assertion.
-- mlx-lm, pull request 1026 (the time step of Mamba-2), 853 (Kimi-Linear), 866 (the indexer of DeepSeek-V3.2): known, not run.
+- mlx-lm, Kimi-Linear, pull request 853: 0.30.6 FAILs at `layers.0.attn_out`, and what is left in 0.30.7 is PRECISION. DeepSeek-V3.2,
+  pull request 866: 0.30.6 does not load our checkpoints (ValueError). Nemotron-H, pull request 1026 (the time step): not run.
+- mlx-lm, Jamba: 0.32.0 FAILs at `layers.1.ffn_out`, and no release mends it ([finding](../findings/mlx_jamba_weights.sh)).
 - torchtitan, pull request 4245 (tensor parallelism multiplies the experts' bias): no release on PyPI that we know of has it.
 - megablocks, pull request 87 (weights of one choice): needs its GPU extension. JAX packages, vLLM, SGLang, fairscale, tutel: not tried.
 """

@@ -68,7 +68,8 @@ def main() -> None:
     hidden, chosen, parameters = model.config["hidden_size"], model.config["num_experts_per_tok"], 0
     for at in model.layers:
         layer = MoE(hidden, Expert(hidden, model.inner), model.experts, wanted.ep, chosen,
-                    eval_capacity_factor=wanted.capacity or 1.0, drop_tokens=wanted.capacity is not None, top2_2nd_expert_sampling=False).eval()
+                    eval_capacity_factor=wanted.capacity or 1.0, drop_tokens=wanted.capacity is not None,
+                    top2_2nd_expert_sampling=False).eval()
         layer.set_deepspeed_parallelism()
         seen: dict[str, torch.Tensor] = {}
         watch(layer, seen, chosen)
