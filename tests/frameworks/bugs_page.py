@@ -45,7 +45,7 @@ _LEFT = """
 - mlx-lm, Kimi-Linear, pull request 853: 0.30.6 FAILs at `layers.0.attn_out`, and what is left in 0.30.7 is PRECISION. DeepSeek-V3.2,
   pull request 866: 0.30.6 does not load our checkpoints (ValueError). Nemotron-H, pull request 1026 (the time step): not run.
 - mlx-lm, Jamba: 0.32.0 FAILs at `layers.1.ffn_out`, and no release mends it ([finding](../findings/mlx_jamba_weights.sh)).
-- torchtitan, pull request 4245 (tensor parallelism multiplies the experts' bias): no release on PyPI that we know of has it.
+- torchtitan, pull request 4245 (tensor parallelism multiplies the experts' bias): 0.3.0 still has the lines, and no later release is out.
 - megablocks, pull request 87 (weights of one choice): needs its GPU extension. JAX packages, vLLM, SGLang, fairscale, tutel: not tried.
 """
 
