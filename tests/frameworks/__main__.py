@@ -42,7 +42,7 @@ def _python(cell: Cell) -> str:
         print(f"making {folder}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         subprocess.run([folder / "bin/pip", "install", "--quiet", "--requirement", pins], check=True)
-        for more in PINS.glob(f"{name}.python*.txt"):  # pure Python that says it wants a later one
+        for more in PINS.glob(f"{name}.python*.txt"):  # without what they want: a later Python, or much that is not used here
             site = next(folder.glob("lib/python*/site-packages"))
             subprocess.run([folder / "bin/pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:",
                             "--ignore-requires-python", "--python-version",

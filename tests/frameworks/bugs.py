@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cells import Cell, Release, Run
-from families import FAMILIES
+from cells import Cell, Layer, Release, Run
+from families import FAMILIES, VARIANTS
 from run import BATCH as FAMILY_BATCH
-from run import make_golden, run
+from run import make_golden, map_of, run
 
 SOURCE = Path(__file__).resolve().parents[2]
 BATCH = "2x9"  # the states of nine tokens pass from a chunk of eight to the next
@@ -22,16 +22,17 @@ EAGER = Run(experts="eager")  # the grouped product wants rows of 16 bytes
 @dataclass(frozen=True)
 class Bug:
     name: str
-    model: str   # FAMILY/CASE of golden/data/oracle, or a family of families.py
-    wrong: str   # releases of transformers
+    model: str   # FAMILY/CASE of golden/data/oracle, or a family or variant of families.py
+    wrong: str   # releases of the package
     mended: str
     report: str  # in the package's public tracker
     what: str
     run: Run = Run()
     batch: str = BATCH
+    package: str = "transformers"
 
     def cell(self, version: str) -> Cell:
-        return Cell(Release("transformers", version), self.name, self.run)
+        return Cell(Release(self.package, version), self.name, self.run)
 
 
 BUGS = [
@@ -61,13 +62,42 @@ BUGS = [
         "Expert parallelism: the router gave each rank numbers of its own experts, but no rank's experts were dealt (each "
         "held all 68,096 parameters); and the weights of a token's choices were spread over a column for each expert of "
         "the rank, where the experts read one for each choice.", Run("ep", 2, "grouped_mm"), FAMILY_BATCH),
+    Bug("megatron-dispatch", "mixtral", "0.11.0", "0.12.0", "merge request 2824, commit 54d4b3ddbb",
+        "Experts dealt over two ranks and each divided over two: where the experts' outputs go back to the ranks of their tokens, "
+        "the numbers of tokens were read in the order [expert, expert rank, part], where the outputs lie as [expert, part, expert "
+        "rank]. Tokens got other tokens' outputs.", Layer(ranks=4, ep=2, etp=2, dispatcher="alltoall"), FAMILY_BATCH,
+        "megatron-core"),
+    Bug("megatron-one_choice", "olmoe_one_choice", "0.7.0", "0.8.0", "issue 894",
+        "The softmax was taken over the chosen experts alone, so that the weight of a token's only expert was 1, whatever its "
+        "score, and the router learned nothing. 0.8.0 has an option, which it demands here.",
+        Layer(dispatcher="alltoall"), FAMILY_BATCH, "megatron-core"),
+    Bug("deepspeed-capacity", "mixtral_three_choices", "0.18.9", "0.19.0", "pull request 7986",
+        "Where an expert has more tokens than its capacity, the least likely go. They were ranked by scores before the softmax, "
+        "and tokens that had not chosen the expert by 0: a token with a negative score was dropped from an expert that had "
+        "places left. Here no expert is full and no token should go.", Layer(ranks=2, ep=2, capacity=2.0), "4x8", "deepspeed"),
+    Bug("torchtitan-gpt_oss", "gpt_oss", "0.2.1", "0.2.2", "issue 2258",
+        "The router had no bias, and the weights of a token's experts were not divided by their sum.",
+        Layer(), FAMILY_BATCH, "torchtitan"),
+    Bug("mlx-minimax_tp", "minimax_m2/partial_rope", "0.30.7", "0.31.1", "pull request 898",
+        "Tensor parallelism: MiniMax-M2 normalises queries and keys over all heads, and each rank took the mean over its own.",
+        Run("mlx_model", 2), package="mlx-lm"),
+    Bug("mlx-lfm2_routing", "lfm2_moe/short_conv", "0.31.3", "0.32.0", "pull request 1354",
+        "The router took a softmax for a sigmoid, and the weights of chosen experts from scores with the bias that is there for "
+        "the choice alone.", Run("mlx_model"), package="mlx-lm"),
+    Bug("mlx-deepseek_v3", "deepseek_v3", "0.22.3", "0.22.4", "pull request 67",
+        "The weights of chosen experts were taken from scores with the bias that is there for the choice alone. The norms of "
+        "the latents had another epsilon, too, which is what `compare` comes upon first, and calls a matter of precision.",
+        Run("mlx_model"), FAMILY_BATCH, "mlx-lm"),
+    Bug("mlx-deepseek_v32", "deepseek_v32/yarn_groups", "0.31.3", "0.32.0", "pull request 1431",
+        "The indexer, which picks the keys that a query sees, rotated neighbouring columns where the model rotates halves: other "
+        "keys were picked.", Run("mlx_model"), package="mlx-lm"),
 ]
 
 
 def _prepare(bug: Bug, moeparity: str, folder: Path) -> None:
     """folder/checkpoint and folder/golden."""
-    if bug.model in FAMILIES:
-        make_golden(bug.model, moeparity, folder)
+    if bug.model in FAMILIES | VARIANTS:
+        make_golden(bug.model, moeparity, folder, bug.batch, "fp32" if bug.model in VARIANTS else "fp32,bf16")
         return
     case, checkpoint = SOURCE / "golden/data/oracle" / bug.model, folder / "checkpoint"
     checkpoint.mkdir(parents=True, exist_ok=True)
@@ -101,11 +131,16 @@ def run_bug(bug: Bug, moeparity: str, python_of: Callable[[Cell], str], module: 
 
 
 def keep_dumps(bugs: list[Bug], work: Path, data: Path) -> None:
-    """Both dumps of every bug, and list: bug, model, batch and the tap at which the wrong one fails."""
+    """Both dumps of every bug, the golden of a variant, the map of what is judged, and list: bug, model, batch and the tap at
+    which the wrong one fails."""
     shutil.rmtree(data, ignore_errors=True)
     lines = []
     for bug in bugs:
         for name, version in (("wrong", bug.wrong), ("mended", bug.mended)):
             shutil.copytree(folder_of(work, bug, version) / "dump", data / bug.name / name)
+        if bug.model in VARIANTS:
+            shutil.copytree(work / bug.name / "golden", data / bug.name / "golden")
+        if names := map_of(bug.cell(bug.wrong), folder_of(work, bug, bug.wrong)):
+            shutil.copy(names, data / bug.name / "map.yaml")
         lines.append(f"{bug.name} {bug.model} {bug.batch} {found_at(work, bug)}\n")
     (data / "list").write_text("".join(lines))

@@ -35,17 +35,18 @@ class Run:
     @property
     def divides(self) -> bool:
         """Does no rank hold all weights?"""
-        return self.plan not in ("one", "dp", "switch_layer")
+        return self.ranks > 1 and self.plan != "dp"
 
 
 @dataclass(frozen=True)
 class Layer(Run):
-    """The layers with experts alone: the words of megatron_moe.py or deepspeed_moe.py."""
+    """The layers with experts alone: the words of megatron_moe.py, deepspeed_moe.py or torchtitan_moe.py."""
 
     tp: int = 1
     ep: int = 1
     etp: int = 1
     dispatcher: str = ""
+    capacity: float = 0
 
     @property
     def name(self) -> str:

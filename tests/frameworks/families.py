@@ -41,3 +41,9 @@ FAMILIES: dict[str, Config] = {
         n_routed_experts=8, n_shared_experts=1, n_group=1, topk_group=1, routed_scaling_factor=1.5, norm_topk_prob=True,
         first_k_dense_replace=1, partial_rotary_factor=0.5, use_qk_norm=True, attention_bias=True),
 }
+
+# Of a bug each (bugs.py).
+VARIANTS: dict[str, Config] = {
+    "olmoe_one_choice": FAMILIES["olmoe"] | {"num_experts_per_tok": 1},
+    "mixtral_three_choices": FAMILIES["mixtral"] | {"num_experts_per_tok": 3},
+}

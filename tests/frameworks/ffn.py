@@ -12,6 +12,12 @@ from moeparity_capture import Bundle, Place, write_file
 _NAMES = {"w1": "gate_proj", "w3": "up_proj", "w2": "down_proj"}  # Mixtral's names of what others call so
 
 
+def count_integers() -> None:
+    """torch.histc of integers is a GPU's: on a CPU those of the same numbers as floats."""
+    histc = torch.histc
+    torch.histc = lambda x, *bins, **ends: histc(x.float(), *bins, **ends).to(x.dtype)
+
+
 class Model:
     """A checkpoint's expert layers: block(l)["experts.0.up_proj.weight"] and so on."""
 
@@ -22,7 +28,7 @@ class Model:
             if match := re.fullmatch(r"model\.layers\.(\d+)\.(?:mlp|block_sparse_moe)\.(.*)", name):
                 own = re.sub(r"\bw[123]\b", lambda word: _NAMES[word[0]], match[2])
                 self.weights.setdefault(int(match[1]), {})[own.replace("shared_experts.", "shared_expert.")] = weight
-        self.layers = sorted(layer for layer, block in self.weights.items() if "gate.weight" in block)
+        self.layers = sorted(layer for layer, block in self.weights.items() if {"gate.weight", "router.weight"} & block.keys())
 
     def get(self, *names: str, default=None):
         """What the config says under the first of these names that it has."""
