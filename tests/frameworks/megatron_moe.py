@@ -8,6 +8,9 @@ wants sequence parallelism beside experts.  The layer, its router, dispatcher, e
 it is told for want of a GPU is in on_cpu().
 """
 import argparse
+import contextlib
+import inspect
+from importlib.metadata import version
 
 import torch
 import torch.distributed as dist
@@ -27,6 +30,21 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def all_gather(parts: list[torch.Tensor], own: torch.Tensor, group: dist.ProcessGroup) -> None:
+    """Of unequal parts, which gloo's does not take."""
+    parts[dist.get_rank(group)].copy_(own)
+    for rank, part in enumerate(parts):
+        dist.broadcast(part, group=group, group_src=rank)
+
+
+def reduce_scatter(own: torch.Tensor, parts: list[torch.Tensor], group: dist.ProcessGroup) -> None:
+    for rank, part in enumerate(parts):
+        whole = part.clone()
+        dist.reduce(whole, group=group, group_dst=rank)
+        if rank == dist.get_rank(group):
+            own.copy_(whole)
+
+
 def on_cpu() -> None:
     """The package asks for the current GPU and its streams wherever it makes or awaits a tensor: the answer is the CPU.
     Sizes of an all-to-all it turns into numbers where they lie on a GPU only, and gloo takes nothing else."""
@@ -34,11 +52,40 @@ def on_cpu() -> None:
     torch.cuda.Stream, torch.cuda.stream, torch.cuda.current_stream = (
         torch.cpu.Stream, torch.cpu.stream, torch.cpu.current_stream)
     torch.cpu.Stream.record_event = lambda stream: torch.cpu.Event()
+    torch.cpu.Stream.synchronize = lambda stream: None
+    dist.all_gather, dist.reduce_scatter = all_gather, reduce_scatter
+    histc = torch.histc  # of integers it is a GPU's
+    torch.histc = lambda x, *bins, **ends: histc(x.float(), *bins, **ends).to(x.dtype)
+    from megatron.core.tensor_parallel.random import CudaRNGStatesTracker
     from megatron.core.transformer.moe import token_dispatcher
 
+    CudaRNGStatesTracker.fork = lambda tracker, name="": contextlib.nullcontext()  # up to 0.8; a checkpoint's weights follow
     token_dispatcher.maybe_move_tensor_to_cpu = (
         lambda tensor, as_numpy=False, record_stream=False: tensor.numpy() if as_numpy and torch.is_tensor(tensor)
         else tensor)
+
+
+def call(function, **options):
+    """Without options that this release does not have."""
+    known = inspect.signature(function).parameters
+    return function(**{name: value for name, value in options.items() if name in known})
+
+
+def layer_of(config, number: int):
+    """Of the package's own linear layers, as each release builds it."""
+    try:
+        from megatron.core.models.gpt.moe_module_specs import get_moe_module_spec
+    except ImportError:  # up to 0.9
+        from megatron.core.tensor_parallel.layers import ColumnParallelLinear, RowParallelLinear
+        from megatron.core.transformer.mlp import MLPSubmodules
+        from megatron.core.transformer.moe.moe_layer import MoELayer
+
+        return call(MoELayer, config=config, layer_number=number,
+                    submodules=MLPSubmodules(linear_fc1=ColumnParallelLinear, linear_fc2=RowParallelLinear))
+    from megatron.core.transformer.spec_utils import build_module
+
+    spec = get_moe_module_spec(use_te=False, num_experts=config.num_moe_experts)
+    return spec(config=config, layer_number=number) if callable(spec) else build_module(spec, config=config)
 
 
 def config_of(model: Model, wanted: argparse.Namespace):
@@ -48,8 +95,8 @@ def config_of(model: Model, wanted: argparse.Namespace):
     sigmoid = kind in ("deepseek_v3", "glm4_moe")
     groups = model.get("n_group", default=1)
     shared = model.get("shared_expert_intermediate_size", default=model.get("n_shared_experts", default=0) * model.inner)
-    return TransformerConfig(
-        num_layers=len(model.layers), hidden_size=model.config["hidden_size"],
+    return call(
+        TransformerConfig, num_layers=len(model.layers), hidden_size=model.config["hidden_size"],
         num_attention_heads=model.config["num_attention_heads"], ffn_hidden_size=model.inner,
         moe_ffn_hidden_size=model.inner, num_moe_experts=model.experts,
         moe_router_topk=model.config["num_experts_per_tok"], moe_router_load_balancing_type="none",
@@ -73,15 +120,15 @@ def load_mlp(mlp, block: dict[str, torch.Tensor], prefix: str, part: int, parts:
     mlp.linear_fc2.weight.copy_(down.chunk(parts, 1)[part])
 
 
-def load(layer, block: dict[str, torch.Tensor], wanted: argparse.Namespace) -> None:
+def load(layer, block: dict[str, torch.Tensor], wanted: argparse.Namespace, etp: int) -> None:
     from megatron.core import parallel_state as state
 
     layer.router.weight.copy_(block["gate.weight"])
     if "gate.e_score_correction_bias" in block:
         layer.router.expert_bias.copy_(block["gate.e_score_correction_bias"])
     for expert, mlp in zip(layer.local_expert_indices, layer.experts.local_experts):
-        load_mlp(mlp, block, f"experts.{expert}", state.get_expert_tensor_parallel_rank(), wanted.etp)
-    if layer.shared_experts is not None:
+        load_mlp(mlp, block, f"experts.{expert}", etp, wanted.etp)
+    if getattr(layer, "shared_experts", None) is not None:
         load_mlp(layer.shared_experts, block, "shared_expert", state.get_tensor_model_parallel_rank(), wanted.tp)
         if "shared_expert_gate.weight" in block:
             layer.shared_experts.gate_weight.copy_(block["shared_expert_gate.weight"])
@@ -106,13 +153,12 @@ def main() -> None:
     wanted = arguments()
     dist.init_process_group("gloo")
     on_cpu()
-    import megatron.core
     from megatron.core import parallel_state as state
-    from megatron.core.models.gpt.moe_module_specs import get_moe_module_spec
 
-    state.initialize_model_parallel(wanted.tp, expert_model_parallel_size=wanted.ep,
-                                    expert_tensor_parallel_size=wanted.etp)
+    call(state.initialize_model_parallel, tensor_model_parallel_size=wanted.tp,
+         expert_model_parallel_size=wanted.ep, expert_tensor_parallel_size=wanted.etp)
     model, tp = Model(wanted.checkpoint), state.get_tensor_model_parallel_rank()
+    etp = state.get_expert_tensor_parallel_rank() if wanted.etp > 1 else 0
     dump = Dump(wanted.golden, "")
     size = dump.bundle.tokens // wanted.tp
     rows = deal(dump.bundle.rows, state.get_data_parallel_rank(), state.get_data_parallel_world_size())
@@ -120,19 +166,22 @@ def main() -> None:
     config, parameters = config_of(model, wanted), 0
     chosen = config.moe_router_topk
     for number, at in enumerate(model.layers):
-        layer = get_moe_module_spec(use_te=False, num_experts=model.experts)(config=config, layer_number=number + 1)
+        layer = layer_of(config, number + 1)
         seen: dict[str, torch.Tensor] = {}
         watch(layer.eval(), seen)
         with torch.no_grad():
-            load(layer, model.weights[at], wanted)
+            load(layer, model.weights[at], wanted, etp)
             x = dump.input(at).transpose(0, 1).contiguous()  # Megatron's [positions, rows, columns]
             out, bias = layer(x)
-        ids = seen["chosen"].nonzero()[:, 1].reshape(-1, chosen)
-        taps = out, seen["logits"], ids, seen["weights"].gather(1, ids)
+        ids, weights = seen["chosen"], seen["weights"]
+        if ids.dtype == torch.bool:  # later than 0.9: a map of tokens and experts
+            ids = ids.nonzero()[:, 1].reshape(-1, chosen)
+            weights = weights.gather(1, ids)
+        taps = out, seen["logits"], ids, weights
         dump.keep(at, *(x.reshape(*out.shape[:2], -1).transpose(0, 1) for x in taps))
         parameters += sum(weight.numel() for weight in layer.parameters())
-    dump.write(wanted.dump, f"megatron.core {megatron.core.__version__}, torch {torch.__version__}", parameters,
-               {"tp": tp, "ep": state.get_expert_model_parallel_rank(), "etp": state.get_expert_tensor_parallel_rank(),
+    dump.write(wanted.dump, f"megatron.core {version('megatron-core')}, torch {torch.__version__}", parameters,
+               {"tp": tp, "ep": state.get_expert_model_parallel_rank(), "etp": etp,
                 "dp": state.get_data_parallel_rank()})
     dist.barrier()
     dist.destroy_process_group()
