@@ -51,7 +51,7 @@ static void gemm_f32(par_model *m, double *y, int64_t ldy, const double *x,
     }
 }
 
-/* Exact mode; the time is kept apart.  norm_w < 0: find it from w. */
+/* Exact mode; the time is kept apart.  norm_w < 0: find it from w [n_row, *]. */
 static void check_product(par_model *m, core_tap tap, const double *x,
                           int64_t ldx, int64_t n, const par_shard *shard,
                           const double *w, int64_t n_row, double norm_w)
@@ -74,6 +74,13 @@ static void linear_by_tile(par_model *m, double *y, int64_t ldy,
 {
     const int64_t rows_of_tile = PAR_TILE_ELEMENTS / w->n_col;
     const int64_t step = rows_of_tile > 0 ? rows_of_tile : 1;
+    if (core_weights_multiplies(m->weights, w->id)) {
+        const double norm = core_weights_multiply(
+            m->weights, w->id, w->r0, w->r0 + w->n_row, w->c0,
+            w->c0 + w->n_col, x, ldx, n, y, ldy);
+        check_product(m, tap, x, ldx, n, w, NULL, w->n_row, norm);
+        return;
+    }
     for (int64_t r = 0; r < w->n_row; r += step) {
         const int64_t n_r = w->n_row - r < step ? w->n_row - r : step;
         core_weights_read(m->weights, w->id, w->r0 + r, w->r0 + r + n_r, w->c0,

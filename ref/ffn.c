@@ -182,18 +182,15 @@ static hidden_bits hidden_tile(const ref__run *run, const group *g,
     double *z =
         run->spec->gated ? run->out_scratch + thread * run->out_stride : NULL;
     const int64_t chunk = run->model->row_chunk;
-    hidden_bits bits = {0.0, 0.0};
     ref__tile gate = {0}, up;
     if (z != NULL) {
         ref__tile_get(run, &gate,
                       (core_weight){ffn->w_gate, g->layer, piece->expert}, c0,
                       c1, ffn->gate.bound != NULL, w);
         w += run->tile_stride / 2;
-        bits.gate = ref__tile_bits(run, &gate, g->of_gate.max_norm);
     }
     ref__tile_get(run, &up, (core_weight){ffn->w_up, g->layer, piece->expert},
                   c0, c1, ffn->up.bound != NULL, w);
-    bits.up = ref__tile_bits(run, &up, g->of_up.max_norm);
     for (int64_t i = 0; i < piece->n; i += chunk) {
         const int64_t row = piece->first + i;
         const int64_t n = i + chunk < piece->n ? chunk : piece->n - i;
@@ -211,7 +208,9 @@ static hidden_bits hidden_tile(const ref__run *run, const group *g,
         put_patch(run, g, ffn->t_up, ffn->up.v, u, &p);
         activate(run, g, z, u, &p);
     }
-    return bits;
+    return (hidden_bits){
+        z != NULL ? ref__tile_bits(run, &gate, g->of_gate.max_norm) : 0.0,
+        ref__tile_bits(run, &up, g->of_up.max_norm)};
 }
 
 /* Output columns [c0, c1) of one piece. */

@@ -55,7 +55,7 @@ static void bound_scores(ref__roundoff u, float *bound, const double *y,
 
 /* m [N, n_out] from x: rows [i0, i1) and a tile of the weight. */
 static void score_rows(const ref__run *run, const ref__rows *x,
-                       const ref__tile *tile, int64_t i0, int64_t i1, double *m,
+                       ref__tile *tile, int64_t i0, int64_t i1, double *m,
                        int64_t ld, float *bound)
 {
     const double eps = run->spec->norm_eps;
@@ -95,10 +95,10 @@ static void score(ref__run *run, int layer, const around *at, double *m)
             ref__tile_get(run, &tile, id, r,
                           r + rows < n_out ? r + rows : n_out, bound != NULL,
                           scratch);
-            bits = fmax(bits, ref__tile_bits(run, &tile, x.max_norm));
             score_rows(run, &x, &tile, i,
                        i + chunk < run->n ? i + chunk : run->n, m + r, n_out,
                        bound != NULL ? bound + r : NULL);
+            bits = fmax(bits, ref__tile_bits(run, &tile, x.max_norm));
         }
     }
     const double squares = x.max_norm * x.max_norm;

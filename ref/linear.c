@@ -4,8 +4,9 @@
  * x, each complete over K and each one single-threaded dgemm, in parallel over
  * tiles.  The cut depends on shapes only.  While a tile is in the cache its
  * bias is added, once, what acts on the complete sum acts (the logits' divisor
- * and cap, a clamp), and the result is stored. When weights are not resident a thread
- * reads its tile first, so that every weight is read once per product.
+ * and cap, a clamp), and the result is stored.  When weights are not resident a
+ * thread reads its tile first, so that every weight is read once per product, or
+ * has it multiplied where it is made.
  */
 #include "ref/ref_impl.h"
 
@@ -61,18 +62,22 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
     core_weight_shape(run->spec, id, &n_row, &n_k);
     core_assert(r1 - r0 <= REF__MAX_TILE);
     const int64_t stride = ref__row_stride(n_k);
-    tile->w = ref__weight_rows(m, id, r0, r1, scratch);
-    tile->floats = run->draw != NULL ? ref__weight_floats(m, id, r0) : NULL;
-    tile->ld_floats = n_row;
+    tile->id = id;
+    tile->r0 = r0;
     tile->n = r1 - r0;
     tile->n_k = n_k;
+    tile->w = m->storage == NULL && core_weights_multiplies(m->weights, id)
+                  ? NULL
+                  : ref__weight_rows(m, id, r0, r1, scratch);
+    tile->floats = run->draw != NULL ? ref__weight_floats(m, id, r0) : NULL;
+    tile->ld_floats = n_row;
     tile->max_norm = tile->max_bias = tile->step = tile->bias_step = 0.0;
-    if (run->exact) {
+    if (run->exact)
         tile->step = core_weights_step(m->weights, id);
+    if (run->exact && tile->w != NULL)
         tile->max_norm = m->storage != NULL
                              ? m->max_norm[core_weight_index(run->spec, id)]
                              : core_max_row_norm(tile->w, tile->n, n_k, stride);
-    }
     tile->drawn = ref__draw_product(run, id);
     tile->numerics = tile->drawn.numerics;
     const bool is_head = id.kind == CORE_W_HEAD;
@@ -85,9 +90,15 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
     get_bias(run, tile, id, r0);
 }
 
-void ref__tile_sums(const ref__run *run, const ref__tile *tile,
-                    const double *x, int64_t n_row, double *y, int64_t ld_y)
+void ref__tile_sums(const ref__run *run, ref__tile *tile, const double *x,
+                    int64_t n_row, double *y, int64_t ld_y)
 {
+    if (tile->w == NULL) {
+        tile->max_norm = core_weights_multiply(
+            run->model->weights, tile->id, tile->r0, tile->r0 + tile->n, 0,
+            tile->n_k, x, tile->n_k, n_row, y, ld_y);
+        return;
+    }
     const ref__factors f = {.x = x,
                             .w = tile->w,
                             .floats = tile->floats,
@@ -119,8 +130,8 @@ static void drawn_tile(const ref__tile *tile, int64_t n_row, double *y,
     }
 }
 
-void ref__tile_apply(const ref__run *run, const ref__tile *tile,
-                     const double *x, int64_t n_row, double *y, int64_t ld_y)
+void ref__tile_apply(const ref__run *run, ref__tile *tile, const double *x,
+                     int64_t n_row, double *y, int64_t ld_y)
 {
     ref__tile_sums(run, tile, x, n_row, y, ld_y);
     if (run->draw != NULL) {
@@ -198,7 +209,6 @@ void ref__linear_rows(ref__run *run, const ref__rows *given, core_weight id,
         ref__tile_get(run, &tile, id, c0, c1, bound != NULL,
                       run->tile_scratch +
                           omp_get_thread_num() * run->tile_stride);
-        bits = fmax(bits, ref__tile_bits(run, &tile, x->max_norm));
         for (int64_t i = i0; i < i1; i += chunk) {
             const int64_t n_i = i + chunk < i1 ? chunk : i1 - i;
             double *y_i = y != NULL ? y + i * n_out + c0 : scratch;
@@ -208,6 +218,7 @@ void ref__linear_rows(ref__run *run, const ref__rows *given, core_weight id,
                 bound_tile(x, &tile, i, n_i, y_i, bound + i * n_out + c0,
                            n_out);
         }
+        bits = fmax(bits, ref__tile_bits(run, &tile, x->max_norm));
     }
     run->stats->gemm_flops +=
         2.0 * (double)x->n * (double)(r1 - r0) * (double)n_k;

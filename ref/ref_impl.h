@@ -442,7 +442,10 @@ ref__rows ref__read_by(const ref__run *run, const ref__rows *x,
 
 /* Some rows of a weight, its bias, and what the checks need to know of them. */
 typedef struct ref__tile {
-    const double *w; /* [n, n_k], rows ref__row_stride(n_k) apart             */
+    const double *w; /* [n, n_k], rows ref__row_stride(n_k) apart; NULL: rows r0
+                      * of id, multiplied as they are made                    */
+    core_weight id;
+    int64_t r0;
     const float *floats; /* the same: [n_k, n], ld_floats apart; or NULL      */
     int64_t ld_floats;
     int64_t n, n_k;
@@ -454,7 +457,7 @@ typedef struct ref__tile {
                                  * head                                       */
     double clip;                /* results lie in [-clip, clip]; 0: anywhere  */
     double norm[REF__MAX_TILE]; /* with bounds; of the rows / divisor         */
-    double max_norm, max_bias;  /* exact mode                                 */
+    double max_norm, max_bias;  /* exact mode; the first with w or after a product */
     double step, bias_step;     /* exact mode                                 */
 } ref__tile;
 
@@ -465,12 +468,13 @@ void ref__product(const ref__run *run, const ref__drawn *drawn,
 void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
                    int64_t r0, int64_t r1, bool want_norms, double *scratch);
 /* y [n_row, tile.n] = x W^T, not yet stored; x [n_row, n_k].                 */
-void ref__tile_sums(const ref__run *run, const ref__tile *tile,
-                    const double *x, int64_t n_row, double *y, int64_t ld_y);
+void ref__tile_sums(const ref__run *run, ref__tile *tile, const double *x,
+                    int64_t n_row, double *y, int64_t ld_y);
 /* y [n_row, tile.n] = store((x W^T + b) / divisor), capped and clamped; x
  * [n_row, n_k].                                                              */
-void ref__tile_apply(const ref__run *run, const ref__tile *tile,
-                     const double *x, int64_t n_row, double *y, int64_t ld_y);
+void ref__tile_apply(const ref__run *run, ref__tile *tile, const double *x,
+                     int64_t n_row, double *y, int64_t ld_y);
+/* After the tile's products. */
 double ref__tile_bits(const ref__run *run, const ref__tile *tile,
                       double max_norm_x);
 

@@ -20,17 +20,14 @@
 
 #include "core/base/arena.h"
 #include "core/numbers/rng.h"
+#include "core/weights/procedural.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
-    LANES = 8,          /* values per Philox block                            */
-    GROUP = 16,         /* blocks that core__rng_blocks computes side by side */
-    CHUNK_BLOCKS = 128, /* a kilobyte or two that stays in cache              */
-    ROUNDS = 10,
-    MAX_ODD = 2047,
+    CHUNK = 1024,        /* values at a time, that stay in cache              */
     SHORT_ROW_PERIOD = 4 /* of the router                                     */
 };
 
@@ -38,106 +35,27 @@ typedef struct procedural {
     uint64_t seed;
 } procedural;
 
-/* How the 11 random bits of a value become a number.  The bits are cut before
- * the odd integer is made: shifting that one would lose its symmetry.        */
+/* How the 11 random bits of a value become a number. */
 typedef struct scale {
     double offset; /* 0, or 1 for norms                                       */
     double step;
     int cut;       /* bits fewer than 11                                      */
 } scale;
 
-/* GROUP blocks at once: four arrays that the compiler keeps in vectors. */
-static void philox_group(uint64_t seed, uint64_t stream, uint64_t first,
-                         uint32_t *restrict word)
-{
-    uint32_t x0[GROUP], x1[GROUP], x2[GROUP], x3[GROUP];
-    for (int i = 0; i < GROUP; i++) {
-        const uint64_t index = first + (uint64_t)i;
-        x0[i] = (uint32_t)index;
-        x1[i] = (uint32_t)(index >> 32);
-        x2[i] = (uint32_t)stream;
-        x3[i] = (uint32_t)(stream >> 32);
-    }
-    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    for (int round = 0; round < ROUNDS; round++) {
-        for (int i = 0; i < GROUP; i++) {
-            const uint64_t p0 = (uint64_t)x0[i] * 0xD2511F53u;
-            const uint64_t p1 = (uint64_t)x2[i] * 0xCD9E8D57u;
-            x0[i] = (uint32_t)(p1 >> 32) ^ x1[i] ^ k0;
-            x1[i] = (uint32_t)p1;
-            x2[i] = (uint32_t)(p0 >> 32) ^ x3[i] ^ k1;
-            x3[i] = (uint32_t)p0;
-        }
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    for (int i = 0; i < GROUP; i++) {
-        word[4 * i] = x0[i];
-        word[4 * i + 1] = x1[i];
-        word[4 * i + 2] = x2[i];
-        word[4 * i + 3] = x3[i];
-    }
-}
-
-void core__rng_blocks(uint64_t seed, uint64_t stream, uint64_t first,
-                      int64_t n_block, uint32_t *word)
-{
-    int64_t b = 0;
-    for (; b + GROUP <= n_block; b += GROUP)
-        philox_group(seed, stream, first + (uint64_t)b, word + 4 * b);
-    for (; b < n_block; b++) {
-        const core_rng_block block =
-            core_rng(seed, stream, first + (uint64_t)b);
-        for (int w = 0; w < 4; w++)
-            word[4 * b + w] = block.word[w];
-    }
-}
-
-/* Both halves of n words: value = offset + odd * step. */
-static void words_to_values(const uint32_t *restrict word, int64_t n, scale s,
-                            double *restrict out)
-{
-    const uint32_t mask = (uint32_t)MAX_ODD >> s.cut << 1;
-    const int32_t max_odd = MAX_ODD >> s.cut;
-    const int low = 4 + s.cut, high = 20 + s.cut;
-    for (int64_t i = 0; i < n; i++) {
-        const int32_t a = (int32_t)(word[i] >> low & mask) - max_odd;
-        const int32_t b = (int32_t)(word[i] >> high & mask) - max_odd;
-        out[2 * i] = s.offset + (double)a * s.step;
-        out[2 * i + 1] = s.offset + (double)b * s.step;
-    }
-}
-
 /* Elements [i0, i0 + n) of a stream, in chunks of whole blocks. */
 static void make_range(uint64_t seed, uint64_t stream, scale s, int64_t i0,
                        int64_t n, double *out)
 {
-    uint32_t word[4 * CHUNK_BLOCKS];
-    double edge[LANES];
-    int64_t done = 0;
-    while (done < n) {
-        const int64_t lane = (i0 + done) % LANES;
-        const int64_t left = n - done;
-        int64_t n_block = (lane + left + LANES - 1) / LANES;
-        n_block = n_block < CHUNK_BLOCKS ? n_block : CHUNK_BLOCKS;
-        core__rng_blocks(seed, stream, (uint64_t)((i0 + done) / LANES), n_block,
-                         word);
-        int64_t b = 0;
-        while (b < n_block) {
-            const int64_t skip = b == 0 ? lane : 0;
-            const int64_t whole = (n - done) / LANES;
-            if (skip == 0 && whole > 0) {
-                const int64_t take = whole < n_block - b ? whole : n_block - b;
-                words_to_values(word + 4 * b, 4 * take, s, out + done);
-                done += take * LANES;
-                b += take;
-                continue;
-            }
-            words_to_values(word + 4 * b, 4, s, edge);
-            for (int64_t k = skip; k < LANES && done < n; k++)
-                out[done++] = edge[k];
-            b++;
-        }
+    const core__kernels *kernels = core__kernels_here();
+    int16_t code[CHUNK + CORE__LANES + CORE__SLACK];
+    for (int64_t done = 0; done < n;) {
+        const int64_t first = i0 + done, skip = first % CORE__LANES;
+        const int64_t n_here = n - done < CHUNK ? n - done : CHUNK;
+        kernels->codes(seed, stream, (uint64_t)(first / CORE__LANES),
+                       (skip + n_here + CORE__LANES - 1) / CORE__LANES, s.cut,
+                       code);
+        kernels->values(code + skip, n_here, s.offset, s.step, out + done);
+        done += n_here;
     }
 }
 
@@ -175,7 +93,7 @@ static scale scale_of(const core_spec *spec, core_weight id, int64_t row)
     /* what a router with a norm of its own reads is smaller by that root */
     const bool is_wide = id.kind == CORE_W_ROUTER && spec->router_norm;
     const double deviation = is_wide ? gain : gain / sqrt((double)n_col);
-    const double step_wanted = deviation / (MAX_ODD / sqrt(3.0));
+    const double step_wanted = deviation / (CORE__MOST_ODD / sqrt(3.0));
     const bool is_short = id.kind == CORE_W_ROUTER &&
                           row % SHORT_ROW_PERIOD == SHORT_ROW_PERIOD - 1;
     return (scale){0.0, exp2(nearbyint(log2(step_wanted))), is_short ? 1 : 0};
@@ -266,6 +184,31 @@ static void procedural_read(const void *self, const core_spec *spec,
                    out + (r - r0) * ld);
 }
 
+/* Matrices only, whose rows are all made alike, and where there is a kernel. */
+static bool procedural_multiplies(core_weight id)
+{
+    return VALUES[id.kind].fixed.offset == 0.0 && !is_router(id.kind) &&
+           !core_weight_is_index(id.kind) &&
+           core__kernels_here()->multiply != NULL;
+}
+
+static double procedural_multiply(const void *self, const core_spec *spec,
+                                  core_weight id, const int64_t rect[4],
+                                  const double *x, int64_t ldx, int64_t n,
+                                  double *y, int64_t ldy)
+{
+    const procedural *p = self;
+    char name[CORE_NAME_BYTES];
+    const scale of = scale_of(spec, id, 0);
+    int64_t n_row, n_col;
+    core_weight_shape(spec, id, &n_row, &n_col);
+    const core__stream s = {p->seed,
+                            core_rng_stream(core_weight_name(id, name)), n_col,
+                            of.cut, of.step};
+    return core__stream_multiply(core__kernels_here(), &s, rect, x, ldx, n, y,
+                                 ldy);
+}
+
 core_status core_weights_open_procedural(core_weights **out,
                                          const core_spec *spec, uint64_t seed)
 {
@@ -277,7 +220,9 @@ core_status core_weights_open_procedural(core_weights **out,
                                         .is_dyadic = true,
                                         .close = free,
                                         .step = procedural_step,
-                                        .read = procedural_read};
+                                        .read = procedural_read,
+                                        .multiplies = procedural_multiplies,
+                                        .multiply = procedural_multiply};
     char origin[CORE_ORIGIN_BYTES];
     snprintf(origin, sizeof origin, "procedural, seed %llu",
              (unsigned long long)seed);

@@ -149,11 +149,18 @@ static void convert(const core_weights *weights, core_weight id, double *out,
             core_store(numerics, CORE_GRID_ACT, out + r * ld, n_col);
 }
 
+/* The tensor that has the values. */
+static core_weight stored(const core_weights *weights, core_weight id)
+{
+    if (id.kind == CORE_W_HEAD && weights->spec.tied)
+        id.kind = CORE_W_EMBED;
+    return id;
+}
+
 core_block core_weights_block(const core_weights *weights, core_weight id)
 {
     const core__weight_source *source = &weights->source;
-    if (id.kind == CORE_W_HEAD && weights->spec.tied)
-        id.kind = CORE_W_EMBED;
+    id = stored(weights, id);
     return source->block == NULL || weights->cuts_blocks
                ? (core_block){1, 1}
                : source->block(source->self, &weights->spec, id);
@@ -175,9 +182,37 @@ const core_operand_format *core_weights_operand(const core_weights *weights,
     const core__weight_source *source = &weights->source;
     if (source->operand == NULL)
         return NULL;
-    if (id.kind == CORE_W_HEAD && weights->spec.tied)
-        id.kind = CORE_W_EMBED;
-    return source->operand(source->self, &weights->spec, id);
+    return source->operand(source->self, &weights->spec, stored(weights, id));
+}
+
+static void assert_rectangle(const core_weights *weights, core_weight id,
+                             int64_t r0, int64_t r1, int64_t c0, int64_t c1)
+{
+    int64_t n_row, n_col;
+    core_assert(core_weight_exists(&weights->spec, id));
+    core_weight_shape(&weights->spec, id, &n_row, &n_col);
+    core_assert(0 <= r0 && r0 <= r1 && r1 <= n_row);
+    core_assert(0 <= c0 && c0 <= c1 && c1 <= n_col);
+}
+
+bool core_weights_multiplies(const core_weights *weights, core_weight id)
+{
+    return weights->numerics == CORE_EXACT &&
+           weights->source.multiplies != NULL &&
+           weights->source.multiplies(stored(weights, id));
+}
+
+double core_weights_multiply(const core_weights *weights, core_weight id,
+                             int64_t r0, int64_t r1, int64_t c0, int64_t c1,
+                             const double *x, int64_t ldx, int64_t n, double *y,
+                             int64_t ldy)
+{
+    assert_rectangle(weights, id, r0, r1, c0, c1);
+    core_assert(core_weights_multiplies(weights, id));
+    const int64_t rect[4] = {r0, r1, c0, c1};
+    return weights->source.multiply(weights->source.self, &weights->spec,
+                                    stored(weights, id), rect, x, ldx, n, y,
+                                    ldy);
 }
 
 void core_weights_read(const core_weights *weights, core_weight id, int64_t r0,
@@ -185,13 +220,9 @@ void core_weights_read(const core_weights *weights, core_weight id, int64_t r0,
                        int64_t ld)
 {
     const core_spec *spec = &weights->spec;
-    int64_t n_row, n_col;
-    core_assert(core_weight_exists(spec, id));
-    core_weight_shape(spec, id, &n_row, &n_col);
-    core_assert(0 <= r0 && r0 <= r1 && r1 <= n_row);
-    core_assert(0 <= c0 && c0 <= c1 && c1 <= n_col && c1 - c0 <= ld);
-    if (id.kind == CORE_W_HEAD && spec->tied)
-        id.kind = CORE_W_EMBED;
+    assert_rectangle(weights, id, r0, r1, c0, c1);
+    core_assert(c1 - c0 <= ld);
+    id = stored(weights, id);
     if (r0 == r1 || c0 == c1)
         return;
     weights->source.read(weights->source.self, spec, id, r0, r1, c0, c1, out,

@@ -69,6 +69,19 @@ void core_weights_read(const core_weights *weights, core_weight id, int64_t r0,
                        int64_t r1, int64_t c0, int64_t c1, double *out,
                        int64_t ld);
 
+/* Can the weights of a tensor be multiplied without being read?  In exact mode
+ * those that are made faster than memory gives them, on processors that have
+ * the vectors for it; else read them.                                [local] */
+bool core_weights_multiplies(const core_weights *weights, core_weight id);
+
+/* y[i*ldy + r-r0] = sum over c of x[i*ldx + c-c0] W[r, c], i < n, r in [r0, r1), c
+ * in [c0, c1): the sum of whatever order, so right only where it is exact.
+ * Returns the largest norm of a row of the rectangle.                [local] */
+double core_weights_multiply(const core_weights *weights, core_weight id,
+                             int64_t r0, int64_t r1, int64_t c0, int64_t c1,
+                             const double *x, int64_t ldx, int64_t n, double *y,
+                             int64_t ldy);
+
 /* Write the model as a checkpoint folder (made if it is not there): F32 values
  * as core_weights_read returns them, in the tensors of the spec's family, and a
  * config.json of model_type "moeparity" that holds the spec.  A GPU program can

@@ -29,6 +29,12 @@ typedef struct core__weight_source {
     void (*read)(const void *self, const core_spec *spec, core_weight id,
                  int64_t r0, int64_t r1, int64_t c0, int64_t c1, double *out,
                  int64_t ld);
+    /* As core_weights_multiplies and core_weights_multiply in exact numerics;
+     * NULL: never.  rect: r0, r1, c0, c1.                                    */
+    bool (*multiplies)(core_weight id);
+    double (*multiply)(const void *self, const core_spec *spec, core_weight id,
+                       const int64_t rect[4], const double *x, int64_t ldx,
+                       int64_t n, double *y, int64_t ldy);
 } core__weight_source;
 
 /* Take over `source` (closed if this fails).                         [local] */
@@ -43,10 +49,5 @@ const core_spec *core__weights_spec(const core_weights *weights);
 /* The step that gives a tensor of this largest magnitude CORE_WEIGHT_BITS; 0
  * if it is not finite.                                                       */
 double core__weight_grid(double max_magnitude);
-
-/* Fill word[4*b + w] with word w of block first + b, b < n_block: core_rng for
- * many consecutive blocks of one stream.                             [local] */
-void core__rng_blocks(uint64_t seed, uint64_t stream, uint64_t first,
-                      int64_t n_block, uint32_t *word);
 
 #endif

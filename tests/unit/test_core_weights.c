@@ -343,20 +343,6 @@ END_TEST
 
 /* --- procedural values ------------------------------------------------------ */
 
-START_TEST(bulk_blocks_equal_the_generator)
-{
-    uint32_t word[4 * 70];
-    const uint64_t first = UINT64_C(0xfffffffa); /* carries into word 1 */
-    core__rng_blocks(UINT64_C(0x123456789abcdef), 42, first, 70, word);
-    for (uint64_t b = 0; b < 70; b++) {
-        const core_rng_block want =
-            core_rng(UINT64_C(0x123456789abcdef), 42, first + b);
-        for (int i = 0; i < 4; i++)
-            ck_assert_uint_eq(word[4 * b + (uint64_t)i], want.word[i]);
-    }
-}
-END_TEST
-
 /* The formula of the header comment, element by element. */
 START_TEST(values_are_the_stated_function)
 {
@@ -856,7 +842,6 @@ int main(void)
                         COUNT(CASES));
     tcase_add_test(tcase, steps_can_come_from_elsewhere);
     tcase_add_test(tcase, grid_of_a_magnitude);
-    tcase_add_test(tcase, bulk_blocks_equal_the_generator);
     tcase_add_test(tcase, values_are_the_stated_function);
     tcase_add_test(tcase, seeds_layers_and_experts_differ);
     tcase_add_test(tcase, magnitudes_keep_a_deep_model_in_range);
