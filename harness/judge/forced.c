@@ -3,8 +3,9 @@
  * A dump whose hooks did not fire would be judged by tolerances that are far
  * too narrow for it, so it has to show what it was fed: bit for bit the
  * bundle's.  Traps: a rank that holds no tap of a layer need not show that
- * layer's input; a fed tensor is the bundle's whole, also where the taps are
- * shards.
+ * layer's input; by blocks, the feed-forward part's taps alone rest on what
+ * that part reads alone; a fed tensor is the bundle's whole, also where the
+ * taps are shards.
  */
 #include "harness/judge/forced.h"
 
@@ -62,9 +63,15 @@ static core_status check_fingerprint(const har_foreign *d,
 
 /* --- what it was fed --- */
 
-/* Does the dump hold a tap of that layer; layer -1: of the head? */
+/* What of a layer, or of the head, a dump holds. */
+typedef enum forced_held {
+    HELD_ANY,
+    HELD_BESIDE_FFN, /* any but what the feed-forward part computes */
+} forced_held;
+
+/* Does the dump hold such a tap of that layer; layer -1: of the head? */
 static bool has_taps_of(const har_foreign *d, const har_yardstick *y, int part,
-                        int layer)
+                        int layer, forced_held held)
 {
     for (int64_t i = 0; i < d->n_piece; i++) {
         const har_yard_tap *t = &y->tap[d->piece[i].i_tap];
@@ -73,6 +80,10 @@ static bool has_taps_of(const har_foreign *d, const har_yardstick *y, int part,
             continue;
         const bool is_head =
             tap.kind == CORE_TAP_FINAL_NORM || tap.kind == CORE_TAP_LOGITS;
+        const bool is_ffn =
+            tap.kind > CORE_TAP_FFN_NORM && tap.kind < CORE_TAP_OUT;
+        if (held == HELD_BESIDE_FFN && is_ffn)
+            continue;
         if (layer < 0 ? is_head
                       : !core_tap_is_global(tap.kind) && tap.layer == layer)
             return true;
@@ -125,16 +136,33 @@ static core_status check_fed(const har_foreign *d, const har_yardstick *y,
     return CORE_OK;
 }
 
-/* What the layer's parts read in a dump forced by blocks. */
-static core_status check_blocks(const har_foreign *d, const har_yardstick *y,
-                                int part, int layer)
+/* Do the taps of that layer rest on its feed-forward part's input alone?  Not
+ * where the router reads the stream itself, through a norm of its own. */
+static bool is_ffn_alone(const har_foreign *d, const har_yardstick *y, int part,
+                         int layer)
 {
-    static const core_tap_kind kinds[] = {CORE_TAP_ATTN_NORM,
-                                          CORE_TAP_FFN_NORM};
-    for (int k = 0; k < 2; k++)
-        if (core_tap_exists(&y->spec, (core_tap){kinds[k], layer}))
-            CORE_TRY(check_fed(d, y, part, (core_tap){kinds[k], layer}));
-    return CORE_OK;
+    return y->forcing == HAR_FED_BLOCKS &&
+           !has_taps_of(d, y, part, layer, HELD_BESIDE_FFN) &&
+           !core_tap_exists(&y->spec, (core_tap){CORE_TAP_ROUTER_IN, layer});
+}
+
+/* What the layer and its parts read. */
+static core_status check_layer(const har_foreign *d, const har_yardstick *y,
+                               int part, int layer)
+{
+    const core_tap before = layer > 0 ? (core_tap){CORE_TAP_OUT, layer - 1}
+                                      : (core_tap){CORE_TAP_EMBED, 0};
+    const core_tap attn = {CORE_TAP_ATTN_NORM, layer};
+    const core_tap ffn = {CORE_TAP_FFN_NORM, layer};
+    const bool is_blocks = y->forcing == HAR_FED_BLOCKS;
+    if (!is_ffn_alone(d, y, part, layer)) {
+        CORE_TRY(check_fed(d, y, part, before));
+        if (is_blocks && core_tap_exists(&y->spec, attn))
+            CORE_TRY(check_fed(d, y, part, attn));
+    }
+    return is_blocks && core_tap_exists(&y->spec, ffn)
+               ? check_fed(d, y, part, ffn)
+               : CORE_OK;
 }
 
 static core_status check_part(const har_foreign *d, const har_yardstick *y,
@@ -143,16 +171,10 @@ static core_status check_part(const har_foreign *d, const har_yardstick *y,
     int n_l = 0;
     while (har_yardstick_find(y, part, (core_tap){CORE_TAP_OUT, n_l}) != NULL)
         n_l++;
-    for (int l = 0; l < n_l; l++) {
-        const core_tap before = {l > 0 ? CORE_TAP_OUT : CORE_TAP_EMBED,
-                                 l > 0 ? l - 1 : 0};
-        if (!has_taps_of(d, y, part, l))
-            continue;
-        CORE_TRY(check_fed(d, y, part, before));
-        if (y->forcing == HAR_FED_BLOCKS)
-            CORE_TRY(check_blocks(d, y, part, l));
-    }
-    if (n_l == 0 || !has_taps_of(d, y, part, -1))
+    for (int l = 0; l < n_l; l++)
+        if (has_taps_of(d, y, part, l, HELD_ANY))
+            CORE_TRY(check_layer(d, y, part, l));
+    if (n_l == 0 || !has_taps_of(d, y, part, -1, HELD_ANY))
         return CORE_OK;
     CORE_TRY(check_fed(d, y, part, (core_tap){CORE_TAP_OUT, n_l - 1}));
     return y->forcing == HAR_FED_BLOCKS

@@ -6,7 +6,9 @@
  *                  manifest.json, files."bf16.safetensors".xxh3
  * and beside its taps it holds what it was fed, as fed/NAME for the bundle's
  * tensor NAME: embed for layer 0, layers.N.out for layer N+1 and the final norm;
- * in blocks attn.norm, ffn.norm and final_norm, too.  docs/compare.md.
+ * in blocks attn.norm, ffn.norm and final_norm, too.  A dump in blocks that has
+ * of a layer only what its feed-forward part computes shows ffn.norm of it alone.
+ * docs/compare.md.
  */
 #ifndef HAR_FORCED_H
 #define HAR_FORCED_H

@@ -58,6 +58,17 @@ moved = dict(tensors)
 moved["p0.fed/layers.0.out"] = tensors["p0.fed/layers.0.out"].copy()
 moved["p0.fed/layers.0.out"][1, 2, 3] *= 1.0078125
 f.save("moved.st", moved, meta)
+ffn = ("router_logits", "topk_idx", "topk_weight", "ffn_out")
+alone = {k: v for k, v in tensors.items() if k.endswith(ffn) or "/" in k and k.endswith(".ffn.norm")}
+f.save("alone.st", alone, meta)
+f.save("starved.st", {k: v for k, v in alone.items() if k != "p0.fed/layers.1.ffn.norm"}, meta)
+both = {k: v for k, v in tensors.items() if k.endswith("layers.1.attn_out")}
+f.save("beside.st", {**alone, **both}, meta)
+f.save("layerwise.st", alone, {**meta, "forced": "layer"})
+wrong = {**alone, "p0.layers.1.ffn_out": alone["p0.layers.1.ffn_out"] * 1.5}
+f.save("wrong.st", wrong, meta)
+names = {k[3:] for k in tensors if k.endswith(ffn) and "fed/" not in k}
+open("ffn.yaml", "w").write("names:\n" + "".join(f"  {k}: {k}\n" for k in names))
 few = {k: v for k, v in tensors.items() if "p0.layers.1." not in k and "fed/layers.0.out" not in k}
 f.save("few.st", few, meta)
 END
@@ -74,6 +85,14 @@ refused 3 'whole.st: says that it was forced: expected the bundle that fed it as
 # of a layer that the dump has nothing of nothing need be shown; its taps are missing
 expect 1 moeparity compare gold few.st
 has out 'missing    p0.layers.1.attn_out'
+# a run of the expert layers alone shows what these read, and nothing of attention
+expect 0 moeparity compare gold alone.st --map ffn.yaml
+expect 1 moeparity compare gold wrong.st --map ffn.yaml
+has out '^FAIL .*first at p0.layers.1.ffn_out'
+refused 3 "starved.st: says forced=block: expected what it was fed, 'p0.fed/layers.1.ffn.norm'" moeparity compare gold starved.st --map ffn.yaml
+sed 's/names:/&\n  layers.1.attn_out: layers.1.attn_out/' ffn.yaml >both.yaml
+refused 3 "beside.st: says forced=block: expected what it was fed, 'p0.fed/layers.0.out'" moeparity compare gold beside.st --map both.yaml
+refused 3 "layerwise.st: says forced=layer: expected what it was fed, 'p0.fed/embed'" moeparity compare gold layerwise.st --map ffn.yaml
 # tolerances for free dumps are wider than for forced ones, and then say so
 expect 0 moeparity compare gold free.st
 ! grep -q '^forced' out || fail 'free.st was judged as forced'
