@@ -39,7 +39,7 @@ _FOUND = """
   those of all other families have; `batched_mm` and `grouped_mm` run.
 - Megatron-Core 0.19.2, deepseek_v3: a group of experts counts by its best `topk / group_topk`, here one, where DeepSeek-V3 counts the best two. Both are the same only where a token has twice as many experts
   as chosen groups, as in the published model (8 and 4). With four experts of a token here, too, one rank passes.
-- Megatron-Core 0.19.2, etp, alltoall: ranks gather unequal numbers of tokens, which gloo's all-gather refuses.
+- Megatron-Core 0.19.2, etp, alltoall: ranks gather unequal numbers of tokens, which gloo's all-gather refuses (`invalid tensor size`); the script gathers parts filled up to the longest.
 - Megatron-Core 0.19.2 without a GPU: `RuntimeError: torch.cuda.Stream requires CUDA support` from the all-to-all dispatcher, and sizes of an all-to-all that stay tensors, which gloo does not take. The script answers with
   torch's CPU streams and plain numbers; layer, router, dispatchers, experts and groups are the package's. It asks for Python 3.12 and was run with 3.11.
 - DeepSpeed 0.19.8: run without dropping (`drop_tokens=False`) and without drawing the second expert (`top2_2nd_expert_sampling=False`; drawing is the default, in evaluation, too). Its gate makes the weights of
