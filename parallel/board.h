@@ -58,6 +58,7 @@ typedef struct par_board_rank {
     _Atomic int64_t tick;
     _Atomic uint64_t cpu_ticks; /* at the last look, written by the looker    */
     _Atomic int letter; /* then, par_process.state; 0: not to be seen         */
+    _Atomic int is_watched;   /* the launcher would see it die                */
     _Atomic int64_t heard_ns; /* of a copy: when it came, by the clock here   */
     char group[24];
     char what[64];

@@ -238,6 +238,16 @@ static core_status start_mpi(int *rank, int *size)
     return CORE_OK;
 }
 
+/* A rank that dies before the launcher watches it takes others along, and one
+ * of them may be blamed: waits a little until it does.                       */
+static void await_watch(const par_board_rank *mine)
+{
+    enum { NAPS = 300 };
+    const struct timespec nap = {.tv_nsec = 1000000};
+    for (int k = 0; k < NAPS && atomic_load(&mine->is_watched) == 0; k++)
+        nanosleep(&nap, NULL);
+}
+
 /* All ranks are on the board's host, which has mailboxes.  MPI, which takes
  * long to start for many ranks, never is.                                    */
 static core_status start_shared(const par_board *board, const char *board_path,
@@ -250,6 +260,7 @@ static core_status start_shared(const par_board *board, const char *board_path,
     CORE_FAIL_IF(par_process_host() != board->host, CORE_E_USAGE,
                  "rank %d was started on another host, and no hosts were named",
                  *rank);
+    await_watch(&board->rank[*rank]);
     return par__shared_open(&process.transport, board_path, *size, *rank);
 }
 

@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 struct har__deaths {
-    const par_board *board;
+    par_board *board;
     int epoll_fd;
     int n_watched;
     int first;    /* rank that died first; -1: none so far                  */
@@ -42,7 +42,7 @@ static void allow_descriptors(int n)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-core_status har__deaths_open(har__deaths **out, const par_board *board)
+core_status har__deaths_open(har__deaths **out, par_board *board)
 {
     har__deaths *d = calloc(1, sizeof *d);
     int *fds = malloc(2 * (size_t)board->n_rank * sizeof *fds);
@@ -106,13 +106,17 @@ static void watch_newcomers(har__deaths *d)
         if (manager_fd > 0)
             d->copy_fd[i] = (int)syscall(SYS_pidfd_getfd, fd, manager_fd, 0);
         epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+        atomic_store(&d->board->rank[i].is_watched, 1);
     }
 }
 
 bool har__deaths_wait(har__deaths *d, int timeout_ms)
 {
-    if (d->n_watched < d->board->n_rank)
+    enum { SOON_MS = 5 }; /* who starts waits to be watched */
+    if (d->n_watched < d->board->n_rank) {
         watch_newcomers(d);
+        timeout_ms = timeout_ms < SOON_MS ? timeout_ms : SOON_MS;
+    }
     struct epoll_event event;
     while (d->first < 0 &&
            epoll_wait(d->epoll_fd, &event, 1, timeout_ms) == 1) {

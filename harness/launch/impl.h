@@ -30,7 +30,7 @@ typedef struct har__deaths har__deaths;
 
 /* Borrows board.  Errors: E_MEMORY.                                  [local] */
 CORE_NODISCARD core_status har__deaths_open(har__deaths **out,
-                                            const par_board *board);
+                                            par_board *board);
 void har__deaths_close(har__deaths *deaths); /* accepts NULL */
 
 /* Nap for so long, or until a rank dies: true.                       [local] */

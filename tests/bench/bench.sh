@@ -4,7 +4,8 @@
 # A line per figure: what, measured, wanted, the command.  Nothing is judged:
 # the figures mean what the machine was doing meanwhile, so look at the load in
 # the first line.  PART: ref weights mixers predict wide mini large row shards many (all:
-# some six minutes, of which half is for the 512 ranks of `many`).
+# some six minutes, of which half is for the 512 ranks of `many`).  With
+# BEFORE=PROGRAM in the environment, `many` runs that one, too.
 set -u
 program=$1
 bench_ref=$2
@@ -45,6 +46,31 @@ seconds() {
 memory() {
     awk '/^  memory / { sub(/.*the reference/, "the reference"); ref = $0 }
          /largest rank held/ { sub(/^ +/, ""); print "    " $0 "; " ref }' "$out"
+}
+
+# Wall and processor seconds of one `PROGRAM verify seed-mini ARGUMENTS...`.
+clock() {
+    { time -p "$@" >/dev/null; } 2>&1 |
+        awk '/^real/ { wall = $2 } /^(user|sys)/ { cpu += $2 } END { print wall, cpu }'
+}
+
+# The same against a program built before, $BEFORE, if there is one.
+ratio() {
+    [ -n "${BEFORE:-}" ] || return 0
+    echo "$(clock "$BEFORE" "$@") $(clock "$program" "$@")" | awk '{
+        printf "    before %.1f s (%.0f of processors), now %.1f s (%.0f): wall %.2f, processors %.2f\n",
+            $1, $2, $3, $4, $3 / $1, $4 / $2 }'
+}
+
+# 32 and 512 ranks with the same work for each.
+growth() {
+    for dp in 2 32; do
+        echo "$((16 * dp)) $(clock "$program" verify seed-mini --numerics exact \
+            --plan "tp=4,pp=4,dp=$dp,ep=8,mb=8" --batch "$((8 * dp))x16")"
+    done | awk -v cores="$(nproc)" '{
+        wall[NR] = $2 * cores / $1; cpu[NR] = $3 / $1
+        printf "    %d ranks: %.1f s, %.3f s x cores and %.3f s of processors a rank\n", $1, $2, wall[NR], cpu[NR] }
+        END { printf "    growth %.2f, of processors %.2f (wanted 1.3)\n", wall[2] / wall[1], cpu[2] / cpu[1] }'
 }
 
 part() {
@@ -102,9 +128,12 @@ part() {
         rm -rf "$out.folder"
         ;;
     many)
-        show "seed-mini on 512 ranks" "10 GiB" verify seed-mini --plan seed-512
+        show "seed-mini on 512 ranks" "a quarter of BEFORE, 3 GiB" verify \
+            seed-mini --plan seed-512
         seconds
         memory
+        ratio verify seed-mini --plan seed-512
+        growth
         ;;
     *)
         echo "bench.sh: no part '$1'" >&2
