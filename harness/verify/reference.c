@@ -432,6 +432,8 @@ static core_status spread(char path[HAR_PATH_BYTES], const har_job *job,
 static core_status spread_all(har_reference *out, har_job *job, par_comm *comm)
 {
     par_hosts hosts;
+    if (job->checkpoint != NULL)
+        return CORE_OK; /* all ranks see its folder */
     CORE_TRY(par_hosts_make(&hosts, comm));
     core_status status = CORE_OK;
     if (out->was_made)
