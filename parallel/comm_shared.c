@@ -36,7 +36,8 @@ typedef struct source {
 
 static struct {
     par_mailboxes *boxes;
-    source *from;                        /* [ranks] */
+    source *from;                        /* [n] */
+    int n;                               /* ranks                            */
     par_request *sending, *last_sending; /* not all of it sent               */
     uint32_t seen;                       /* events before the last look      */
 } shared;
@@ -229,12 +230,18 @@ core_status par__shared_open(const par__transport **out, const char *board_path,
         return status;
     }
     shared.from = from;
+    shared.n = n_rank;
     *out = &transport;
     return CORE_OK;
 }
 
 void par__shared_close(void)
 {
+    for (int i = 0; shared.from != NULL && i < shared.n; i++)
+        for (early *e = shared.from[i].early, *next; e != NULL; e = next) {
+            next = e->next;
+            free(e); /* came, and nobody wanted it */
+        }
     par_mailboxes_unmap(shared.boxes);
     free(shared.from);
     shared.boxes = NULL;

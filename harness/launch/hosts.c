@@ -58,6 +58,7 @@ struct har_hosts {
     bool was_joined;
     int64_t called_ns;
     size_t room; /* bytes of the longest board                                */
+    par_board_copy *copies; /* of all ranks: in a message they lie anywhere   */
     int64_t beat_ns;
     int said; /* board->aborted when the last beat went                    */
 };
@@ -72,9 +73,13 @@ static core_status make(har_hosts **out, par_board *board, int n_peer)
 {
     har_hosts *h = calloc(1, sizeof *h);
     peer *peers = calloc((size_t)n_peer, sizeof *peers);
-    if (h == NULL || peers == NULL) {
+    par_board_copy *copies =
+        aligned_alloc(_Alignof(par_board_copy),
+                      (size_t)board->n_rank * sizeof *copies);
+    if (h == NULL || peers == NULL || copies == NULL) {
         free(h);
         free(peers);
+        free(copies);
         CORE_FAIL(CORE_E_MEMORY, "no memory to watch over several hosts");
     }
     for (int i = 0; i < n_peer; i++)
@@ -83,7 +88,8 @@ static core_status make(har_hosts **out, par_board *board, int n_peer)
                      .listen_fd = -1,
                      .peer = peers,
                      .left = -1,
-                     .room = board_room(board)};
+                     .room = board_room(board),
+                     .copies = copies};
     *out = h;
     return CORE_OK;
 }
@@ -209,8 +215,8 @@ static void send_board(har_hosts *h, peer *p)
     *b = (beat){.aborted = atomic_load(&h->board->aborted),
                 .fraction = atomic_load(&h->board->fraction)};
     memcpy(b->line, h->board->line, sizeof b->line);
-    b->n =
-        par_board_copies(h->board, not_of, (par_board_copy *)(void *)(b + 1));
+    b->n = par_board_copies(h->board, not_of, h->copies);
+    memcpy(b + 1, h->copies, (size_t)b->n * sizeof *h->copies);
     const head top = {
         h->token, BOARD,
         (uint32_t)(sizeof *b + (size_t)b->n * sizeof(par_board_copy))};
@@ -230,10 +236,11 @@ static void take_board(har_hosts *h, peer *p, const char *body, size_t bytes)
         return;
     memcpy(&b, body, sizeof b);
     b.line[sizeof b.line - 1] = '\0';
-    const par_board_copy *copy = (const void *)(body + sizeof b);
+    par_board_copy *copy = h->copies;
     if (b.n < 0 || b.n > h->board->n_rank ||
         bytes != sizeof b + (size_t)b.n * sizeof *copy)
         return;
+    memcpy(copy, body + sizeof b, (size_t)b.n * sizeof *copy);
     par_board_take(h->board, copy, b.n);
     if (h->folder == NULL)
         atomic_store(&h->board->fraction, b.fraction);
@@ -468,5 +475,6 @@ void har_hosts_close(har_hosts *h)
     if (h->listen_fd >= 0)
         close(h->listen_fd);
     free(h->peer);
+    free(h->copies);
     free(h);
 }
