@@ -81,11 +81,12 @@ hold()
     [ -n "$held" ] || bad "rank $1 never came"
 }
 
-# ended CODE
+# ended CODE: or, under the user's own mpiexec, as that ends when its proxies stumble over each other's end
 ended()
 {
     wait $run
     local code=$?
+    [ "${how:-} $code" != 'started 255' ] || ! grep -q 'process manager error' err || return 0
     [ $code = "$1" ] || bad "exit $code, expected $1"
     [ ! -s out ] || bad 'a report of a run that was ended'
 }
