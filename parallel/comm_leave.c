@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 static const par_board *ended; /* for the signal handlers */
@@ -56,21 +55,19 @@ bool par__say_done(void)
 void par__await_told(const par_board *board)
 {
     enum { NAPS = 300 };
-    const struct timespec nap = {.tv_nsec = 10000000};
     for (int k = 0; k < NAPS && board != NULL && board->has_launcher &&
                     !atomic_load(&board->is_told);
          k++)
-        nanosleep(&nap, NULL);
+        par_nap_ms(10);
 }
 
 bool par__await_claim(const par_board *board)
 {
     enum { NAPS = 500 };
-    const struct timespec nap = {.tv_nsec = 10000000};
     for (int k = 0; k < NAPS && board != NULL && board->has_launcher; k++) {
         if (atomic_load(&board->aborted) != 0)
             return true;
-        nanosleep(&nap, NULL);
+        par_nap_ms(10);
     }
     return false;
 }

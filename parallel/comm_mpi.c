@@ -243,9 +243,8 @@ static core_status start_mpi(int *rank, int *size)
 static void await_watch(const par_board_rank *mine)
 {
     enum { NAPS = 300 };
-    const struct timespec nap = {.tv_nsec = 1000000};
     for (int k = 0; k < NAPS && atomic_load(&mine->is_watched) == 0; k++)
-        nanosleep(&nap, NULL);
+        par_nap_ms(1);
 }
 
 /* All ranks are on the board's host, which has mailboxes.  MPI, which takes
@@ -309,13 +308,12 @@ void par_comm_use_board(par_board *board)
 static void progress_until_all_finish(const par_board *board)
 {
     enum { NAPS = 500, BLIND_NAPS = 20 };
-    const struct timespec nap = {.tv_nsec = 5000000};
     for (int k = 0; k < (board ? NAPS : BLIND_NAPS); k++) {
         int flag;
         MPI_Iprobe(MPI_ANY_SOURCE, 0, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE);
         if (board && par_board_all_finished(board))
             return;
-        nanosleep(&nap, NULL);
+        par_nap_ms(5);
     }
 }
 

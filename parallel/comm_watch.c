@@ -8,8 +8,6 @@
 
 #include "parallel/process.h"
 
-#include <time.h>
-
 void par__watch(par_comm *comm, int peer)
 {
     struct par_comm_impl *impl = comm->impl;
@@ -30,7 +28,6 @@ void par__watch(par_comm *comm, int peer)
 bool par__has_died(par_comm *comm, int peer, char line[PAR_BOARD_LINE])
 {
     enum { NAPS = 500 };
-    const struct timespec nap = {.tv_nsec = 10000000};
     const par_board *board = comm->impl->board;
     if (!board || !board->has_launcher || !par_board_is_home(board, comm->rank))
         return false;
@@ -40,7 +37,7 @@ bool par__has_died(par_comm *comm, int peer, char line[PAR_BOARD_LINE])
             par_board_say_died(board, peer, line);
             return true;
         }
-        nanosleep(&nap, NULL);
+        par_nap_ms(10);
     }
     return false;
 }

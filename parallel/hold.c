@@ -8,18 +8,18 @@
  */
 #include "parallel/comm_impl.h"
 
+#include "parallel/process.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 void par__hold(par_comm *comm, const char *what)
 {
     enum { NAP_MS = 10, HELD_S = 60 };
-    const struct timespec nap = {.tv_nsec = NAP_MS * 1000000L};
     static const char *wish = "";
     char point[64], path[256];
     int rank;
@@ -34,7 +34,7 @@ void par__hold(par_comm *comm, const char *what)
                   strerror(errno));
     close(fd);
     for (int ms = 0; ms < HELD_S * 1000; ms += NAP_MS) {
-        nanosleep(&nap, NULL);
+        par_nap_ms(NAP_MS);
         atomic_fetch_add(&comm->impl->mine->progress, 1);
     }
     par_abort(comm, CORE_E_INTERNAL,

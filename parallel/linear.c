@@ -67,20 +67,24 @@ static void check_product(par_model *m, core_tap tap, const double *x,
     par__charge(m, op);
 }
 
-/* The weight is not resident: rows of it, a tile at a time. */
+/* The weight is not resident: multiplied where it is made. */
+static void linear_as_made(par_model *m, double *y, int64_t ldy,
+                           const double *x, int64_t ldx, int64_t n,
+                           const par_shard *w, core_tap tap)
+{
+    const double norm = core_weights_multiply(
+        m->weights, w->id, w->r0, w->r0 + w->n_row, w->c0, w->c0 + w->n_col, x,
+        ldx, n, y, ldy);
+    check_product(m, tap, x, ldx, n, w, NULL, w->n_row, norm);
+}
+
+/* Or rows of it, a tile at a time. */
 static void linear_by_tile(par_model *m, double *y, int64_t ldy,
                            const double *x, int64_t ldx, int64_t n,
                            const par_shard *w, core_tap tap)
 {
     const int64_t rows_of_tile = PAR_TILE_ELEMENTS / w->n_col;
     const int64_t step = rows_of_tile > 0 ? rows_of_tile : 1;
-    if (core_weights_multiplies(m->weights, w->id)) {
-        const double norm = core_weights_multiply(
-            m->weights, w->id, w->r0, w->r0 + w->n_row, w->c0,
-            w->c0 + w->n_col, x, ldx, n, y, ldy);
-        check_product(m, tap, x, ldx, n, w, NULL, w->n_row, norm);
-        return;
-    }
     for (int64_t r = 0; r < w->n_row; r += step) {
         const int64_t n_r = w->n_row - r < step ? w->n_row - r : step;
         core_weights_read(m->weights, w->id, w->r0 + r, w->r0 + r + n_r, w->c0,
@@ -142,7 +146,10 @@ void par__product(par_model *m, double *y, int64_t ldy, const double *x,
         return;
     }
     if (w->w64 == NULL && w->w32 == NULL) {
-        linear_by_tile(m, y, ldy, x, ldx, n, w, tap);
+        if (core_weights_multiplies(m->weights, w->id))
+            linear_as_made(m, y, ldy, x, ldx, n, w, tap);
+        else
+            linear_by_tile(m, y, ldy, x, ldx, n, w, tap);
         return;
     }
     if (w->w32 != NULL) {

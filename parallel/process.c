@@ -73,3 +73,10 @@ int64_t par_now_ns(void)
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
+
+void par_nap_ms(int ms)
+{
+    const struct timespec t = {.tv_sec = ms / 1000,
+                               .tv_nsec = ms % 1000 * 1000000L};
+    nanosleep(&t, NULL);
+}

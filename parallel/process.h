@@ -33,4 +33,7 @@ void par_process_host_name(char *out, size_t room);
 /* Monotonic clock of the host, the same in all its processes.        [local] */
 int64_t par_now_ns(void);
 
+/* Sleep so long, or until a signal comes.                            [local] */
+void par_nap_ms(int ms);
+
 #endif

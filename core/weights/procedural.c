@@ -156,13 +156,18 @@ static void read_experts(const core_spec *spec, uint64_t seed, uint64_t stream,
     }
 }
 
+static uint64_t stream_of(core_weight id)
+{
+    char name[CORE_NAME_BYTES];
+    return core_rng_stream(core_weight_name(id, name));
+}
+
 static void procedural_read(const void *self, const core_spec *spec,
                             core_weight id, int64_t r0, int64_t r1, int64_t c0,
                             int64_t c1, double *out, int64_t ld)
 {
     const procedural *p = self;
-    char name[CORE_NAME_BYTES];
-    const uint64_t stream = core_rng_stream(core_weight_name(id, name));
+    const uint64_t stream = stream_of(id);
     const int64_t rect[4] = {r0, r1, c0, c1};
     if (is_router(id.kind)) {
         read_router(spec, id, p->seed, stream, rect, out, ld);
@@ -197,13 +202,10 @@ static double procedural_multiply(const void *self, const core_spec *spec,
                                   double *y, int64_t ldy)
 {
     const procedural *p = self;
-    char name[CORE_NAME_BYTES];
     const scale of = scale_of(spec, id, 0);
     int64_t n_row, n_col;
     core_weight_shape(spec, id, &n_row, &n_col);
-    const core__stream s = {p->seed,
-                            core_rng_stream(core_weight_name(id, name)), n_col,
-                            of.cut, of.step};
+    const core__stream s = {p->seed, stream_of(id), n_col, of.cut, of.step};
     return core__stream_multiply(core__kernels_here(), &s, rect, x, ldx, n, y,
                                  ldy);
 }

@@ -6,7 +6,7 @@
  */
 #include "harness/launch/host_folder.h"
 
-#include "harness/launch/launch.h"
+#include "harness/launch/impl.h"
 #include "harness/launch/watch_host.h"
 
 #include <errno.h>
@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { FOLDER = 256 };
@@ -47,13 +46,6 @@ static void use(const char *folder)
     if (ucx != NULL && strcmp(ucx, har_rank_folder()) == 0)
         setenv("UCX_POSIX_DIR", folder, 1);
     setenv("MOEPARITY_RUN_FOLDER", folder, 1);
-}
-
-static bool has_room(const char *parent, size_t need_bytes)
-{
-    struct statvfs fs;
-    return statvfs(parent, &fs) == 0 &&
-           (double)fs.f_bavail * (double)fs.f_frsize >= (double)need_bytes;
 }
 
 /* A lock file that nobody holds yet: a folder is left alone for a minute. */
@@ -96,6 +88,14 @@ static core_status furnish(const char *folder, int n_rank, double stall_seconds)
     return har_watch_start(folder, HAR_WATCH_CALLS, false, address);
 }
 
+/* The folder's name below this one, if that is there and is not too long. */
+static bool name_in(char folder[FOLDER], const char *parent, const char *name)
+{
+    return parent != NULL && parent[0] != '\0' &&
+           snprintf(folder, FOLDER, "%s/%.40s-%08" PRIx32, parent, name,
+                    (uint32_t)par_process_host()) < FOLDER;
+}
+
 core_status har_host_folder(int n_rank, double stall_seconds, size_t need_bytes)
 {
     char given[FOLDER], folder[FOLDER], tried[400] = "";
@@ -107,27 +107,24 @@ core_status har_host_folder(int n_rank, double stall_seconds, size_t need_bytes)
     *name++ = '\0';
     const char *parent[] = {given, "/dev/shm", getenv("TMPDIR"), "/tmp"};
     enum { N = sizeof parent / sizeof parent[0] };
-    for (int pass = 0; pass < 2; pass++) /* first, where others have been */
-        for (int i = 0; i < N; i++) {
-            if (parent[i] == NULL || parent[i][0] == '\0' ||
-                (size_t)snprintf(folder, sizeof folder, "%s/%.40s-%08" PRIx32,
-                                 parent[i], name,
-                                 (uint32_t)par_process_host()) >= sizeof folder)
-                continue;
-            if (pass == 0 && !is_mine(folder))
-                continue;
-            if (pass == 1 &&
-                (!has_room(parent[i], need_bytes) || !make_folder(folder))) {
-                const size_t used = strlen(tried);
-                snprintf(tried + used, sizeof tried - used, "%s%.80s",
-                         used ? ", " : "", parent[i]);
-                continue;
-            }
-            if (pass == 1)
-                CORE_TRY(furnish(folder, n_rank, stall_seconds));
+    for (int i = 0; i < N; i++) /* where others have been */
+        if (name_in(folder, parent[i], name) && is_mine(folder)) {
             use(folder);
             return CORE_OK;
         }
+    for (int i = 0; i < N; i++) {
+        if (!name_in(folder, parent[i], name))
+            continue;
+        if (har__free_bytes(parent[i]) >= (double)need_bytes &&
+            make_folder(folder)) {
+            CORE_TRY(furnish(folder, n_rank, stall_seconds));
+            use(folder);
+            return CORE_OK;
+        }
+        const size_t used = strlen(tried);
+        snprintf(tried + used, sizeof tried - used, "%s%.80s",
+                 used ? ", " : "", parent[i]);
+    }
     CORE_FAIL(CORE_E_SPACE,
               "no room for the run's files on this host: %.1f MiB needed; "
               "tried %s",

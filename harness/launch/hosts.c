@@ -7,6 +7,7 @@
 #include "harness/launch/hosts.h"
 
 #include "harness/launch/address.h"
+#include "parallel/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,12 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
     MOST_HOSTS = 256,
     BEAT_MS = 500,
+    NAP_MS = 10,
     PATIENCE_MS = 2000,
     LONGEST_FILE = 16 << 20,
     NAME_BYTES = 16
@@ -374,12 +375,6 @@ int har_hosts_left(const har_hosts *h)
     return h != NULL ? h->left : -1;
 }
 
-static void nap(void)
-{
-    const struct timespec t = {.tv_nsec = 10000000};
-    nanosleep(&t, NULL);
-}
-
 static bool all_told(const har_hosts *h)
 {
     for (int i = 0; i < h->n_peer; i++)
@@ -391,23 +386,32 @@ static bool all_told(const har_hosts *h)
 
 void har_hosts_tell(har_hosts *h)
 {
-    for (int ms = 0; h != NULL && ms < PATIENCE_MS; ms += 10) {
+    for (int ms = 0; h != NULL && ms < PATIENCE_MS; ms += NAP_MS) {
         h->beat_ns = 0;
         har_hosts_step(h);
         if (all_told(h))
             return;
-        nap();
+        par_nap_ms(NAP_MS);
     }
 }
 
 void har_hosts_listen(har_hosts *h)
 {
     enum { LISTEN_MS = 700 };
-    for (int ms = 0; h != NULL && ms < LISTEN_MS; ms += 10) {
+    for (int ms = 0; h != NULL && ms < LISTEN_MS; ms += NAP_MS) {
         har_hosts_step(h);
         if (atomic_load(&h->board->aborted) != 0)
             return;
-        nap();
+        par_nap_ms(NAP_MS);
+    }
+}
+
+static void flush_patiently(har_hosts *h, peer *p)
+{
+    for (int ms = 0; p->fd >= 0 && has_unsent(p) && ms < PATIENCE_MS;
+         ms += NAP_MS) {
+        flush_out(h, p);
+        par_nap_ms(NAP_MS);
     }
 }
 
@@ -415,11 +419,7 @@ void har_hosts_send_file(har_hosts *h, const char *folder, const char *name)
 {
     char path[400];
     peer *p = &h->peer[0];
-    for (int ms = 0; p->fd >= 0 && has_unsent(p) && ms < PATIENCE_MS;
-         ms += 10) {
-        flush_out(h, p);
-        nap();
-    }
+    flush_patiently(h, p);
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = p->fd >= 0 && !has_unsent(p) ? fopen(path, "r") : NULL;
     if (file == NULL)
@@ -445,23 +445,19 @@ void har_hosts_send_file(har_hosts *h, const char *folder, const char *name)
                        : 0;
     }
     fclose(file);
-    for (int ms = 0; p->fd >= 0 && has_unsent(p) && ms < PATIENCE_MS;
-         ms += 10) {
-        flush_out(h, p);
-        nap();
-    }
+    flush_patiently(h, p);
 }
 
 void har_hosts_wait(har_hosts *h)
 {
-    for (int ms = 0; h != NULL && ms < PATIENCE_MS; ms += 10) {
+    for (int ms = 0; h != NULL && ms < PATIENCE_MS; ms += NAP_MS) {
         int n = 0;
         har_hosts_step(h);
         for (int i = 0; i < h->n_peer; i++)
             n += h->peer[i].fd >= 0;
         if (n == 0)
             return;
-        nap();
+        par_nap_ms(NAP_MS);
     }
 }
 

@@ -11,6 +11,10 @@
 
 enum { HAR_PATH = 320 };
 
+/* What ends a job: a terminal, a person, and the managers of clusters. */
+enum { HAR__N_ENDING = 6 };
+extern const int har__ending_signal[HAR__N_ENDING];
+
 /* FOLDER/name. */
 void har__path(char out[HAR_PATH], const har_run *run, const char *name);
 
@@ -19,6 +23,10 @@ void har__path(char out[HAR_PATH], const har_run *run, const char *name);
 CORE_NODISCARD core_status har__start_mpiexec(pid_t *pid, const har_run *run,
                                               int n_rank, const char *watch,
                                               char *const argv[]);
+
+/* Bytes free where a folder lies; negative, and errno, if that cannot be told.
+ *                                                                    [local] */
+double har__free_bytes(const char *folder);
 
 /* Will all ranks be on this host?  Not if others are named, or another way to
  * start ranks.  MOEPARITY_TRANSPORT=mpi says no, too.                [local] */

@@ -65,12 +65,8 @@ const char *har_rank_folder(void)
     return getenv("MOEPARITY_RUN_FOLDER");
 }
 
-static void nap_ms(int ms)
-{
-    const struct timespec t = {.tv_sec = ms / 1000,
-                               .tv_nsec = ms % 1000 * 1000000L};
-    nanosleep(&t, NULL);
-}
+const int har__ending_signal[HAR__N_ENDING] = {SIGINT,  SIGTERM, SIGHUP,
+                                               SIGUSR1, SIGUSR2, SIGXCPU};
 
 /* --- while it runs --- */
 
@@ -124,13 +120,13 @@ static void end_everything(watch *w)
         har_hosts_tell(w->hosts);
     atomic_store(&w->board->is_told, 1);
     for (int k = 0; k < 10 && aborted && !reap(w); k++)
-        nap_ms(50); /* MPI_Abort is under way: mpiexec cleans up itself */
+        par_nap_ms(50); /* MPI_Abort is under way: mpiexec cleans up itself */
     for (int k = 0; k < 100 && par_board_kill(w->board, SIGKILL) > 0; k++)
-        nap_ms(20);
+        par_nap_ms(20);
     for (int k = 0; k < 250 && !reap(w); k++) {
         if (k == 0 || k == 50)
             kill(w->mpiexec, k ? SIGKILL : SIGTERM);
-        nap_ms(20);
+        par_nap_ms(20);
     }
 }
 
@@ -214,26 +210,21 @@ static int settle(const watch *w)
 
 /* --- all of it --- */
 
-/* What ends a job: a terminal, a person, and the managers of clusters. */
-static const int ending_signal[] = {SIGINT,  SIGTERM, SIGHUP,
-                                    SIGUSR1, SIGUSR2, SIGXCPU};
-enum { N_SIGNAL = sizeof ending_signal / sizeof ending_signal[0] };
-
-static void catch_signals(struct sigaction old[N_SIGNAL])
+static void catch_signals(struct sigaction old[HAR__N_ENDING])
 {
     const struct sigaction caught = {.sa_handler = on_signal};
     signal_seen = 0;
-    for (int i = 0; i < N_SIGNAL; i++) {
-        sigaction(ending_signal[i], &caught, &old[i]);
-        if (ending_signal[i] == SIGHUP && old[i].sa_handler == SIG_IGN)
+    for (int i = 0; i < HAR__N_ENDING; i++) {
+        sigaction(har__ending_signal[i], &caught, &old[i]);
+        if (har__ending_signal[i] == SIGHUP && old[i].sa_handler == SIG_IGN)
             sigaction(SIGHUP, &old[i], NULL); /* nohup */
     }
 }
 
-static void give_signals_back(struct sigaction old[N_SIGNAL])
+static void give_signals_back(struct sigaction old[HAR__N_ENDING])
 {
-    for (int i = 0; i < N_SIGNAL; i++)
-        sigaction(ending_signal[i], &old[i], NULL);
+    for (int i = 0; i < HAR__N_ENDING; i++)
+        sigaction(har__ending_signal[i], &old[i], NULL);
 }
 
 /* What ranks say from now on is our doing. */
@@ -268,7 +259,7 @@ core_status har_launch(const har_run *run, const har_launch_options *options,
     core_status status = w.board->is_one_host
                              ? par_mailboxes_create(mail, options->n_rank)
                              : har_hosts_open(&w.hosts, w.board, run->folder);
-    struct sigaction old[N_SIGNAL];
+    struct sigaction old[HAR__N_ENDING];
     catch_signals(old);
     if (status == CORE_OK)
         status = har__deaths_open(&w.deaths, w.board);

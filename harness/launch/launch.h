@@ -37,6 +37,7 @@ CORE_NODISCARD core_status har_run_open(har_run *out, size_t need_bytes);
 /* Would the files of such a folder lie in memory?  Then they count as memory of
  * the run.                                                           [local] */
 bool har_run_in_memory(size_t need_bytes);
+bool har_folder_in_memory(const char *folder); /* would those of this one? */
 
 void har_run_close(har_run *run);
 void har_run_keep(har_run *run); /* instead: the folder stays, for good */

@@ -6,7 +6,7 @@
  * else in another container.  A folder younger than a minute is left alone, it
  * may not be locked yet.
  */
-#include "harness/launch/launch.h"
+#include "harness/launch/impl.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -113,16 +113,28 @@ static const char *candidate(int i)
     return all[i] && !is_again ? all[i] : "";
 }
 
-bool har_run_in_memory(size_t need_bytes)
+double har__free_bytes(const char *folder)
+{
+    struct statvfs fs;
+    return statvfs(folder, &fs) == 0
+               ? (double)fs.f_bavail * (double)fs.f_frsize
+               : -1.0;
+}
+
+bool har_folder_in_memory(const char *folder)
 {
     const long in_memory = 0x01021994; /* TMPFS_MAGIC */
     struct statfs fs;
+    return statfs(folder, &fs) == 0 && (long)fs.f_type == in_memory;
+}
+
+bool har_run_in_memory(size_t need_bytes)
+{
     const char *parent;
     for (int i = 0; (parent = candidate(i)); i++)
-        if (parent[0] && statfs(parent, &fs) == 0 &&
-            access(parent, W_OK) == 0 &&
-            (double)fs.f_bavail * (double)fs.f_bsize >= (double)need_bytes)
-            return (long)fs.f_type == in_memory;
+        if (parent[0] && access(parent, W_OK) == 0 &&
+            har__free_bytes(parent) >= (double)need_bytes)
+            return har_folder_in_memory(parent);
     return false;
 }
 
@@ -131,17 +143,16 @@ core_status har_run_open(har_run *out, size_t need_bytes)
     char tried[500] = "";
     const char *parent;
     for (int i = 0; (parent = candidate(i)); i++) {
-        struct statvfs fs;
         if (!parent[0])
             continue;
         sweep(parent);
         const size_t used = strlen(tried);
-        if (statvfs(parent, &fs) != 0) {
+        const double free_bytes = har__free_bytes(parent);
+        if (free_bytes < 0.0) {
             snprintf(tried + used, sizeof tried - used, "%s%.80s: %s",
                      used ? ", " : "", parent, strerror(errno));
             continue;
         }
-        const double free_bytes = (double)fs.f_bavail * (double)fs.f_frsize;
         har_run run;
         const bool room = free_bytes >= (double)need_bytes;
         if (room && make_folder(&run, parent)) {

@@ -8,6 +8,7 @@
 #include "harness/launch/watch_host.h"
 
 #include "harness/launch/impl.h"
+#include "parallel/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,6 @@
 #include <sys/file.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -98,15 +98,13 @@ typedef struct host_watch {
 
 static void leave_the_rank(void)
 {
-    static const int ends[] = {SIGINT,  SIGTERM, SIGHUP,
-                               SIGUSR1, SIGUSR2, SIGXCPU};
     const struct sigaction caught = {.sa_handler = on_signal};
     setsid();
     if (syscall(SYS_close_range, 3, ~0U, 0) != 0)
         for (int fd = 3; fd < 1024; fd++)
             close(fd);
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        sigaction(ends[i], &caught, NULL);
+    for (int i = 0; i < HAR__N_ENDING; i++)
+        sigaction(har__ending_signal[i], &caught, NULL);
 }
 
 /* The rank that made the folder holds the lock for as long as it lives. */
@@ -227,26 +225,20 @@ static bool watch(host_watch *w)
 
 /* --- the end --- */
 
-static void nap_ms(int ms)
-{
-    const struct timespec t = {.tv_nsec = ms * 1000000L};
-    nanosleep(&t, NULL);
-}
-
 /* Ranks that wait leave by themselves, others when told to, stopped ones when
  * they go on.                                                                */
 static void end_ranks(host_watch *w)
 {
     for (int k = 0; k < 25 && par_board_kill(w->board, 0) > 0; k++)
-        nap_ms(20);
+        par_nap_ms(20);
     har__deaths_close(w->deaths); /* only now may mpiexec see a rank's end: */
     w->deaths = NULL;             /* what the others say makes its code     */
     (void)par_board_kill(w->board, SIGTERM);
     (void)par_board_kill(w->board, SIGCONT);
     for (int k = 0; k < 25 && par_board_kill(w->board, 0) > 0; k++)
-        nap_ms(20);
+        par_nap_ms(20);
     for (int k = 0; k < 100 && par_board_kill(w->board, SIGKILL) > 0; k++)
-        nap_ms(20);
+        par_nap_ms(20);
 }
 
 /* Hydra waits for ever for a host that it cannot reach, on both sides. */
@@ -258,7 +250,7 @@ static void end_starter(const starter *s)
         if (!par_process_read(&process, s->proxy) &&
             !par_process_read(&process, s->mpiexec))
             return;
-        nap_ms(20);
+        par_nap_ms(20);
     }
     for (int i = 0; i < 2; i++)
         if (pid[i] > 0 && par_process_read(&process, pid[i]) &&

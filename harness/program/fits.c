@@ -5,7 +5,6 @@
  */
 #include "harness/program/fits.h"
 
-#include "harness/launch/launch.h"
 #include "harness/verify/need.h"
 #include "harness/words/words.h"
 
@@ -47,9 +46,7 @@ static core_status try_layers(trial *t, core_spec spec, int64_t n,
     const core_numerics exact = CORE_EXACT;
     const har_wish wish = {&spec, &t->plan, 1, &exact, 1, n_b, n_t, false, NULL};
     CORE_TRY(har_need_make(&t->need, NULL, &wish, limits));
-    t->bytes = t->need.least_bytes + (har_run_in_memory(t->need.folder_bytes)
-                                          ? t->need.folder_bytes
-                                          : 0);
+    t->bytes = har_need_memory(&t->need, wish.folder, har_files_in_memory);
     return CORE_OK;
 }
 

@@ -12,7 +12,6 @@
 #include "harness/perf/cost/trace_run.h"
 #include "harness/program/command.h"
 #include "harness/program/model.h"
-#include "harness/verify/checkpoint.h"
 #include "harness/verify/limits.h"
 #include "harness/verify/need.h"
 #include "harness/verify/rates.h"
@@ -41,6 +40,7 @@ typedef struct task {     /* what it means                                 */
     int64_t n_b, n_t;
     double stall_seconds;
     int n_rank;        /* of the largest plan                           */
+    har_limits limits; /* of the launcher, and of rank 0: with rates          */
     har_need need;
     har_estimate estimate[HAR_MAX_PLANS];
 } task;
@@ -161,12 +161,6 @@ static bool keeps_references(const task *t, const request *r)
     return t->n_plan > 1 || r->keeps || r->checkpoint != NULL;
 }
 
-static bool in_memory(const char *folder, size_t bytes)
-{
-    return folder != NULL ? har_checkpoint_in_memory(folder)
-                          : har_run_in_memory(bytes);
-}
-
 /* Of the run folder: taps in a checkpoint's are not there. */
 static size_t run_bytes(const task *t, const request *r)
 {
@@ -177,18 +171,20 @@ static size_t run_bytes(const task *t, const request *r)
 /* Ranks were started because it fits. */
 static core_status estimate(task *t, const request *r)
 {
-    har_limits limits = har_limits_read("");
     const har_wish wish = {&t->model.spec, t->plan, t->n_plan, t->numerics,
                            t->n_numerics,  t->n_b,  t->n_t,
                            keeps_references(t, r), r->checkpoint};
+    t->limits = har_limits_read("");
     for (int i = 0; i < t->n_plan && !har_is_rank(); i++)
-        CORE_TRY(check_n_rank(&t->plan[i], limits.memory_bytes));
-    if (limits.process_bytes == SIZE_MAX) /* products want addresses, too */
-        har_rates_measure(&limits, &t->model.spec, t->numerics, t->n_numerics);
-    CORE_TRY(har_need_make(&t->need, t->estimate, &wish, &limits));
+        CORE_TRY(check_n_rank(&t->plan[i], t->limits.memory_bytes));
+    if (t->limits.process_bytes == SIZE_MAX) /* products want addresses, too */
+        har_rates_measure(&t->limits, &t->model.spec, t->numerics,
+                          t->n_numerics);
+    CORE_TRY(har_need_make(&t->need, t->estimate, &wish, &t->limits));
     if (har_is_rank())
         return CORE_OK;
-    return har_need_check(&t->need, &wish, &limits, in_memory);
+    return har_need_check(&t->need, &wish, &t->limits,
+                          har_files_in_memory);
 }
 
 static core_status understand(task *t, const request *r)
@@ -235,6 +231,7 @@ static core_status open_model(rank_run *run)
     run->job.is_padded = run->request->is_padded;
     run->job.folder = run->ranks.folder;
     run->job.keeps_files = run->request->keeps;
+    run->job.limits = &t->limits;
     run->job.steps.total = t->need.seconds;
     run->job.checkpoint = run->request->checkpoint;
     run->job.weights_mark = run->weights_mark;

@@ -10,13 +10,13 @@
 
 #include "core/base/arena.h"
 #include "core/files/safetensors.h"
+#include "harness/launch/launch.h"
 #include "harness/words/words.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -277,11 +277,7 @@ core_status har_checkpoint_load(har_reference_entry *entry,
 
 bool har_checkpoint_in_memory(const char *folder)
 {
-    const long in_memory = 0x01021994; /* TMPFS_MAGIC */
     char above[HAR_PATH_BYTES];
-    struct statfs fs;
     snprintf(above, sizeof above, "%s/..", folder);
-    if (statfs(folder, &fs) != 0 && statfs(above, &fs) != 0)
-        return false;
-    return (long)fs.f_type == in_memory;
+    return har_folder_in_memory(access(folder, F_OK) == 0 ? folder : above);
 }

@@ -4,6 +4,7 @@
 
 #include "harness/verify/precision.h"
 #include "harness/verify/reach.h"
+#include "harness/verify/limits.h"
 #include "harness/verify/steps.h"
 #include "ref/ref.h"
 
@@ -43,6 +44,7 @@ typedef struct har_job {
                  const par_cost_time *took); /* likewise */
     void *cost_self;
 
+    const har_limits *limits; /* rank 0's, with rates                         */
     har_steps steps; /* its total, and who is told                             */
 
     int n_redraw; /* times that the batch was drawn anew, because

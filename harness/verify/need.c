@@ -1,6 +1,8 @@
 /* harness/verify/need.c -- see need.h. */
 #include "harness/verify/need.h"
 
+#include "harness/launch/launch.h"
+#include "harness/verify/checkpoint.h"
 #include "harness/words/words.h"
 
 #include <stdio.h>
@@ -52,12 +54,17 @@ core_status har_need_make(har_need *out, har_estimate *plan,
     return CORE_OK;
 }
 
-/* Of processes, and of files where they are in memory. */
-static size_t memory_of(const har_need *n, const har_wish *wish,
-                        har_in_memory *in_memory)
+bool har_files_in_memory(const char *folder, size_t bytes)
+{
+    return folder != NULL ? har_checkpoint_in_memory(folder)
+                          : har_run_in_memory(bytes);
+}
+
+size_t har_need_memory(const har_need *n, const char *folder,
+                       har_in_memory *in_memory)
 {
     return n->least_bytes +
-           (in_memory(wish->folder, n->folder_bytes) ? n->folder_bytes : 0);
+           (in_memory(folder, n->folder_bytes) ? n->folder_bytes : 0);
 }
 
 static bool fits(const har_wish *wish, const har_limits *limits,
@@ -66,7 +73,8 @@ static bool fits(const har_wish *wish, const har_limits *limits,
     har_need n;
     const bool is_known = har_need_make(&n, NULL, wish, limits) == CORE_OK;
     core_message_clear();
-    return is_known && memory_of(&n, wish, in_memory) <= limits->memory_bytes &&
+    return is_known &&
+           har_need_memory(&n, wish->folder, in_memory) <= limits->memory_bytes &&
            n.address_bytes <= limits->process_bytes;
 }
 
@@ -145,7 +153,7 @@ static void find_remedy(char out[REMEDY_BYTES], const har_wish *wish,
 core_status har_need_check(const har_need *need, const har_wish *wish,
                            const har_limits *limits, har_in_memory *in_memory)
 {
-    const size_t memory = memory_of(need, wish, in_memory);
+    const size_t memory = har_need_memory(need, wish->folder, in_memory);
     char want[16], have[16], files[16], remedy[REMEDY_BYTES];
     char text[PAR_PLAN_TEXT];
     if (memory <= limits->memory_bytes &&

@@ -22,6 +22,7 @@ typedef struct har_wish { /* a run; borrows everything                        */
 
 /* Would so many bytes of files in the folder lie in memory? */
 typedef bool har_in_memory(const char *folder, size_t bytes);
+bool har_files_in_memory(const char *folder, size_t bytes); /* as it is here */
 
 typedef struct har_need {
     size_t least_bytes;     /* of all processes together                      */
@@ -36,6 +37,10 @@ typedef struct har_need {
 CORE_NODISCARD core_status har_need_make(har_need *out, har_estimate *plan,
                                          const har_wish *wish,
                                          const har_limits *limits);
+
+/* At the least: of processes, and of files where they are in memory. [local] */
+size_t har_need_memory(const har_need *need, const char *folder,
+                       har_in_memory *in_memory);
 
 /* Errors: E_MEMORY with what is needed, what there is, and the smallest change
  * that would fit: one numerics, fewer tokens, files on a disk, fewer layers.

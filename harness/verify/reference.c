@@ -456,8 +456,7 @@ core_status har_reference_get(har_reference *out, har_job *job, par_comm *comm,
                               const par_plan *plan, core_numerics numerics,
                               bool wants_exercise)
 {
-    /* an exercise is about a fifth of both */
-    const double main = wants_exercise ? 0.8 : 1.0;
+    const double main = wants_exercise ? 1.0 / (1.0 + HAR_EXERCISE_SHARE) : 1.0;
     maker m = {job, comm, plan, numerics, NULL, 0.0, main};
     core_status status = CORE_OK;
     *out = (har_reference){0};

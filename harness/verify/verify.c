@@ -76,9 +76,6 @@ typedef struct rank_state { /* of one rank during a case                      */
     har_estimate expected; /* rank 0's, of the case                           */
 } rank_state;
 
-/* An exercise takes about so much of what the batch does. */
-static const double EXERCISE_SHARE = 0.25;
-
 static void merge_totals(har_totals *out, par_comm *comm, const par_stats *mine,
                          const int64_t *bytes_before)
 {
@@ -199,7 +196,7 @@ static void begin_pass(rank_state *s, core_numerics numerics, const view *v,
                        har_mode mode)
 {
     char what[48];
-    const double share = v->is_exercise ? EXERCISE_SHARE : 1.0;
+    const double share = v->is_exercise ? HAR_EXERCISE_SHARE : 1.0;
     snprintf(what, sizeof what, "%s pass%s", har_mode_name(mode),
              v->is_exercise ? " of the exercise" : "");
     if (s->comm->rank == 0)
@@ -462,12 +459,12 @@ static core_status begin_case(rank_state *s, const par_plan *plan,
                               core_numerics numerics)
 {
     const core_batch *batch = s->job->batch;
-    const har_limits limits = har_limits_read("");
-    const double exercise = s->job->plan != plan ? 1.0 + EXERCISE_SHARE : 1.0;
+    const double exercise =
+        s->job->plan != plan ? 1.0 + HAR_EXERCISE_SHARE : 1.0;
     if (s->comm->rank != 0)
         return CORE_OK;
     CORE_TRY(har_estimate_make(&s->expected, s->job->spec, plan, batch->n_b,
-                               batch->n_t, numerics, &limits));
+                               batch->n_t, numerics, s->job->limits));
     har_steps_case(&s->job->steps, s->expected.seconds * exercise);
     har_steps_begin(&s->job->steps, s->comm, core_numerics_name(numerics).text,
                     "reference", s->expected.reference_seconds * exercise);

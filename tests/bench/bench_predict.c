@@ -3,22 +3,15 @@
  * Legal plans of seed-30b on 16 to 128 GPUs, one after the other with one
  * predictor, as a search asks.  Nothing is judged.
  */
+#include "core/base/clock.h"
 #include "harness/perf/predict/predict.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { MAX_PLAN = 512, N_B = 256, N_T = 256 };
 static const double LEAST_SECONDS = 2;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Plans whose degrees are powers of two. */
 static int list_plans(par_plan *plan, const core_spec *spec)
@@ -50,7 +43,7 @@ static void measure(const char *name, har_predictor *p, har_predict_case *what,
                     const par_plan *plan, int n_plan)
 {
     static har_prediction out;
-    const double begin = now();
+    const double begin = core_seconds(CLOCK_MONOTONIC);
     double seconds = 0;
     int n = 0;
     for (int i = 0; seconds < LEAST_SECONDS; i = (i + 1) % n_plan) {
@@ -60,7 +53,7 @@ static void measure(const char *name, har_predictor *p, har_predict_case *what,
             exit(1);
         }
         n++;
-        seconds = now() - begin;
+        seconds = core_seconds(CLOCK_MONOTONIC) - begin;
     }
     printf("%-36s %8.0f predictions/s\n", name, n / seconds);
 }

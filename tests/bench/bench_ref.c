@@ -6,6 +6,7 @@
  * changes from second to second, so a burst of one product proves nothing.  The
  * figure is the median of the pairs' ratios.  Not a test: it judges nothing.
  */
+#include "core/base/clock.h"
 #include "core/blas/blas.h"
 #include "core/numbers/rng.h"
 #include "ref/ref.h"
@@ -13,15 +14,7 @@
 #include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 enum { N = 2048, N_ROUND = 7 };
 
@@ -57,13 +50,13 @@ static double dgemm_rate(const product *p, int n_threads)
     (void)core_blas_set_threads(n_threads);
     if (core_blas_used_threads() != n_threads)
         abort(); /* the figure would be of something else */
-    const double start = now();
+    const double start = core_seconds(CLOCK_MONOTONIC);
     do {
         cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, N, N, N, 1.0, p->a,
                     N, p->b, N, 0.0, p->c, N);
         flops += 2.0 * N * N * N;
-    } while (now() - start < 2.0);
-    return flops / (now() - start) * 1e-9;
+    } while (core_seconds(CLOCK_MONOTONIC) - start < 2.0);
+    return flops / (core_seconds(CLOCK_MONOTONIC) - start) * 1e-9;
 }
 
 static int by_value(const void *a, const void *b)
@@ -137,10 +130,10 @@ static core_status run(int n_threads)
     const ref_options options = {.n_threads = n_threads,
                                  .weight_budget_bytes = (size_t)12 << 30};
     ref_model *model = NULL;
-    const double start = now();
+    const double start = core_seconds(CLOCK_MONOTONIC);
     CORE_TRY(ref_model_open(&model, &spec, weights, CORE_FP64, &options));
     printf("weights resident    %8.2f GB in %.1f s\n",
-           (double)core_spec_parameters(&spec) * 8e-9, now() - start);
+           (double)core_spec_parameters(&spec) * 8e-9, core_seconds(CLOCK_MONOTONIC) - start);
     const core_status status = measure(model, &batch, &groups, n_threads);
     ref_model_close(model);
     core_batch_free(&batch);

@@ -4,22 +4,15 @@
  * alone, then in products of so many rows with a matrix as wide as a layer of
  * seed-30b.  Nothing is judged.
  */
+#include "core/base/clock.h"
 #include "core/weights/procedural.h"
 
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { N_COL = 1024, N_ROW = 256, MOST_X = 64 };
 static const double LEAST_SECONDS = 0.5;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* One thread's share: n_x rows of x, or no product.  Returns weights made. */
 static double make(const core__kernels *kernels, int n_x, double until)
@@ -28,7 +21,7 @@ static double make(const core__kernels *kernels, int n_x, double until)
     static _Thread_local double x[MOST_X * N_COL], y[MOST_X * N_ROW];
     const int64_t rect[4] = {0, N_ROW, 0, N_COL};
     double n = 0;
-    for (uint64_t i = 0; now() < until; i++) {
+    for (uint64_t i = 0; core_seconds(CLOCK_MONOTONIC) < until; i++) {
         const core__stream s = {1, i, N_COL, 0, 0x1p-14};
         if (n_x > 0)
             core__stream_multiply(kernels, &s, rect, x, N_COL, n_x, y, N_ROW);
@@ -43,10 +36,10 @@ static double make(const core__kernels *kernels, int n_x, double until)
 static double rate(const core__kernels *kernels, int n_x, int n_thread)
 {
     double n = 0;
-    const double begin = now();
+    const double begin = core_seconds(CLOCK_MONOTONIC);
 #pragma omp parallel num_threads(n_thread) reduction(+ : n)
     n += make(kernels, n_x, begin + LEAST_SECONDS);
-    return n / (now() - begin) * 1e-9;
+    return n / (core_seconds(CLOCK_MONOTONIC) - begin) * 1e-9;
 }
 
 int main(void)

@@ -146,6 +146,7 @@ case_cut()
 {
     for how in launched started; do
         hold 1 $how $small
+        sleep 1 # the hosts tell each other twice a second who is there
         cut_off c
         ended 5
         says '^moeparity: host c is not to be heard: ranks 2, 5'

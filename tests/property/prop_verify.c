@@ -87,6 +87,7 @@ static core_status verify(har_case_result *out, par_comm *comm,
                           const random_case *c, core_numerics numerics,
                           const char *folder)
 {
+    const har_limits limits = har_limits_read("");
     core_batch batch = {0};
     core_weights *weights = NULL;
     har_job *job = calloc(1, sizeof *job);
@@ -105,6 +106,7 @@ static core_status verify(har_case_result *out, par_comm *comm,
         job->weights = weights;
         job->batch = &batch;
         job->seed = c->seed;
+        job->limits = &limits;
         job->is_padded = c->pads;
         job->folder = folder;
         status = har_job_verify(out, job, comm, &c->plan, numerics,

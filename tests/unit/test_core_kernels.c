@@ -124,26 +124,26 @@ static double row_norm(const double *w, int64_t n_row, int64_t n_col)
 }
 
 /* Rectangles of every matrix of a model, whose columns are more than are made
- * at a time in some. */
+ * at a time in some, and n rows. */
 static void check_rectangle(const core_weights *weights, core_weight id,
-                            const int64_t rect[4])
+                            const int64_t rect[4], int64_t n)
 {
-    enum { N = 5, PAD = 2 };
+    enum { PAD = 2 };
     const int64_t n_row = rect[1] - rect[0], n_col = rect[3] - rect[2];
     const int64_t ldx = n_col + PAD, ldy = n_row + PAD;
     double *w = calloc((size_t)(n_row * n_col + 1), sizeof *w);
-    double *x = calloc((size_t)(N * ldx), sizeof *x);
-    double *y = calloc((size_t)(N * ldy), sizeof *y);
+    double *x = calloc((size_t)(n * ldx + 1), sizeof *x);
+    double *y = calloc((size_t)(n * ldy + 1), sizeof *y);
     ck_assert(w != NULL && x != NULL && y != NULL);
     core_weights_read(weights, id, rect[0], rect[1], rect[2], rect[3], w, n_col);
-    make_x(x, N * ldx);
-    for (int64_t i = 0; i < N * ldy; i++)
+    make_x(x, n * ldx);
+    for (int64_t i = 0; i < n * ldy; i++)
         y[i] = 77.0;
     const double norm =
         core_weights_multiply(weights, id, rect[0], rect[1], rect[2], rect[3],
-                              x, ldx, N, y, ldy);
+                              x, ldx, n, y, ldy);
     ck_assert(norm == row_norm(w, n_row, n_col));
-    for (int64_t i = 0; i < N; i++) {
+    for (int64_t i = 0; i < n; i++) {
         for (int64_t r = 0; r < n_row; r++) {
             double sum = 0.0;
             for (int64_t c = 0; c < n_col; c++)
@@ -190,8 +190,10 @@ START_TEST(multiplied_is_read_and_summed)
                                      n_col - n_col / 7},
                                     {n_row - 1, n_row, n_col - 1, n_col},
                                     {0, 0, 0, n_col}};
+        const int64_t n[] = {0, 1, 6, 11, 37};
         for (size_t i = 0; i < sizeof rects / sizeof *rects; i++)
-            check_rectangle(weights, id, rects[i]);
+            for (size_t j = 0; j < sizeof n / sizeof *n; j++)
+                check_rectangle(weights, id, rects[i], n[j]);
         n_checked++;
     }
     ck_assert_int_ge(n_checked, 5);
