@@ -11,6 +11,7 @@
 
 typedef void (*simplify)(random_case *c);
 
+static void no_sp(random_case *c) { c->plan.sp = false; }
 static void no_rounds(random_case *c) { c->plan.rounds = 1; }
 static void no_micro(random_case *c) { c->plan.mb = 1; }
 static void no_dp(random_case *c) { c->plan.dp = c->plan.ep = 1; }
@@ -330,6 +331,7 @@ static const simplify STEP[] = {
     no_expert_scale,  no_cap,           no_value_norm,    own_values,
     all_turn,         no_choice,        usual_clamp,      no_streams,
     no_table,         no_digests,       no_output_groups, own_keys,
+    no_sp,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 
