@@ -2,9 +2,9 @@
  * hand, and one from before each block.
  *
  * Replicate or Shard(token), as every stream is: a rank weighs the sums of the
- * tokens that it has by itself.  From stage to stage all of a token's sums travel, those of
- * blocks still to come among them (they hold the embedding), so that its row is
- * as wide in every stage.
+ * tokens that it has by itself.  From stage to stage all of a token's sums
+ * travel, those of blocks still to come among them (they hold the embedding),
+ * so that its row is as wide in every stage.
  *
  * Column 0 of scores and weights belongs to the running sum, which lies first.
  */

@@ -1,9 +1,9 @@
 /* parallel/layer.c -- one layer, of a mixer, a feed-forward part or both, for
  * every combination of degrees.
  *
- * Before and after, a rank has whole rows of the stream: of all tokens, or of its
- * slice of them (stream.c).  There is no test for a degree of 1 here or below:
- * that is a group of one rank.
+ * Before and after, a rank has whole rows of the stream: of all tokens, or of
+ * its slice of them (stream.c).  There is no test for a degree of 1 here or
+ * below: that is a group of one rank.
  */
 #include "parallel/forward_impl.h"
 
@@ -17,7 +17,8 @@ const double *par__enter_part(par_model *m, const void *around, int l,
     return m->work.h;
 }
 
-/* x += scale * y, or what the model has instead: the residual stream.  Where it is the layer's output, times the layer's own number.  */
+/* x += scale * y, or what the model has instead: the residual stream.  Where it
+ * is the layer's output, times the layer's own number.  */
 static void add(par_model *m, const par_layer *layer, const double *y,
                 core_tap tap)
 {

@@ -3,10 +3,11 @@
  * The sum over a token's choices runs over ascending expert ids, so it does not
  * depend on who answered first; it is made from my own routing, never from what
  * came back.  Each rank of the tensor group sums its slice of the tokens, then
- * the slices are gathered, unless the stream is cut alike; projected back to D columns before that if experts
- * have a width of their own.  Where the weight has multiplied the input, the
- * outputs are added as they are.  Experts that are a branch have a norm before
- * and one behind, of whole rows: Replicate, made on every rank.
+ * the slices are gathered, unless the stream is cut alike; projected back to D
+ * columns before that if experts have a width of their own.  Where the weight
+ * has multiplied the input, the outputs are added as they are.  Experts that
+ * are a branch have a norm before and one behind, of whole rows: Replicate,
+ * made on every rank.
  */
 #include "parallel/forward_impl.h"
 

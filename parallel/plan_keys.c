@@ -12,8 +12,8 @@
 enum { MAX_NUMBER = 1 << 20 };
 
 static const char *const key_names[PAR__N_KEYS] = {
-    "tp", "pp",     "dp",    "ep",     "etp",       "edp", "sp",
-    "mb", "rounds", "scope", "stages", "placement",
+    "tp", "pp", "dp",     "ep",    "etp",    "edp",
+    "sp", "mb", "rounds", "scope", "stages", "placement",
 };
 
 const char *par__key_name(par__key key) { return key_names[key]; }
@@ -174,7 +174,8 @@ core_status par__read_value(par__reader *reader, par__key key, par__text value)
     case PAR__KEY_EDP: number = &reader->edp; break;
     case PAR__KEY_MB: number = &p->mb; break;
     case PAR__KEY_ROUNDS: number = &p->rounds; break;
-    case PAR__KEY_SP: return read_switch(reader, key, value, &p->sp);
+    case PAR__KEY_SP:
+        return read_switch(reader, key, value, &p->sp);
     case PAR__KEY_SCOPE: return read_scope(reader, value);
     case PAR__KEY_STAGES:
         p->n_stage = 0; /* a preset's or file's value is replaced */

@@ -180,8 +180,8 @@ void par__route(par_model *m, const par_layer *layer, int l)
         par__choose(m, score + i * n_e, layer->correction, idx + i * n_k);
     par__tap_stream_ints(m, par__tap(CORE_TAP_TOPK_IDX, l), idx);
     for (int64_t i = 0; i < n; i++)
-        par__weigh(m, w->logits_e + i * n_e, w->probs + i * n_e,
-                   idx + i * n_k, layer->expert_scale, weight + i * n_k);
+        par__weigh(m, w->logits_e + i * n_e, w->probs + i * n_e, idx + i * n_k,
+                   layer->expert_scale, weight + i * n_k);
     par__tap_stream(m, par__tap(CORE_TAP_TOPK_WEIGHT, l), weight);
     slots_of_all(m, l);
 }

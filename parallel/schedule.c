@@ -51,8 +51,7 @@ static void set_now(par_model *m, int round, int tick)
     par_layout_slice(m->layout, m->now.n, &m->now.t0, &m->now.t1);
     m->now.s0 = plan->sp ? m->now.t0 : 0;
     m->now.n_s = par__stream_tokens(m->layout, m->now.n);
-    m->now.seen =
-        (int64_t *)(m->now.x + m->now.n_s * core_spec_n_x(m->spec));
+    m->now.seen = (int64_t *)(m->now.x + m->now.n_s * core_spec_n_x(m->spec));
     for (int i = 0; i < w->n_fresh; i++)
         par__poison(w->fresh[i].at, w->fresh[i].bytes);
     for (int64_t i = 0; i < m->now.n; i++)

@@ -1,7 +1,7 @@
 /* parallel/shared_gate.c -- a shared expert's output times sigmoid(xn . g).
  *
- * A rank makes the logits of the tokens whose stream it has, and multiplies when
- * the sum of the expert's output is whole.
+ * A rank makes the logits of the tokens whose stream it has, and multiplies
+ * when the sum of the expert's output is whole.
  */
 #include "parallel/forward_impl.h"
 

@@ -1,9 +1,9 @@
 /* parallel/vocab.c -- the two ends of the network, Shard(vocabulary) over tp.
  *
  * Embedding: a rank knows the rows of its own tokens; for the others it adds
- * zeros, and the sum over the tensor group is the embedding, of the tokens whose
- * stream it has, scaled once it is whole.  Head: every rank makes the logits of its own tokens; they are never
- * gathered.
+ * zeros, and the sum over the tensor group is the embedding, of the tokens
+ * whose stream it has, scaled once it is whole.  Head: every rank makes the
+ * logits of its own tokens; they are never gathered.
  */
 #include "parallel/forward_impl.h"
 

@@ -187,8 +187,8 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
     carve_tables(w, spec, lay);
     const int64_t n_s = lay->plan.sp ? slice_of(lay, n) : n;
     for (int parity = 0; parity < 2; parity++)
-        w->x[parity] = core_arena_f64(
-            a, n_s * core_spec_n_x(spec) + n * most_seen(spec));
+        w->x[parity] =
+            core_arena_f64(a, n_s * core_spec_n_x(spec) + n * most_seen(spec));
     w->n_fresh = 0;
     w->n_kept = 0;
     if (par__connection_of(spec) != NULL)

@@ -345,8 +345,9 @@ static core_status check_attention(const par_plan *p, const core_spec *s)
 static core_status check(const par_plan *p, const core_spec *s)
 {
     CORE_TRY(har_check_common("megatron", p, s));
-    CORE_FAIL_IF(p->sp && p->tp == 1, CORE_E_PLAN,
-                 "megatron: sp=1: with tp = 1 it turns --sequence-parallel off");
+    CORE_FAIL_IF(
+        p->sp && p->tp == 1, CORE_E_PLAN,
+        "megatron: sp=1: with tp = 1 it turns --sequence-parallel off");
     CORE_TRY(check_attention(p, s));
     CORE_TRY(har_check_divides("megatron", "experts", s->n_e, p->ep));
     CORE_TRY(check_capacity(s));

@@ -1,8 +1,8 @@
 /* harness/verify/reach.c -- see reach.h.
  *
- * A token that one rank of a tensor group is shown took part on all of them: its
- * embedding is summed, its products are cut.  So what ranks saw of tokens is put
- * together over the group, whose ranks may have been shown others (sp).
+ * A token that one rank of a tensor group is shown took part on all of them:
+ * its embedding is summed, its products are cut.  So what ranks saw of tokens
+ * is put together over the group, whose ranks may have been shown others (sp).
  *
  * Traps: a row of zeros passes through an expert and tells nothing of its
  * weights; an etp rank sees every row of its experts, but adds the last bias

@@ -100,7 +100,8 @@ static void write_plan(const har_report *r, int i, FILE *out)
     fprintf(out, "plan       %s%s%s on %d ranks\n",
             strcmp(p->text, text) == 0 ? "" : p->text,
             strcmp(p->text, text) == 0 ? "" : ": ", text, world);
-    fprintf(out, "  attention  %d stage%s x %d replica%s x %d tensor rank%s%s; ",
+    fprintf(out,
+            "  attention  %d stage%s x %d replica%s x %d tensor rank%s%s; ",
             p->pp, p->pp == 1 ? "" : "s", p->dp, p->dp == 1 ? "" : "s", p->tp,
             p->tp == 1 ? "" : "s",
             p->sp ? ", tokens cut over them between the blocks" : "");

@@ -138,10 +138,9 @@ static void emit(run *out, par_comm *comm, const run_case *c,
     par_model *model = NULL;
     make_layout(&layout, &arena, c, comm->rank);
     ck_assert_int_eq(har_load_make(&out->load, &c->spec, &layout), CORE_OK);
-    watch w = {
-        c,
-        {.load = &out->load, .spec = &c->spec, .layout = &layout},
-        make_choices(c)};
+    watch w = {c,
+               {.load = &out->load, .spec = &c->spec, .layout = &layout},
+               make_choices(c)};
     const par_observer observer = {&w, see};
     const par_options options = {.weight_budget_bytes = c->budget,
                                  .dense_budget_bytes = c->budget,

@@ -204,8 +204,10 @@ static const struct {
     {HAR_SGLANG, false, "tp=2,ep=2,sp=1", "sglang: sp=1", "tp=2,ep=2"},
     {HAR_DEEPSPEED, false, "tp=2,ep=2,sp=1", "deepspeed: sp=1", "tp=2,ep=2"},
     {HAR_TORCHTITAN, false, "tp=2,ep=2,sp=1", "torchtitan: sp=1", "tp=2,ep=2"},
-    {HAR_MEGATRON, true, "dp=3,ep=3", "experts: expected equal parts, found 64 "
-     "% 3 = 1", "dp=4,ep=4"},
+    {HAR_MEGATRON, true, "dp=3,ep=3",
+     "experts: expected equal parts, found 64 "
+     "% 3 = 1",
+     "dp=4,ep=4"},
     {HAR_MEGATRON, true, "dp=3,etp=3", "inner columns: expected equal parts",
      "dp=2,etp=2"},
     {HAR_VLLM, true, "tp=2,ep=2", "capacity", NULL},
@@ -216,8 +218,10 @@ static const struct {
     {HAR_SGLANG, true, "tp=2,ep=2", "sglang: capacity", NULL},
     {HAR_SGLANG, false, "dp=3,ep=3", "sglang: experts: expected equal parts",
      "dp=4,ep=4"},
-    {HAR_SGLANG, false, "tp=2,dp=4,ep=4", "sglang: expert mesh: expected "
-     "ep*etp = tp*dp = 8, or tp = 2", "tp=2,dp=4,ep=8"},
+    {HAR_SGLANG, false, "tp=2,dp=4,ep=4",
+     "sglang: expert mesh: expected "
+     "ep*etp = tp*dp = 8, or tp = 2",
+     "tp=2,dp=4,ep=8"},
     {HAR_DEEPSPEED, true, "tp=2,ep=2", "deepspeed: capacity", NULL},
     {HAR_DEEPSPEED, false, "pp=2", "deepspeed: stages: pp = 2", "dp=2"},
     {HAR_DEEPSPEED, false, "tp=2,dp=2,ep=2,etp=2",
@@ -421,7 +425,8 @@ static const struct {
     {"WORLD_SIZE=4 --micro-batch-size 2 --global-batch-size 24", "dp=4,mb=3"},
     {"WORLD_SIZE=1 --num-experts 64 --moe-router-topk 1 --num-layers 16 "
      "--moe-expert-capacity-factor 1.1 --moe-token-drop-policy position "
-     "--context-parallel-size 1", "tp=1"},
+     "--context-parallel-size 1",
+     "tp=1"},
 };
 
 START_TEST(test_import)

@@ -37,8 +37,8 @@ static void put_leave(har__walk *w, core_tap_kind tap)
 {
     const int64_t n_s = w->spec->hyper.n, n_d = w->spec->n_d;
     w->op = par_operator_name(PAR_OP_HYPER);
-    core_cost cost =
-        har__rows(w, tap, w->n_s, n_s * n_d, (n_s + 1) * CORE_FLOPS_MULTIPLY_ADD);
+    core_cost cost = har__rows(w, tap, w->n_s, n_s * n_d,
+                               (n_s + 1) * CORE_FLOPS_MULTIPLY_ADD);
     cost.read += w->n_s * (n_d + n_s + n_s * n_s);
     har__put(w, cost);
 }

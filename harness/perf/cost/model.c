@@ -53,10 +53,9 @@ static void put_mlp(har__walk *w, int64_t n_f)
 static void put_out(har__walk *w)
 {
     const bool is_scaled = w->spec->layer_scale;
-    core_cost cost =
-        har__rows(w, CORE_TAP_OUT, w->n_s, w->spec->n_d,
-                  CORE_FLOPS_SCALE + CORE_FLOPS_ADD +
-                      (is_scaled ? CORE_FLOPS_SCALE : 0));
+    core_cost cost = har__rows(w, CORE_TAP_OUT, w->n_s, w->spec->n_d,
+                               CORE_FLOPS_SCALE + CORE_FLOPS_ADD +
+                                   (is_scaled ? CORE_FLOPS_SCALE : 0));
     cost.read *= 2;
     cost.weights = is_scaled && w->n_s > 0 ? 1 : 0;
     har__put(w, cost);
@@ -190,8 +189,8 @@ void har__put_head(har__walk *w)
 void har__put_stage(har__walk *w, core_collective collective, int layer)
 {
     const int into = collective == CORE_SEND ? layer + 1 : layer;
-    const int64_t n = w->n_s * core_spec_n_x(w->spec) +
-                      w->n * core_spec_kept(w->spec, into);
+    const int64_t n =
+        w->n_s * core_spec_n_x(w->spec) + w->n * core_spec_kept(w->spec, into);
     w->op = "pipeline";
     w->layer = layer;
     core_cost cost =
