@@ -17,7 +17,7 @@ enum { PAR_MAX_EXPERTS = 1024, PAR_MAX_REPLICAS = 8, PAR_PLAN_TEXT = 256 };
 
 typedef struct par_plan {
     char text[PAR_PLAN_TEXT]; /* as the user wrote it: for reports              */
-    int dp, pp, tp, ep, etp;  /* >= 1                                           */
+    int dp, cp, pp, tp, ep, etp; /* >= 1                                        */
     par_scope scope;
     bool sp; /* the stream's tokens are cut over tp                      */
     int mb, rounds;           /* micro-batches; successive parts of the batch   */
@@ -42,7 +42,7 @@ void par_plan_format(const par_plan *plan, char out[PAR_PLAN_TEXT]);
 /* Name and text of preset i; false after the last.                   [local] */
 bool par_plan_preset(int i, const char **name, const char **text);
 
-/* dp * pp * tp.                                                      [local] */
+/* dp * cp * pp * tp.                                                 [local] */
 int par_plan_world(const par_plan *plan);
 
 /* Layers of a stage, of n_l.                                         [local] */

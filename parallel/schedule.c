@@ -30,6 +30,12 @@ static int64_t rows_of(const par_model *m, int round, int mb, int64_t *row0)
     return row1 - *row0;
 }
 
+/* Tokens of a row that are mine. */
+static int64_t row_tokens(const par_model *m)
+{
+    return par_layout_n_t(&m->layout->plan, m->layout->c, m->batch->n_t);
+}
+
 static void set_now(par_model *m, int round, int tick)
 {
     const par_plan *plan = &m->layout->plan;
@@ -46,7 +52,7 @@ static void set_now(par_model *m, int round, int tick)
     if (m->now.mb < 0)
         return;
     m->now.n_row = rows_of(m, round, mb, &m->now.row0);
-    m->now.n = m->now.n_row * m->batch->n_t;
+    m->now.n = m->now.n_row * row_tokens(m);
     m->now.x = w->x[mb % 2];
     par_layout_slice(m->layout, m->now.n, &m->now.t0, &m->now.t1);
     m->now.s0 = plan->sp ? m->now.t0 : 0;
@@ -55,7 +61,9 @@ static void set_now(par_model *m, int round, int tick)
     for (int i = 0; i < w->n_fresh; i++)
         par__poison(w->fresh[i].at, w->fresh[i].bytes);
     for (int64_t i = 0; i < m->now.n; i++)
-        w->token_id[i] = m->now.row0 * m->batch->n_t + i;
+        w->token_id[i] =
+            m->now.row0 * m->batch->n_t +
+            par_layout_token(plan, m->layout->c, m->batch->n_t, i);
 }
 
 /* Elements that go into a layer from the one before: the stream, and keys that
@@ -68,7 +76,7 @@ static int64_t n_stream(const par_model *m, int64_t n, int layer)
 
 static int64_t stream_bytes(const par_model *m, int64_t n_row, int layer)
 {
-    return n_stream(m, n_row * m->batch->n_t, layer) * (int64_t)sizeof(double);
+    return n_stream(m, n_row * row_tokens(m), layer) * (int64_t)sizeof(double);
 }
 
 /* The buffer of a micro-batch, once the send that last used it is over. */

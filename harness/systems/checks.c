@@ -38,6 +38,9 @@ core_status har_check_common(const char *who, const par_plan *p,
                  "%s: scope=replica: it keeps a layer's experts on the ranks "
                  "of its own stage",
                  who);
+    CORE_FAIL_IF(p->cp > 1, CORE_E_PLAN,
+                 "%s: cp = %d: its flags for parts of rows are not written", who,
+                 p->cp);
     CORE_FAIL_IF(p->rounds > 1, CORE_E_PLAN,
                  "%s: rounds=%d: a batch is one round, launch it %d times", who,
                  p->rounds, p->rounds);

@@ -199,6 +199,7 @@ static const struct {
     {HAR_MEGATRON, true, "tp=2,pp=2,ep=4,scope=replica", "scope=replica",
      "tp=2,pp=2,ep=2"},
     {HAR_MEGATRON, true, "rounds=2", "rounds=2", "mb=2"},
+    {HAR_MEGATRON, true, "cp=2", "megatron: cp = 2", "dp=2"},
     {HAR_MEGATRON, true, "dp=2,sp=1", "with tp = 1", "tp=2,sp=1"},
     {HAR_VLLM, false, "tp=2,ep=2,sp=1", "vllm: sp=1", "tp=2,ep=2"},
     {HAR_SGLANG, false, "tp=2,ep=2,sp=1", "sglang: sp=1", "tp=2,ep=2"},
