@@ -7,6 +7,7 @@
  */
 #include "harness/program/command.h"
 
+#include "core/base/nearest.h"
 #include "harness/launch/watch_host.h"
 
 #include <errno.h>
@@ -57,6 +58,39 @@ static void write_help(FILE *out)
           out);
 }
 
+static const command *find_command(const char *name)
+{
+    for (int i = 0; i < (int)N_COMMAND; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static const char *name_of(const void *self, int i)
+{
+    (void)self;
+    return i < (int)N_COMMAND ? commands[i].name : NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *near = core_nearest(name, name_of, NULL);
+    fprintf(stderr, "moeparity: unknown command '%s'", name);
+    if (near != NULL)
+        fprintf(stderr, ", is it '%s'?\n", near);
+    else
+        fputs(", see moeparity --help\n", stderr);
+    return core_status_exit_code(CORE_E_USAGE);
+}
+
+static bool is_one_of(const char *name, const char *const *words)
+{
+    for (; *words != NULL; words++)
+        if (strcmp(name, *words) == 0)
+            return true;
+    return false;
+}
+
 static void hold_standard_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
@@ -76,25 +110,33 @@ static int finish(int exit_code)
     return exit_code > failed ? exit_code : failed;
 }
 
+/* `help COMMAND` is `COMMAND --help`. */
+static int help_on(char *program, char *name)
+{
+    char option[] = "--help";
+    char *argv[] = {program, name, option, NULL};
+    const command *c = find_command(name);
+    return c == NULL ? unknown_command(name) : finish(c->run(3, argv));
+}
+
 int main(int argc, char **argv)
 {
+    static const char *const help[] = {"--help", "-h", "-?", "help", NULL};
+    static const char *const version[] = {"--version", "-V", NULL};
     const char *name = argc > 1 ? argv[1] : "--help";
     hold_standard_streams();
-    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+    if (is_one_of(name, version)) {
         puts("moeparity " HAR_VERSION);
         return finish(0);
     }
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-?") == 0 ||
-        strcmp(name, "help") == 0) {
+    if (argc > 2 && strcmp(name, "help") == 0)
+        return help_on(argv[0], argv[2]);
+    if (is_one_of(name, help)) {
         write_help(argc > 1 ? stdout : stderr);
         return finish(argc > 1 ? 0 : core_status_exit_code(CORE_E_USAGE));
     }
     if (strcmp(name, HAR_WATCH_COMMAND) == 0)
         return har_watch_host(argc, argv);
-    for (int i = 0; i < (int)N_COMMAND; i++)
-        if (strcmp(name, commands[i].name) == 0)
-            return finish(commands[i].run(argc, argv));
-    fprintf(stderr, "moeparity: unknown command '%s', see moeparity --help\n",
-            name);
-    return core_status_exit_code(CORE_E_USAGE);
+    const command *c = find_command(name);
+    return c == NULL ? unknown_command(name) : finish(c->run(argc, argv));
 }

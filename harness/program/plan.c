@@ -22,6 +22,7 @@ typedef struct request {
     int n_import, n_ignored;
     const char *launch;
     core_config_ignore ignore;
+    bool fields;
 } request;
 
 static const har_command_line line = {
@@ -43,6 +44,7 @@ static void read_command_line(request *r, int argc, char **argv)
                  "sglang, deepspeed or torchtitan; with --gpus, the plans that "
                  "it can run; with --import, whose words they are"},
         {"json", .text = &r->json},
+        {"fields", .flag = &r->fields, .help = "list the keys of a plan"},
         {"emit", .text = &r->emit, .argument = "SYSTEM",
          .help = "print the plan as launch arguments of such a system"},
         {"import", .text = r->import, .n = &r->n_import, .most = MAX_IMPORTS,
@@ -235,7 +237,10 @@ static core_status run(const request *r)
         return list_legal(r);
     if (r->name != NULL)
         return show_plan(r);
-    write_presets();
+    if (r->fields)
+        par_plan_write_fields(stdout);
+    else
+        write_presets();
     return CORE_OK;
 }
 
