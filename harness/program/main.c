@@ -9,6 +9,7 @@
 
 #include "core/base/nearest.h"
 #include "harness/launch/watch_host.h"
+#include "harness/program/version.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,28 +20,32 @@
 typedef struct command {
     const char *name, *summary;
     int (*run)(int argc, char **argv);
+    bool multiplies; /* with the BLAS, which is looked at first               */
 } command;
 
 static const command commands[] = {
     {"verify", "does a parallel plan compute the same function as the model?",
-     har_cmd_verify},
-    {"run", "forward pass of every prompt of a file", har_cmd_run},
-    {"compare", "a dump against a golden, or two tap files", har_cmd_compare},
-    {"spec", "sizes, parameters and memory of a model", har_cmd_spec},
+     har_cmd_verify, true},
+    {"run", "forward pass of every prompt of a file", har_cmd_run, true},
+    {"compare", "a dump against a golden, or two tap files", har_cmd_compare,
+     false},
+    {"spec", "sizes, parameters and memory of a model", har_cmd_spec, false},
     {"plan",
      "ranks, groups and placements of a plan; the legal plans of a model",
-     har_cmd_plan},
-    {"audit", "are the published figures of a deployment true?", har_cmd_audit},
+     har_cmd_plan, false},
+    {"audit", "are the published figures of a deployment true?", har_cmd_audit,
+     false},
     {"calibrate", "measure this machine, or check such a measurement",
-     har_cmd_calibrate},
-    {"predict", "what a plan costs on a machine", har_cmd_predict},
-    {"report", "one page about a plan on a machine", har_cmd_report},
-    {"golden", "make, seal or check golden cases", har_cmd_golden},
+     har_cmd_calibrate, true},
+    {"predict", "what a plan costs on a machine", har_cmd_predict, false},
+    {"report", "one page about a plan on a machine", har_cmd_report, false},
+    {"golden", "make, seal or check golden cases", har_cmd_golden, true},
     {"perf", "machine files: fit on measured times, score on them",
-     har_cmd_perf},
+     har_cmd_perf, false},
     {"search", "the plans of a model on a machine that nothing else beats",
-     har_cmd_search},
-    {"inspect", "tensors and metadata of a safetensors file", har_cmd_inspect},
+     har_cmd_search, false},
+    {"inspect", "tensors and metadata of a safetensors file", har_cmd_inspect,
+     false},
 };
 enum { N_COMMAND = sizeof commands / sizeof commands[0] };
 
@@ -125,10 +130,8 @@ int main(int argc, char **argv)
     static const char *const version[] = {"--version", "-V", NULL};
     const char *name = argc > 1 ? argv[1] : "--help";
     hold_standard_streams();
-    if (is_one_of(name, version)) {
-        puts("moeparity " HAR_VERSION);
-        return finish(0);
-    }
+    if (is_one_of(name, version))
+        return finish(har_version(argc, argv));
     if (argc > 2 && strcmp(name, "help") == 0)
         return help_on(argv[0], argv[2]);
     if (is_one_of(name, help)) {
@@ -138,5 +141,9 @@ int main(int argc, char **argv)
     if (strcmp(name, HAR_WATCH_COMMAND) == 0)
         return har_watch_host(argc, argv);
     const command *c = find_command(name);
-    return c == NULL ? unknown_command(name) : finish(c->run(argc, argv));
+    if (c == NULL)
+        return unknown_command(name);
+    if (c->multiplies && har_check_blas() != CORE_OK)
+        return har_end(CORE_E_INTERNAL);
+    return finish(c->run(argc, argv));
 }
