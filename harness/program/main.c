@@ -9,6 +9,7 @@
 
 #include "core/base/nearest.h"
 #include "harness/launch/watch_host.h"
+#include "harness/program/manual.h"
 #include "harness/program/version.h"
 
 #include <errno.h>
@@ -61,6 +62,28 @@ static void write_help(FILE *out)
     fputs("\n'moeparity COMMAND --help' lists a command's "
           "options.\n" HAR_EXIT_CODES "\n",
           out);
+}
+
+/* What the build makes man pages and shells make completions of. */
+static void write_manual(void)
+{
+    har_manual_head(stdout, "moeparity",
+                    "moeparity - does a parallel plan compute the same "
+                    "function as the model?");
+    fputs(".SH SYNOPSIS\n.B moeparity\nCOMMAND [OPTION...]\n.SH COMMANDS\n",
+          stdout);
+    for (int i = 0; i < (int)N_COMMAND; i++) {
+        printf(".TP\n.BR moeparity\\-%s (1)\n", commands[i].name);
+        har_manual_text(stdout, commands[i].summary);
+        putchar('\n');
+    }
+    fputs(".SH EXIT STATUS\n" HAR_EXIT_CODES "\n", stdout);
+}
+
+static void write_words(void)
+{
+    for (int i = 0; i < (int)N_COMMAND; i++)
+        puts(commands[i].name);
 }
 
 static const command *find_command(const char *name)
@@ -132,6 +155,10 @@ int main(int argc, char **argv)
     hold_standard_streams();
     if (is_one_of(name, version))
         return finish(har_version(argc, argv));
+    if (strcmp(name, "--man") == 0 || strcmp(name, "--words") == 0) {
+        strcmp(name, "--man") == 0 ? write_manual() : write_words();
+        return finish(0);
+    }
     if (argc > 2 && strcmp(name, "help") == 0)
         return help_on(argv[0], argv[2]);
     if (is_one_of(name, help)) {
