@@ -4,6 +4,7 @@
  * in a folder, a name map, rows, positions or a report for people or CI mean a
  * foreign dump, which is judged row by row (judge.h).
  */
+#include "core/files/mapped.h"
 #include "harness/judge/captured.h"
 #include "harness/judge/dump.h"
 #include "harness/judge/forced.h"
@@ -81,6 +82,8 @@ static core_status compare_files(const request *r)
         status = core_fail(CORE_E_INPUT, FORCED_WANTS_BUNDLE, r->dump);
     if (status == CORE_OK)
         status = har_dump_compare(&dump, a, b, r->forced_routing);
+    if (status == CORE_OK)
+        status = core_mapped_check();
     if (status == CORE_OK) {
         har_dump_text(&dump, a, b, stdout);
         if (r->json != NULL)
@@ -112,6 +115,7 @@ static core_status write_file(const char *path,
 
 static core_status write_reports(const request *r, const har_judgement *judged)
 {
+    CORE_TRY(core_mapped_check());
     har_judge_text(judged, stdout);
     if (r->json != NULL)
         CORE_TRY(har_judge_json(judged, r->json));

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,6 +81,7 @@ int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "--help";
     hold_standard_streams();
+    signal(SIGXFSZ, SIG_IGN); /* the write fails instead, and is told */
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
         puts("moeparity " HAR_VERSION);
         return finish(0);
