@@ -5,6 +5,7 @@
  */
 #include "harness/judge/report.h"
 
+#include "core/base/printable.h"
 #include "harness/diagnose/report.h"
 #include "harness/words/colour.h"
 
@@ -263,6 +264,7 @@ static void write_tap(const har_judgement *g, int64_t i, FILE *out)
 
 static void write_findings(const har_judgement *g, bool notes, FILE *out)
 {
+    char tensor[CORE_PRINTABLE_BYTES];
     int64_t n = 0;
     for (int64_t i = 0; i < g->dump->n_finding; i++) {
         const har_finding *f = &g->dump->finding[i];
@@ -271,7 +273,8 @@ static void write_findings(const har_judgement *g, bool notes, FILE *out)
         if (n++ < MAX_LINES)
             fprintf(out, "  %-10s %s%s%s: %s\n", har_finding_name(f->kind),
                     f->file >= 0 ? har_judge_owner(g, f->file) : "",
-                    f->file >= 0 ? ", " : "", f->tensor, f->text);
+                    f->file >= 0 ? ", " : "",
+                    core_printable(tensor, sizeof tensor, f->tensor), f->text);
     }
     if (n > MAX_LINES)
         fprintf(out, "  and %lld more\n", (long long)(n - MAX_LINES));

@@ -4,6 +4,7 @@
  * in a folder, a name map, rows, positions or a report for people or CI mean a
  * foreign dump, which is judged row by row (judge.h).
  */
+#include "core/files/mapped.h"
 #include "harness/judge/comparison.h"
 #include "harness/judge/dump.h"
 #include "harness/judge/report.h"
@@ -77,6 +78,8 @@ static core_status compare_files(const request *r)
         status = core_fail(CORE_E_INPUT, HAR_FORCED_WANTS_BUNDLE, r->dump);
     if (status == CORE_OK)
         status = har_dump_compare(&dump, a, b, r->forced_routing);
+    if (status == CORE_OK)
+        status = core_mapped_check();
     if (status == CORE_OK) {
         har_dump_text(&dump, a, b, stdout);
         if (r->json != NULL)

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -153,6 +154,7 @@ int main(int argc, char **argv)
     static const char *const version[] = {"--version", "-V", NULL};
     const char *name = argc > 1 ? argv[1] : "--help";
     hold_standard_streams();
+    signal(SIGXFSZ, SIG_IGN); /* the write fails instead, and is told */
     if (is_one_of(name, version))
         return finish(har_version(argc, argv));
     if (strcmp(name, "--man") == 0 || strcmp(name, "--words") == 0) {
