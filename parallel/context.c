@@ -20,8 +20,8 @@ void par__gather_context(par_model *m, void *out, const void *x, int64_t n_col,
     int64_t *count = m->work.context_bytes;
     char *from = m->work.parts;
     for (int c = 0; c < cp->n; c++)
-        count[c] = m->now.n_row * par_layout_n_t(&lay->plan, c, n_t) *
-                   (int64_t)bytes;
+        count[c] =
+            m->now.n_row * par_layout_n_t(&lay->plan, c, n_t) * (int64_t)bytes;
     par__cost_collective(m, PAR_ALL_GATHER, cp, tap, m->now.n * n_col,
                          n * n_col)
         ->type = type;

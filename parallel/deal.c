@@ -8,7 +8,9 @@
  *
  * Traps: token number modulo copies picks the copy, so half the tokens cannot
  * reach it; slots are counted over a capacity domain, which is wider than a
- * slice; which etp rank completes a row is known only when its block is full.
+ * slice; which etp rank completes a row is known only when its block is full;
+ * where rows are cut, tokens are not dealt in the order that slots are: that is
+ * all right while every choice gets one, of a row's slots each part its share.
  */
 #include "parallel/deal.h"
 
@@ -110,8 +112,8 @@ static core_status open_tables(dealer *d, int64_t n_choice)
     d->rows = memory;
     CORE_TRY(take(&memory, n_choice, sizeof *d->copy));
     d->copy = memory;
-    CORE_TRY(take(&memory, (int64_t)d->plan->dp * d->plan->cp,
-                  sizeof *d->n_token));
+    CORE_TRY(
+        take(&memory, (int64_t)d->plan->dp * d->plan->cp, sizeof *d->n_token));
     d->n_token = memory;
     for (int64_t e = 0; d->n_copy > 0 && e < spec->n_e; e++)
         for (int c = d->layout.replica_first[e];
@@ -250,12 +252,11 @@ static void note_met(dealer *d, int set, int64_t n)
     }
 }
 
-/* Capacity is counted anew.  Ranks with parts of the same rows have equal shares
- * of it: their tokens are not dealt in the order that slots are.             */
+/* Capacity is counted anew. */
 static int64_t open_domain(dealer *d, int64_t n_token)
 {
     memset(d->claims, 0, (size_t)d->spec->n_e * sizeof *d->claims);
-    return core_spec_capacity(d->spec, n_token) / d->plan->cp;
+    return core_spec_capacity(d->spec, n_token);
 }
 
 /* Token i of the rows from row0 on, of those that ranks c have. */
@@ -275,7 +276,7 @@ static void deal_slice(dealer *d, par_deal *out, int set, int c, int64_t row0,
         const int64_t token = token_at(d, out, row0, c, t0 + i / n_k);
         if (d->spec->capacity.domain == CORE_DOMAIN_SEQUENCE && i % n_k == 0 &&
             (t0 + i / n_k) % n_row == 0)
-            *capacity = open_domain(d, out->n_t);
+            *capacity = open_domain(d, out->n_t) / d->plan->cp;
         deal_choice(d, out, set, token, i % n_k, i, n, *capacity);
     }
     note_met(d, set, n);
@@ -295,21 +296,19 @@ static void deal_id(const dealer *d, par_deal *out, int64_t n_before,
 
 /* The tokens of one micro-batch that ranks c have. */
 static void deal_part(dealer *d, par_deal *out, int replica, int c,
-                      int64_t row0, int64_t row1)
+                      int64_t row0, int64_t row1, int64_t *capacity)
 {
-    const int64_t n =
-        (row1 - row0) * par_layout_n_t(d->plan, c, out->n_t);
+    const int64_t n = (row1 - row0) * par_layout_n_t(d->plan, c, out->n_t);
     const int group = replica * d->plan->cp + c;
     par_layout at = d->layout;
     for (int64_t i = 0; d->spec->n_v > 0 && i < n; i++)
         deal_id(d, out, d->n_token[group] + i, token_at(d, out, row0, c, i));
     d->n_token[group] += n;
-    int64_t capacity = open_domain(d, (row1 - row0) * out->n_t);
     for (at.t = 0; d->n_copy > 0 && at.t < d->plan->tp; at.t++) {
         int64_t t0, t1;
         par_layout_slice(&at, n, &t0, &t1);
         deal_slice(d, out, d->set[group * d->plan->tp + at.t], c, row0, t0,
-                   t1 - t0, &capacity);
+                   t1 - t0, capacity);
     }
 }
 
@@ -337,8 +336,10 @@ static void deal_all(dealer *d, par_deal *out)
             for (int m = 0; m < p->mb; m++) {
                 int64_t row0, row1;
                 par_layout_rows(p, out->n_b, round, replica, m, &row0, &row1);
+                int64_t capacity =
+                    open_domain(d, (row1 - row0) * out->n_t);
                 for (int c = 0; c < p->cp; c++)
-                    deal_part(d, out, replica, c, row0, row1);
+                    deal_part(d, out, replica, c, row0, row1, &capacity);
             }
     out->n_missed = count_missed(d);
 }

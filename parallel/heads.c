@@ -83,7 +83,8 @@ static void gather(const par_model *m, const head *h, block *b)
     b->ld_k = b->ld_v = n_dh;
 }
 
-/* From query i0 on, which is number `at` of mine and the run's, which ends at i1. */
+/* From query i0 on, which is number `at` of mine and the run's, which ends at
+ * i1. */
 static block make_block(const par_model *m, const head *h, int64_t at,
                         int64_t i0, int64_t i1)
 {
@@ -226,8 +227,8 @@ static void block_f64(par_model *m, const head *h, const block *b)
     for (int64_t i = b->i0; i < b->i1; i++)
         softmax(m, h, b, i, s + (i - b->i0) * n_j);
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_i, n_dv, n_j, 1.0,
-                s, n_j, b->v, ld_v, 0.0,
-                h->context + b->at * h->ld_o, (int)h->ld_o);
+                s, n_j, b->v, ld_v, 0.0, h->context + b->at * h->ld_o,
+                (int)h->ld_o);
 }
 
 static void to_f32(float *out, const double *x, int64_t ld, int64_t n_row,
@@ -350,8 +351,7 @@ static void count_operands(par_model *m, const par_attention *attention, int l)
     cost->n_head = n_h;
     cost->read = n * n_h * n_dh;
     cost->written = n * n_h * n_dv;
-    cost->kv_read =
-        m->now.n_row * m->batch->n_t * mine->n_kv * (n_dh + n_dv);
+    cost->kv_read = m->now.n_row * m->batch->n_t * mine->n_kv * (n_dh + n_dv);
     if (run > 0)
         cost->kv_read += m->now.n_row * (m->batch->n_t / run) * n_dh;
     cost->weights = attention->sinks != NULL && n > 0 ? n_h : 0;
@@ -363,8 +363,8 @@ static void attend(par_model *m, const head *h, const par_run *run, int n_run)
     int64_t at = 0; /* among my tokens of the row */
     for (int r = 0; r < n_run; at += run[r].n, r++)
         for (int64_t i = 0; i < run[r].n; i += PAR_QUERY_BLOCK) {
-            const block blk = make_block(m, h, at + i, run[r].i0 + i,
-                                         run[r].i0 + run[r].n);
+            const block blk =
+                make_block(m, h, at + i, run[r].i0 + i, run[r].i0 + run[r].n);
             count_block(m, h, &blk);
             if (core_uses_floats(m->numerics))
                 block_f32(m, h, &blk);
@@ -379,8 +379,7 @@ void par__heads(par_model *m, const par_attention *attention, int l)
     const int64_t h0 = mine->h0, h1 = h0 + mine->n_h;
     const int64_t n_t = m->batch->n_t;
     par_run run[2];
-    const int n_run =
-        par_layout_runs(&m->layout->plan, m->layout->c, n_t, run);
+    const int n_run = par_layout_runs(&m->layout->plan, m->layout->c, n_t, run);
     const int64_t n = run[0].n + run[1].n;
     head h = {.layer = l,
               .of = &mine->all,

@@ -56,9 +56,8 @@ static void set_coordinates(par_layout *l)
 
     l->prev_rank =
         l->stage > 0 ? rank_at(p, l->stage - 1, l->d, l->c, l->t) : -1;
-    l->next_rank = l->stage < p->pp - 1
-                       ? rank_at(p, l->stage + 1, l->d, l->c, l->t)
-                       : -1;
+    l->next_rank =
+        l->stage < p->pp - 1 ? rank_at(p, l->stage + 1, l->d, l->c, l->t) : -1;
 }
 
 /* --- layers and split axes ------------------------------------------------ */

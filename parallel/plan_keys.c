@@ -212,7 +212,9 @@ core_status par__read_value(par__reader *reader, par__key key, par__text value)
     int *number = NULL;
     switch (key) {
     case PAR__KEY_TP: number = &p->tp; break;
-    case PAR__KEY_CP: number = &p->cp; break;
+    case PAR__KEY_CP:
+        number = &p->cp;
+        break;
     case PAR__KEY_PP: number = &p->pp; break;
     case PAR__KEY_DP: number = &p->dp; break;
     case PAR__KEY_EP: number = &p->ep; break;

@@ -95,9 +95,9 @@ static double log_ratio(int a, int b)
 static double distance(const par_plan *a, const par_plan *b)
 {
     return log_ratio(a->tp, b->tp) + log_ratio(a->cp, b->cp) +
-           log_ratio(a->pp, b->pp) +
-           log_ratio(a->dp, b->dp) + log_ratio(a->ep, b->ep) +
-           log_ratio(a->etp, b->etp) + (a->scope != b->scope ? 1.0 : 0.0);
+           log_ratio(a->pp, b->pp) + log_ratio(a->dp, b->dp) +
+           log_ratio(a->ep, b->ep) + log_ratio(a->etp, b->etp) +
+           (a->scope != b->scope ? 1.0 : 0.0);
 }
 
 /* Insert into the sorted short list; the earlier of two equals stays first. */

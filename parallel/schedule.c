@@ -61,9 +61,8 @@ static void set_now(par_model *m, int round, int tick)
     for (int i = 0; i < w->n_fresh; i++)
         par__poison(w->fresh[i].at, w->fresh[i].bytes);
     for (int64_t i = 0; i < m->now.n; i++)
-        w->token_id[i] =
-            m->now.row0 * m->batch->n_t +
-            par_layout_token(plan, m->layout->c, m->batch->n_t, i);
+        w->token_id[i] = m->now.row0 * m->batch->n_t +
+                         par_layout_token(plan, m->layout->c, m->batch->n_t, i);
 }
 
 /* Elements that go into a layer from the one before: the stream, and keys that

@@ -234,9 +234,8 @@ size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
     const int64_t n = n_row * par_layout_n_t(&layout->plan, layout->c, n_t);
     size_t bytes = par_arena_bytes(spec, layout, n_row, n_t);
     if (core_spec_count_moe(spec, 0, (int)spec->n_l) > 0)
-        bytes += par_pair_bytes(spec, layout,
-                                slice_of(layout, n) * spec->n_k *
-                                    layout->plan.etp);
+        bytes += par_pair_bytes(
+            spec, layout, slice_of(layout, n) * spec->n_k * layout->plan.etp);
     return bytes;
 }
 

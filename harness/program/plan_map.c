@@ -162,12 +162,10 @@ core_status har_plan_map_show(const core_spec *spec, const par_plan *plan,
     if (plan->cp > 1)
         snprintf(cp, sizeof cp, " x cp %d", plan->cp);
     printf("plan       %s for %s\n", text, spec->name);
-    printf(
-        "ranks      %d = pp %d x dp %d%s x tp %d; experts: ep %d x etp %d, "
-        "scope %s\n",
-        par_plan_world(plan), plan->pp, plan->dp, cp, plan->tp, plan->ep,
-        plan->etp,
-        plan->scope == PAR_SCOPE_STAGE ? "stage" : "replica");
+    printf("ranks      %d = pp %d x dp %d%s x tp %d; experts: ep %d x etp %d, "
+           "scope %s\n",
+           par_plan_world(plan), plan->pp, plan->dp, cp, plan->tp, plan->ep,
+           plan->etp, plan->scope == PAR_SCOPE_STAGE ? "stage" : "replica");
     printf("groups of tokens  %d (rounds %d x dp %d x micro-batches %d)\n",
            plan->rounds * plan->dp * plan->mb, plan->rounds, plan->dp,
            plan->mb);

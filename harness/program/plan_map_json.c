@@ -222,8 +222,7 @@ static core_status read_coordinates(map *m, core_arena *arena)
         par_layout l;
         CORE_TRY(par_layout_make(&l, arena, m->spec, m->plan, our_rank(m, i)));
         m->at[i] =
-            (coordinates){i,   l.stage, l.d,     l.c,
-                          l.t, l.ep_i,  l.etp_i, l.edp_i};
+            (coordinates){i, l.stage, l.d, l.c, l.t, l.ep_i, l.etp_i, l.edp_i};
         for (int k = 0; k < (int)N_KINDS; k++)
             m->member[k][i] = (member){key(m->plan, &m->at[i], (kind)k), i};
     }

@@ -39,8 +39,8 @@ core_status har_check_common(const char *who, const par_plan *p,
                  "of its own stage",
                  who);
     CORE_FAIL_IF(p->cp > 1, CORE_E_PLAN,
-                 "%s: cp = %d: its flags for parts of rows are not written", who,
-                 p->cp);
+                 "%s: cp = %d: its flags for parts of rows are not written",
+                 who, p->cp);
     CORE_FAIL_IF(p->rounds > 1, CORE_E_PLAN,
                  "%s: rounds=%d: a batch is one round, launch it %d times", who,
                  p->rounds, p->rounds);

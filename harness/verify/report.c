@@ -104,8 +104,8 @@ static void write_plan(const har_report *r, int i, FILE *out)
             strcmp(p->text, text) == 0 ? "" : ": ", text, world);
     fprintf(out,
             "  attention  %d stage%s x %d replica%s%s x %d tensor rank%s%s; ",
-            p->pp, p->pp == 1 ? "" : "s", p->dp, p->dp == 1 ? "" : "s", context, p->tp,
-            p->tp == 1 ? "" : "s",
+            p->pp, p->pp == 1 ? "" : "s", p->dp, p->dp == 1 ? "" : "s", context,
+            p->tp, p->tp == 1 ? "" : "s",
             p->sp ? ", tokens cut over them between the blocks" : "");
     write_stages(p, r->spec, out);
     fprintf(out,

@@ -562,9 +562,13 @@ static void roll_spec(dice *d, core_spec *spec)
 
 static void roll_plan(dice *d, par_plan *plan)
 {
-    *plan = (par_plan){.dp = (int)roll(d, 1, 3), .cp = 1, .pp = (int)roll(d, 1, 3),
-                       .tp = (int)roll(d, 1, 4), .ep = (int)roll(d, 1, 6),
-                       .etp = (int)roll(d, 1, 2), .mb = (int)roll(d, 1, 3),
+    *plan = (par_plan){.dp = (int)roll(d, 1, 3),
+                       .cp = 1,
+                       .pp = (int)roll(d, 1, 3),
+                       .tp = (int)roll(d, 1, 4),
+                       .ep = (int)roll(d, 1, 6),
+                       .etp = (int)roll(d, 1, 2),
+                       .mb = (int)roll(d, 1, 3),
                        .rounds = one_in(d, 4) ? 2 : 1};
     plan->scope = one_in(d, 2) ? PAR_SCOPE_REPLICA : PAR_SCOPE_STAGE;
 }

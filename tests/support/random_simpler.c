@@ -341,7 +341,7 @@ static const simplify STEP[] = {
     no_expert_scale, no_cap,         no_value_norm,    own_values,
     all_turn,        no_choice,      usual_clamp,      no_streams,
     no_table,        no_digests,     no_output_groups, own_keys,
-    no_sp,            no_cp,
+    no_sp,           no_cp,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

@@ -65,8 +65,8 @@ static int64_t n_pairs(const har__walk *w, int64_t i, int64_t most)
     return run > 0 ? n + least((i + 1) / run, most) : least(n, most);
 }
 
-/* Add the work of one head on a run of queries of n_alike rows like the one seen
- * to the record. */
+/* Add the work of one head on a run of queries of n_alike rows like the one
+ * seen to the record. */
 static void add_run(const har__walk *w, core_cost *cost, int64_t n_alike,
                     const par_run *queries)
 {

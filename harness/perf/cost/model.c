@@ -146,10 +146,9 @@ static int64_t n_own_ids(const har__walk *w)
         return w->n * (v1 - v0) / w->spec->n_v;
     int64_t n = 0;
     for (int64_t i = 0; i < w->n; i++) {
-        const int64_t id =
-            batch->ids[w->row0 * batch->n_t +
-                       par_layout_token(&w->lay->plan, w->lay->c, batch->n_t,
-                                        i)];
+        const int64_t id = batch->ids[w->row0 * batch->n_t +
+                                      par_layout_token(&w->lay->plan, w->lay->c,
+                                                       batch->n_t, i)];
         n += id >= v0 && id < v1;
     }
     return n;

@@ -33,7 +33,7 @@ taken tp=4,pp=2,ep=8,scope=replica
 illegal placement=0/1 'placement lists 2 experts, expected E = 64'
 
 wrong tp=2,tp=2 "key 'tp' is given twice";                     taken tp=2,pp=2
-wrong tpp=2 "unknown key 'tpp', expected tp, pp, dp"
+wrong tpp=2 "unknown key 'tpp', expected tp, cp, pp, dp"
 wrong tp=0 "tp: expected a whole number .*, found '0'";        taken tp=1
 wrong tp=-2 "found '-2'"
 wrong tp=2.5 "found '2.5'"
