@@ -120,7 +120,7 @@ static core_status check_row(const core_spec *spec, const core__view *view,
             twice || !good, CORE_E_WEIGHTS,
             "%s: %s: row %lld names expert %g%s, expected different ones "
             "below %lld",
-            core_st_path(view->stored.codes.file),
+            view->stored.codes.path,
             view->stored.codes.tensor->name, (long long)r, row[k],
             twice ? " twice" : "", (long long)spec->n_e);
     }
@@ -135,7 +135,7 @@ static core_status check_index(const core_spec *spec, const core__view *view)
     CORE_FAIL_IF(t->dtype != CORE_DTYPE_I64 && t->dtype != CORE_DTYPE_I32 &&
                      t->dtype != CORE_DTYPE_F32,
                  CORE_E_WEIGHTS, "%s: %s: element type %s, expected I64 or I32",
-                 core_st_path(view->stored.codes.file), t->name,
+                 view->stored.codes.path, t->name,
                  core_dtype_name(t->dtype));
     CORE_TRY(core_alloc(&row, view->n_col, sizeof(double), "a row"));
     core_status status = CORE_OK;
@@ -223,7 +223,7 @@ static core_status refuse_unknown(checkpoint *c, const core_spec *spec)
                 known[n_known++] = parts[p];
     }
     qsort(known, n_known, sizeof *known, compare_names);
-    core_st_place unknown = {NULL, NULL};
+    core_st_place unknown = {NULL, NULL, NULL};
     for (int64_t i = 0;
          i < core_st_folder_count(c->folder) && unknown.tensor == NULL; i++) {
         const core_st_place place = core_st_folder_at(c->folder, i);
@@ -236,7 +236,7 @@ static core_status refuse_unknown(checkpoint *c, const core_spec *spec)
     free(memory);
     CORE_FAIL_IF(unknown.tensor != NULL, CORE_E_WEIGHTS,
                  "%s: %s: unknown tensor, the spec has no place for it",
-                 core_st_path(unknown.file), unknown.tensor->name);
+                 unknown.path, unknown.tensor->name);
     return CORE_OK;
 }
 

@@ -47,7 +47,7 @@ static core_status inspect_folder(const char *path)
     const int64_t n = core_st_folder_count(folder);
     for (int64_t i = 0; i < n; i++) {
         const core_st_place at = core_st_folder_at(folder, i);
-        const char *slash = strrchr(core_st_path(at.file), '/');
+        const char *slash = strrchr(at.path, '/');
         write_tensor(at.tensor, slash + 1);
         bytes += at.tensor->bytes;
     }
