@@ -106,17 +106,18 @@ static core_status get_split(const core__gguf_part *part, const char *name,
 {
     const core_gguf_key *key = core__gguf_key(part, name);
     double n = (double)fallback;
-    CORE_FAIL_IF(key != NULL && (key->is_list || !core_gguf_number(key, 0, &n) ||
-                                 !(n >= 0.0 && n <= (double)INT32_MAX) ||
-                                 n != (double)(int64_t)n),
-                 CORE_E_FORMAT, "%s: key '%s': expected a count", part->path,
-                 name);
+    CORE_FAIL_IF(
+        key != NULL &&
+            (key->is_list || !core_gguf_number(key, 0, &n) ||
+             !(n >= 0.0 && n <= (double)INT32_MAX) || n != (double)(int64_t)n),
+        CORE_E_FORMAT, "%s: key '%s': expected a count", part->path, name);
     *out = (int64_t)n;
     return CORE_OK;
 }
 
 /* "DIR/x-00002-of-00003.gguf" from the path of the first: *out to free. */
-static core_status name_part(const char *first, int64_t i, int64_t n, char **out)
+static core_status name_part(const char *first, int64_t i, int64_t n,
+                             char **out)
 {
     char end[32];
     void *memory = NULL;
@@ -248,8 +249,8 @@ bool core_gguf_is_one(const char *path)
     const int fd = stat(path, &info) == 0 && S_ISREG(info.st_mode)
                        ? open(path, O_RDONLY | O_CLOEXEC)
                        : -1;
-    const bool is_one = fd >= 0 && read(fd, magic, 4) == 4 &&
-                        memcmp(magic, "GGUF", 4) == 0;
+    const bool is_one =
+        fd >= 0 && read(fd, magic, 4) == 4 && memcmp(magic, "GGUF", 4) == 0;
     if (fd >= 0)
         close(fd);
     return is_one;
@@ -342,11 +343,11 @@ static double shortest(float x)
 static double value_of(core_gguf_type type, const unsigned char *at)
 {
     static const core_dtype INTEGERS[CORE_N_GGUF_TYPES] = {
-        [CORE_GGUF_U8] = CORE_DTYPE_U8,    [CORE_GGUF_I8] = CORE_DTYPE_I8,
-        [CORE_GGUF_U16] = CORE_DTYPE_U16,  [CORE_GGUF_I16] = CORE_DTYPE_I16,
-        [CORE_GGUF_U32] = CORE_DTYPE_U32,  [CORE_GGUF_I32] = CORE_DTYPE_I32,
-        [CORE_GGUF_BOOL] = CORE_DTYPE_U8,  [CORE_GGUF_U64] = CORE_DTYPE_U64,
-        [CORE_GGUF_I64] = CORE_DTYPE_I64,  [CORE_GGUF_F64] = CORE_DTYPE_F64};
+        [CORE_GGUF_U8] = CORE_DTYPE_U8,   [CORE_GGUF_I8] = CORE_DTYPE_I8,
+        [CORE_GGUF_U16] = CORE_DTYPE_U16, [CORE_GGUF_I16] = CORE_DTYPE_I16,
+        [CORE_GGUF_U32] = CORE_DTYPE_U32, [CORE_GGUF_I32] = CORE_DTYPE_I32,
+        [CORE_GGUF_BOOL] = CORE_DTYPE_U8, [CORE_GGUF_U64] = CORE_DTYPE_U64,
+        [CORE_GGUF_I64] = CORE_DTYPE_I64, [CORE_GGUF_F64] = CORE_DTYPE_F64};
     double value;
     float single;
     if (type == CORE_GGUF_F32) {

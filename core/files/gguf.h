@@ -66,7 +66,8 @@ int core_gguf_files(const core_gguf *file);
 /* Metadata of the first file: in its order, by name (NULL: there is none).   */
 int64_t core_gguf_keys(const core_gguf *file);
 const core_gguf_key *core_gguf_key_at(const core_gguf *file, int64_t i);
-const core_gguf_key *core_gguf_find_key(const core_gguf *file, const char *name);
+const core_gguf_key *core_gguf_find_key(const core_gguf *file,
+                                        const char *name);
 
 /* Tensors of all files: by name, in its order; NULL: there is none.          */
 int64_t core_gguf_count(const core_gguf *file);

@@ -249,8 +249,8 @@ static core_status get_alignment(const core__gguf_part *part, uint64_t *out)
                      !core_gguf_number(key, 0, &n) || n < 1.0 ||
                      ((uint64_t)n & ((uint64_t)n - 1)) != 0,
                  CORE_E_FORMAT,
-                 "%s: key '%s': %g, expected a power of two as U32",
-                 part->path, KEY, n);
+                 "%s: key '%s': %g, expected a power of two as U32", part->path,
+                 KEY, n);
     *out = (uint64_t)n;
     return CORE_OK;
 }
@@ -259,8 +259,7 @@ static core_status get_alignment(const core__gguf_part *part, uint64_t *out)
 static core_status place(cursor *c, uint64_t data_bytes, uint64_t alignment)
 {
     core__gguf_part *part = c->part;
-    const uint64_t begin =
-        align((uint64_t)(c->at - part->map), alignment);
+    const uint64_t begin = align((uint64_t)(c->at - part->map), alignment);
     const uint64_t end = begin + data_bytes;
     uint64_t at = begin;
     CORE_FAIL_IF(part->map_bytes < end && part->n_tensor > 0, CORE_E_FORMAT,
@@ -288,8 +287,8 @@ static core_status take_tensors(cursor *c)
         CORE_FAIL_IF(end > part->map_bytes, CORE_E_FORMAT,
                      "%s: tensor '%s': ends at byte %llu of the data, and the "
                      "file has %zu",
-                     part->path, part->tensors[i].name,
-                     (unsigned long long)end, part->map_bytes);
+                     part->path, part->tensors[i].name, (unsigned long long)end,
+                     part->map_bytes);
         begin = align(end, alignment);
     }
     return place(c, end, alignment);
@@ -307,9 +306,8 @@ static core_status take_version(cursor *c)
                  "%s: expected a GGUF file, which begins with GGUF",
                  c->part->path);
     CORE_TRY(take_u32(c, &version, "the header"));
-    CORE_FAIL_IF(version >> 24 != 0 && (version & 0xffffff) == 0,
-                 CORE_E_FORMAT, "%s: a big-endian GGUF file is not read",
-                 c->part->path);
+    CORE_FAIL_IF(version >> 24 != 0 && (version & 0xffffff) == 0, CORE_E_FORMAT,
+                 "%s: a big-endian GGUF file is not read", c->part->path);
     CORE_FAIL_IF(version != VERSION, CORE_E_FORMAT,
                  "%s: GGUF version %u, expected %d", c->part->path, version,
                  (int)VERSION);
@@ -347,9 +345,8 @@ static core_status make_room(cursor *c)
 
 core_status core__gguf_read(core__gguf_part *part)
 {
-    cursor c = {.part = part,
-                .at = part->map,
-                .end = part->map + part->map_bytes};
+    cursor c = {
+        .part = part, .at = part->map, .end = part->map + part->map_bytes};
     CORE_TRY(take_version(&c));
     CORE_TRY(take_count(&c, &part->n_tensor, "tensors", LEAST_TENSOR_BYTES));
     CORE_TRY(take_count(&c, &part->n_key, "keys", LEAST_KEY_BYTES));

@@ -28,8 +28,8 @@ static void read_heads(const core_st_tensor *t, const core_repack *how,
         return;
     }
     for (int64_t c = c0; c < c1; c++)
-        core_packed_read(how->kind, t->data,
-                         (head * n_col + c) * how->head + i, 1, out + c - c0);
+        core_packed_read(how->kind, t->data, (head * n_col + c) * how->head + i,
+                         1, out + c - c0);
 }
 
 static void read_row(const core_st_tensor *t, const core_repack *how,
@@ -66,8 +66,7 @@ void core_repack_read(const core_st_tensor *tensor, const core_repack *how,
 
 int64_t core_repack_block(const core_repack *how)
 {
-    return core_packed_format_of(how->order == CORE_ORDER_HEADS
-                                     ? how->other_kind
-                                     : how->kind)
+    return core_packed_format_of(
+               how->order == CORE_ORDER_HEADS ? how->other_kind : how->kind)
         ->values;
 }

@@ -184,7 +184,8 @@ void core_packed_read(core_packed_kind kind, const void *data, int64_t first,
     while (n > 0) {
         const int64_t at = first % f->values;
         const int64_t k = f->values - at < n ? f->values - at : n;
-        decode(kind, (const uint8_t *)data + first / f->values * (int64_t)f->bytes,
+        decode(kind,
+               (const uint8_t *)data + first / f->values * (int64_t)f->bytes,
                block);
         memcpy(out, block + at, (size_t)k * sizeof *out);
         out += k;

@@ -45,7 +45,8 @@ typedef struct core_packed_format {
 
 const core_packed_format *core_packed_format_of(core_packed_kind kind);
 
-/* The kind with that number; false: there is none, or it is not read. [local] */
+/* The kind with that number; false: there is none, or it is not read. [local]
+ */
 bool core_packed_of_number(uint32_t number, core_packed_kind *out);
 
 /* out[i] = value first + i, i < n, of blocks that lie one after the other from

@@ -12,7 +12,7 @@
 #include "core/weights/weights_impl.h"
 
 #include "core/base/arena.h"
-#include "core/files/st_folder.h"
+#include "core/model/gguf_model.h"
 #include "core/weights/checkpoint_impl.h"
 
 #include <stdio.h>
@@ -318,8 +318,9 @@ static core_status open_checkpoint(checkpoint *c, const core_spec *spec,
                                    bool act_quant)
 {
     void *memory = NULL;
-    CORE_TRY(core_st_folder_open(&c->folder, c->path));
-    CORE_TRY(core_quant_open(&c->quant, c->path));
+    CORE_TRY(core_model_files_open(&c->folder, spec, c->path));
+    if (!core_gguf_is_one(c->path))
+        CORE_TRY(core_quant_open(&c->quant, c->path));
     find_text_part(c, spec);
     for (int l = 0; l < CORE_MAX_LAYERS; l++)
         c->way[l] = WAY_UNKNOWN;

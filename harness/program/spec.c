@@ -1,4 +1,5 @@
 /* harness/program/spec.c -- the sizes of a model. */
+#include "core/files/gguf.h"
 #include "core/model/quant.h"
 #include "core/model/taps.h"
 #include "harness/program/command.h"
@@ -184,7 +185,7 @@ int har_cmd_spec(int argc, char **argv)
     }
     core_quant *quant = NULL;
     core_status status = core_config_open(&spec, &facts, &r.ignore, r.model);
-    if (status == CORE_OK && facts.is_config)
+    if (status == CORE_OK && facts.is_config && !core_gguf_is_one(r.model))
         status = core_quant_open(&quant, r.model);
     if (status == CORE_OK && r.yaml)
         core_spec_write_yaml(&spec, stdout);
