@@ -27,6 +27,14 @@ CORE_NODISCARD core_status core_model_files_open(core_st_folder **out,
                                                  const core_spec *spec,
                                                  const char *path);
 
+/* Who says a field of the spec, by its path, in a GGUF file: "ARCH.key" of the
+ * file, or that there is no such key, and what stands for it then.
+ * Errors: E_SPEC.                                                    [local] */
+enum { CORE_GGUF_SOURCE_BYTES = 192 };
+CORE_NODISCARD core_status core_gguf_source_of(const core_gguf *file,
+                                               const char *path,
+                                               char text[CORE_GGUF_SOURCE_BYTES]);
+
 /* Architecture i that is read, and the family's name; false after the last.  */
 bool core_gguf_architecture(int i, const char **name, const char **family);
 

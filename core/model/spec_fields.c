@@ -620,6 +620,39 @@ static void write_value(const core_spec *spec, const field *f, FILE *out)
     }
 }
 
+/* As it would be written; "-" where it would not. */
+static core_status text_of(const core_spec *spec, const field *f, char **out)
+{
+    size_t n = 0;
+    FILE *stream = open_memstream(out, &n);
+    CORE_FAIL_IF(stream == NULL, CORE_E_MEMORY, "no memory for a field");
+    if ((f->when == NULL || f->when(spec)) &&
+        !(f->optional && is_blank(spec, f)))
+        write_value(spec, f, stream);
+    else
+        fprintf(stream, "-");
+    CORE_FAIL_IF(fclose(stream) != 0, CORE_E_MEMORY, "no memory for a field");
+    return CORE_OK;
+}
+
+core_status core_spec_compare(const core_spec *a, const core_spec *b,
+                              core_spec_differs differs, void *self)
+{
+    core_status status = CORE_OK;
+    for (int i = 0; i < N_FIELDS && status == CORE_OK; i++) {
+        char *mine = NULL, *theirs = NULL;
+        status = text_of(a, &FIELDS[i], &mine);
+        if (status == CORE_OK)
+            status = text_of(b, &FIELDS[i], &theirs);
+        if (status == CORE_OK && FIELDS[i].type != FIELD_NAME &&
+            strcmp(mine, theirs) != 0)
+            differs(self, FIELDS[i].path, mine, theirs);
+        free(mine);
+        free(theirs);
+    }
+    return status;
+}
+
 void core_spec_write_yaml(const core_spec *spec, FILE *out)
 {
     char section[CORE_SPEC_PATH_BYTES] = "";

@@ -1,8 +1,10 @@
-/* harness/program/inspect.c -- what a safetensors file or a folder of them
- * holds.
+/* harness/program/inspect.c -- what a safetensors or GGUF file or a folder of
+ * the former holds.
  */
+#include "core/files/gguf.h"
 #include "core/files/st_folder.h"
 #include "harness/program/command.h"
+#include "harness/program/inspect_gguf.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -63,9 +65,9 @@ static core_status inspect_folder(const char *path)
 
 static const har_command_line line = {
     "inspect", "FILE|FOLDER",
-    "Lists the metadata and the tensors of a safetensors file, or the tensors "
-    "of a checkpoint folder, each with the file that the index finds it "
-    "in.\v" HAR_EXIT_CODES,
+    "Lists the metadata and the tensors of a safetensors or GGUF file, or the "
+    "tensors of a checkpoint folder, each with the file that the index finds "
+    "it in.\v" HAR_EXIT_CODES,
     check_path};
 
 int har_cmd_inspect(int argc, char **argv)
@@ -75,5 +77,7 @@ int har_cmd_inspect(int argc, char **argv)
     const har_option options[] = {{.text = &path}, {0}};
     har_parse(&line, options, &path, argc, argv);
     const bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-    return har_end(folder ? inspect_folder(path) : inspect_file(path));
+    return har_end(folder                   ? inspect_folder(path)
+                   : core_gguf_is_one(path) ? har_inspect_gguf(path)
+                                            : inspect_file(path));
 }
