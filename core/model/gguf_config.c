@@ -17,8 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_BYTES = 320 };
-
 /* Keys of all architectures. */
 static const core__gguf_name COMMON[] = {
     {"block_count", "num_hidden_layers"},
@@ -98,31 +96,6 @@ bool core_gguf_architecture(int i, const char **name, const char **family)
     *name = arch->name;
     *family = arch->model_type;
     return true;
-}
-
-const core_gguf_key *core__gguf_get(const core_gguf *file, const char *suffix)
-{
-    char name[NAME_BYTES];
-    const core_gguf_key *arch =
-        core_gguf_find_key(file, "general.architecture");
-    size_t n = 0;
-    const char *text = core_gguf_text(arch, &n);
-    snprintf(name, sizeof name, "%.*s.%s", (int)n, text, suffix);
-    return core_gguf_find_key(file, name);
-}
-
-bool core__gguf_value(const core_gguf *file, const char *suffix, double *out)
-{
-    const core_gguf_key *key = core__gguf_get(file, suffix);
-    return key != NULL && !key->is_list && core_gguf_number(key, 0, out);
-}
-
-const core_gguf_tensor *core__gguf_layer_tensor(const core_gguf *file,
-                                                int64_t layer, const char *rest)
-{
-    char name[NAME_BYTES];
-    snprintf(name, sizeof name, "blk.%lld.%s", (long long)layer, rest);
-    return core_gguf_find(file, name);
 }
 
 /* --- values ----------------------------------------------------------------

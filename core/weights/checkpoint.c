@@ -332,11 +332,20 @@ static core_status open_checkpoint(checkpoint *c, const core_spec *spec,
     return act_quant ? quantise_operands(c) : CORE_OK;
 }
 
+/* The format of a weight; NULL: it is plain. */
+static const char *format_of(const core__stored *s)
+{
+    if (s->codes.how != NULL && core_repack_block(s->codes.how) > 1)
+        return core_packed_format_of(s->codes.how->kind)->name;
+    return s->kind != CORE_BLOCK_NONE ? core_block_format_of(s->kind)->name
+                                      : NULL;
+}
+
 /* The first quantised weight, NULL: there is none. */
 static const core__stored *find_quantised(const checkpoint *c)
 {
     for (int64_t i = 0; i < c->n_view; i++)
-        if (c->views[i].stored.kind != CORE_BLOCK_NONE)
+        if (format_of(&c->views[i].stored) != NULL)
             return &c->views[i].stored;
     return NULL;
 }
@@ -352,7 +361,7 @@ static void say_origin(const checkpoint *c, const char *folder, bool act_quant,
                      folder, n_file, n_file == 1 ? "" : "s");
     if (coded != NULL)
         n += snprintf(origin + n, (size_t)(CORE_ORIGIN_BYTES - n), "; %s%s",
-                      core_block_format_of(coded->kind)->name,
+                      format_of(coded),
                       act_quant ? ", activations quantised"
                       : coded->act.how != CORE_ACT_QUANT_NONE
                           ? ", activations as they are"

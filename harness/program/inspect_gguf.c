@@ -2,8 +2,8 @@
 #include "harness/program/inspect_gguf.h"
 
 #include "core/files/gguf.h"
+#include "harness/words/words.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { MAX_TEXT = 60, MAX_LIST = 8 };
@@ -54,6 +54,25 @@ core_status har_inspect_gguf(const char *path)
     printf("# %lld tensors in %d file%s, %zu bytes\n",
            (long long)core_gguf_count(file), core_gguf_files(file),
            core_gguf_files(file) == 1 ? "" : "s", bytes);
+    core_gguf_close(file);
+    return CORE_OK;
+}
+
+core_status har_gguf_write_stored(FILE *out, const char *path)
+{
+    core_gguf *file = NULL;
+    size_t bytes[CORE_N_PACKED_KINDS] = {0};
+    char size[16];
+    CORE_TRY(core_gguf_open(&file, path));
+    for (int64_t i = 0; i < core_gguf_count(file); i++)
+        bytes[core_gguf_at(file, i)->kind] += core_gguf_at(file, i)->bytes;
+    fprintf(out, "stored     GGUF:");
+    for (int k = 0, n = 0; k < CORE_N_PACKED_KINDS; k++)
+        if (bytes[k] > 0)
+            fprintf(out, "%s %s %s", n++ > 0 ? "," : "",
+                    core_packed_format_of((core_packed_kind)k)->name,
+                    har_format_bytes(bytes[k], size));
+    fprintf(out, "\n");
     core_gguf_close(file);
     return CORE_OK;
 }

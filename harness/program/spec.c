@@ -6,6 +6,7 @@
 #include "harness/program/command.h"
 #include "harness/program/families.h"
 #include "harness/program/fits.h"
+#include "harness/program/inspect_gguf.h"
 #include "harness/program/model.h"
 
 #include <stdlib.h>
@@ -186,9 +187,12 @@ static core_status write_all(const request *r, const core_spec *spec,
                              const core_config_facts *facts)
 {
     core_quant *quant = NULL;
-    if (facts->is_config && !core_gguf_is_one(r->model))
+    const bool is_gguf = core_gguf_is_one(r->model);
+    if (facts->is_config && !is_gguf)
         CORE_TRY(core_quant_open(&quant, r->model));
     write_spec(spec, facts);
+    if (is_gguf)
+        CORE_TRY(har_gguf_write_stored(stdout, r->model));
     if (quant != NULL)
         write_stored(spec, quant);
     core_quant_close(quant);
