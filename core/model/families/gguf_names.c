@@ -14,59 +14,61 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct name {
+typedef struct name {
     const char *text;
     core_weight_kind kind, bias; /* of .weight, of .bias                      */
-} WHOLE[] =
-    {
-        {"token_embd", CORE_W_EMBED, CORE_W_NONE},
-        {"output_norm", CORE_W_FINAL_NORM, CORE_W_FINAL_NORM_BIAS},
-        {"output", CORE_W_HEAD, CORE_W_HEAD_BIAS},
-},
-  LAYER[] = {
-      {"attn_norm", CORE_W_ATTN_NORM, CORE_W_ATTN_NORM_BIAS},
-      {"ffn_norm", CORE_W_FFN_NORM, CORE_W_FFN_NORM_BIAS},
-      {"post_attention_norm", CORE_W_FFN_NORM, CORE_W_NONE},
-      {"attn_q", CORE_W_Q, CORE_W_Q_BIAS},
-      {"attn_k", CORE_W_K, CORE_W_K_BIAS},
-      {"attn_v", CORE_W_V, CORE_W_V_BIAS},
-      {"attn_output", CORE_W_O, CORE_W_O_BIAS},
-      {"attn_q_norm", CORE_W_Q_NORM, CORE_W_NONE},
-      {"attn_k_norm", CORE_W_K_NORM, CORE_W_NONE},
-      {"attn_sinks", CORE_W_SINKS, CORE_W_NONE},
-      {"attn_q_a", CORE_W_Q_A, CORE_W_Q_A_BIAS},
-      {"attn_q_a_norm", CORE_W_Q_A_NORM, CORE_W_NONE},
-      {"attn_q_b", CORE_W_Q, CORE_W_NONE},
-      {"attn_kv_a_mqa", CORE_W_KV_A, CORE_W_KV_A_BIAS},
-      {"attn_kv_a_norm", CORE_W_KV_A_NORM, CORE_W_NONE},
-      {"attn_kv_b", CORE_W_KV_B, CORE_W_NONE},
-      {"attn_k_b", CORE_W_KV_B, CORE_W_NONE},
-      {"ffn_gate_inp", CORE_W_ROUTER, CORE_W_ROUTER_BIAS},
-      {"exp_probs_b", CORE_W_NONE, CORE_W_CORRECTION},
-      {"ffn_gate_inp_shexp", CORE_W_SHARED_GATE, CORE_W_NONE},
-      {"ffn_gate", CORE_W_MLP_GATE, CORE_W_MLP_GATE_BIAS},
-      {"ffn_up", CORE_W_MLP_UP, CORE_W_MLP_UP_BIAS},
-      {"ffn_down", CORE_W_MLP_DOWN, CORE_W_MLP_DOWN_BIAS},
-      {"ffn_gate_shexp", CORE_W_MLP_GATE, CORE_W_NONE},
-      {"ffn_up_shexp", CORE_W_MLP_UP, CORE_W_NONE},
-      {"ffn_down_shexp", CORE_W_MLP_DOWN, CORE_W_NONE},
-      {"ffn_gate_exps", CORE_W_EXPERT_GATE, CORE_W_EXPERT_GATE_BIAS},
-      {"ffn_up_exps", CORE_W_EXPERT_UP, CORE_W_EXPERT_UP_BIAS},
-      {"ffn_down_exps", CORE_W_EXPERT_DOWN, CORE_W_EXPERT_DOWN_BIAS},
-      {"ssm_in", CORE_W_MAMBA_U, CORE_W_MAMBA_U_BIAS},
-      {"ssm_conv1d", CORE_W_MAMBA_CONV, CORE_W_MAMBA_CONV_BIAS},
-      {"ssm_x", CORE_W_MAMBA_X, CORE_W_NONE},
-      {"ssm_dt", CORE_W_MAMBA_DT, CORE_W_MAMBA_DT_BIAS},
-      {"ssm_dt_norm", CORE_W_MAMBA_DT_NORM, CORE_W_NONE},
-      {"ssm_b_norm", CORE_W_MAMBA_B_NORM, CORE_W_NONE},
-      {"ssm_c_norm", CORE_W_MAMBA_C_NORM, CORE_W_NONE},
-      {"ssm_a", CORE_W_MAMBA_A_LOG, CORE_W_NONE},
-      {"ssm_d", CORE_W_MAMBA_D, CORE_W_NONE},
-      {"ssm_out", CORE_W_MAMBA_OUT, CORE_W_MAMBA_OUT_BIAS},
+} name;
+
+static const name WHOLE[] = {
+    {"token_embd", CORE_W_EMBED, CORE_W_NONE},
+    {"output_norm", CORE_W_FINAL_NORM, CORE_W_FINAL_NORM_BIAS},
+    {"output", CORE_W_HEAD, CORE_W_HEAD_BIAS},
+};
+
+static const name LAYER[] = {
+    {"attn_norm", CORE_W_ATTN_NORM, CORE_W_ATTN_NORM_BIAS},
+    {"ffn_norm", CORE_W_FFN_NORM, CORE_W_FFN_NORM_BIAS},
+    {"post_attention_norm", CORE_W_FFN_NORM, CORE_W_NONE},
+    {"attn_q", CORE_W_Q, CORE_W_Q_BIAS},
+    {"attn_k", CORE_W_K, CORE_W_K_BIAS},
+    {"attn_v", CORE_W_V, CORE_W_V_BIAS},
+    {"attn_output", CORE_W_O, CORE_W_O_BIAS},
+    {"attn_q_norm", CORE_W_Q_NORM, CORE_W_NONE},
+    {"attn_k_norm", CORE_W_K_NORM, CORE_W_NONE},
+    {"attn_sinks", CORE_W_SINKS, CORE_W_NONE},
+    {"attn_q_a", CORE_W_Q_A, CORE_W_Q_A_BIAS},
+    {"attn_q_a_norm", CORE_W_Q_A_NORM, CORE_W_NONE},
+    {"attn_q_b", CORE_W_Q, CORE_W_NONE},
+    {"attn_kv_a_mqa", CORE_W_KV_A, CORE_W_KV_A_BIAS},
+    {"attn_kv_a_norm", CORE_W_KV_A_NORM, CORE_W_NONE},
+    {"attn_kv_b", CORE_W_KV_B, CORE_W_NONE},
+    {"attn_k_b", CORE_W_KV_B, CORE_W_NONE},
+    {"ffn_gate_inp", CORE_W_ROUTER, CORE_W_ROUTER_BIAS},
+    {"exp_probs_b", CORE_W_NONE, CORE_W_CORRECTION},
+    {"ffn_gate_inp_shexp", CORE_W_SHARED_GATE, CORE_W_NONE},
+    {"ffn_gate", CORE_W_MLP_GATE, CORE_W_MLP_GATE_BIAS},
+    {"ffn_up", CORE_W_MLP_UP, CORE_W_MLP_UP_BIAS},
+    {"ffn_down", CORE_W_MLP_DOWN, CORE_W_MLP_DOWN_BIAS},
+    {"ffn_gate_shexp", CORE_W_MLP_GATE, CORE_W_NONE},
+    {"ffn_up_shexp", CORE_W_MLP_UP, CORE_W_NONE},
+    {"ffn_down_shexp", CORE_W_MLP_DOWN, CORE_W_NONE},
+    {"ffn_gate_exps", CORE_W_EXPERT_GATE, CORE_W_EXPERT_GATE_BIAS},
+    {"ffn_up_exps", CORE_W_EXPERT_UP, CORE_W_EXPERT_UP_BIAS},
+    {"ffn_down_exps", CORE_W_EXPERT_DOWN, CORE_W_EXPERT_DOWN_BIAS},
+    {"ssm_in", CORE_W_MAMBA_U, CORE_W_MAMBA_U_BIAS},
+    {"ssm_conv1d", CORE_W_MAMBA_CONV, CORE_W_MAMBA_CONV_BIAS},
+    {"ssm_x", CORE_W_MAMBA_X, CORE_W_NONE},
+    {"ssm_dt", CORE_W_MAMBA_DT, CORE_W_MAMBA_DT_BIAS},
+    {"ssm_dt_norm", CORE_W_MAMBA_DT_NORM, CORE_W_NONE},
+    {"ssm_b_norm", CORE_W_MAMBA_B_NORM, CORE_W_NONE},
+    {"ssm_c_norm", CORE_W_MAMBA_C_NORM, CORE_W_NONE},
+    {"ssm_a", CORE_W_MAMBA_A_LOG, CORE_W_NONE},
+    {"ssm_d", CORE_W_MAMBA_D, CORE_W_NONE},
+    {"ssm_out", CORE_W_MAMBA_OUT, CORE_W_MAMBA_OUT_BIAS},
 };
 
 /* The kind of a name with or without ".weight", or with ".bias". */
-static core_weight_kind kind_of(const struct name *names, size_t n_name,
+static core_weight_kind kind_of(const name *names, size_t n_name,
                                 const char *text, size_t n)
 {
     const char *end = text + n;
@@ -81,7 +83,7 @@ static core_weight_kind kind_of(const struct name *names, size_t n_name,
 /* "ffn_gate.7.weight": of one expert, which old files have. */
 static bool is_one_expert(const char *rest, core__gguf_meaning *out)
 {
-    static const struct name THREE[] = {
+    static const name THREE[] = {
         {"ffn_gate.", CORE_W_EXPERT_GATE, CORE_W_NONE},
         {"ffn_up.", CORE_W_EXPERT_UP, CORE_W_NONE},
         {"ffn_down.", CORE_W_EXPERT_DOWN, CORE_W_NONE}};
