@@ -9,7 +9,6 @@
 #include "core/model/config_impl.h"
 #include "core/model/gguf_impl.h"
 
-
 #include <math.h>
 
 static void put(json_t *config, const char *key, double value)
@@ -159,6 +158,19 @@ static core_status add_jamba(const core_gguf *file, json_t *config)
         key, "blk.%d.attn_q.bias"                                              \
     }
 
+/* Routers and heads as DeepSeek-V3's, where no key says otherwise. */
+static const char ROUTED[] = CORE_JSON({
+    "n_group" : 1,
+    "topk_group" : 1,
+    "n_shared_experts" : 0,
+    "first_k_dense_replace" : 0,
+    "norm_topk_prob" : false,
+    "routed_scaling_factor" : 1.0,
+    "partial_rotary_factor" : 1.0,
+    "q_lora_rank" : null,
+    "sliding_window" : null
+});
+
 static const core__gguf_arch ARCHS[] = {
     {.name = "llama", .model_type = "mixtral", .fixed = "{}", .pairs = true},
     {.name = "qwen2moe",
@@ -178,15 +190,7 @@ static const core__gguf_arch ARCHS[] = {
      .flags = {BIAS("attention_bias")}},
     {.name = "deepseek2",
      .model_type = "deepseek_v2",
-     .fixed = CORE_JSON({
-         "n_group" : 1,
-         "topk_group" : 1,
-         "n_shared_experts" : 0,
-         "first_k_dense_replace" : 0,
-         "norm_topk_prob" : false,
-         "routed_scaling_factor" : 1.0,
-         "q_lora_rank" : null
-     }),
+     .fixed = ROUTED,
      .own = {{"attention.key_length", ""},
              {"attention.value_length", ""},
              {"attention.key_length_mla", ""},
@@ -196,28 +200,12 @@ static const core__gguf_arch ARCHS[] = {
      .adjust = adjust_deepseek},
     {.name = "glm4moe",
      .model_type = "glm4_moe",
-     .fixed = CORE_JSON({
-         "n_group" : 1,
-         "topk_group" : 1,
-         "n_shared_experts" : 0,
-         "first_k_dense_replace" : 0,
-         "norm_topk_prob" : false,
-         "routed_scaling_factor" : 1.0,
-         "partial_rotary_factor" : 1.0
-     }),
+     .fixed = ROUTED,
      .flags = {BIAS("attention_bias"),
                {"use_qk_norm", "blk.%d.attn_q_norm.weight"}}},
     {.name = "dots1",
      .model_type = "dots1",
-     .fixed = CORE_JSON({
-         "n_group" : 1,
-         "topk_group" : 1,
-         "n_shared_experts" : 0,
-         "first_k_dense_replace" : 0,
-         "norm_topk_prob" : false,
-         "routed_scaling_factor" : 1.0,
-         "sliding_window" : null
-     }),
+     .fixed = ROUTED,
      .flags = {BIAS("attention_bias")}},
     {.name = "granitemoe",
      .model_type = "granitemoe",
