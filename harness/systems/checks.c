@@ -38,9 +38,6 @@ core_status har_check_common(const char *who, const par_plan *p,
                  "%s: scope=replica: it keeps a layer's experts on the ranks "
                  "of its own stage",
                  who);
-    CORE_FAIL_IF(p->cp > 1, CORE_E_PLAN,
-                 "%s: cp = %d: its flags for parts of rows are not written",
-                 who, p->cp);
     CORE_FAIL_IF(p->rounds > 1, CORE_E_PLAN,
                  "%s: rounds=%d: a batch is one round, launch it %d times", who,
                  p->rounds, p->rounds);
@@ -53,8 +50,11 @@ core_status har_check_common(const char *who, const par_plan *p,
     return har_check_divides(who, "shared inner columns", s->n_f_shared, p->tp);
 }
 
-core_status har_check_sp(const char *who, const par_plan *p)
+core_status har_check_tokens(const char *who, const par_plan *p)
 {
+    CORE_FAIL_IF(p->cp > 1, CORE_E_PLAN,
+                 "%s: cp = %d: no flag of its cuts rows as plans do", who,
+                 p->cp);
     CORE_FAIL_IF(p->sp, CORE_E_PLAN,
                  "%s: sp=1: no flag of its cuts tokens over tensor ranks", who);
     return CORE_OK;
