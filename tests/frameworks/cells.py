@@ -38,7 +38,7 @@ class Run:
     @property
     def divides(self) -> bool:
         """Does no rank hold all weights?"""
-        return self.ranks > 1 and self.plan != "dp"
+        return self.ranks > 1 and self.plan not in ("dp", "accelerate_dp")
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def command(cell: Cell, checkpoint: str, golden: str, dump: str) -> list[str]:
             start, way = [], ["--devices", str(run.ranks), *way]
         script = f"tests/frameworks/{cell.release.name.split('-')[0]}_{run.SCRIPT}.py"
         return [*start, script, checkpoint, golden, dump, *sizes, *way]
-    if run.plan in ("dtensor", "switch_layer", "mlx_model"):
+    if run.plan in ("dtensor", "switch_layer", "mlx_model", "accelerate_dp"):
         return [*start, f"tests/frameworks/{run.plan}.py", checkpoint, golden, dump]
     words = [*start, "-m", "moeparity_transformers", checkpoint, golden, dump, "--dtype", run.dtype]
     for option in ("plan", "experts", "forced"):
@@ -100,10 +100,10 @@ def _error(text: str) -> str:
 
 
 def map_of(cell: Cell, folder: Path) -> Path | None:
-    """The names of what is judged, where a dump is of less than the golden: a layer, or what MLX's modules return."""
+    """The names of what is judged, where a dump is of less than the golden: a layer, what MLX's modules return, logits."""
     if cell.run.PART:
         return folder.parent / "ffn.yaml"
-    if cell.run.plan != "mlx_model":
+    if cell.run.plan not in ("mlx_model", "accelerate_dp"):
         return None
     taps = [name.removeprefix("p0.") for name in header(folder / "dump/rank_00000.safetensors") if name != "__metadata__"]
     (folder / "taps.yaml").write_text("names:\n" + "".join(f"  {tap}: {tap}\n" for tap in taps))
