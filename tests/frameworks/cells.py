@@ -140,4 +140,5 @@ DUMPS = ("transformers-4.57.6/mixtral/one", "transformers-4.57.6/deepseek_v3/one
          "transformers-5.24.0/qwen2_moe/tp4", "transformers-5.24.0/qwen3_moe/ep2-grouped_mm",
          "transformers-5.24.0/mixtral/ep4-eager", "transformers-5.24.0/olmoe/ep+dp2",
          "transformers-5.24.0/qwen3_moe/dp2", "torch-2.13.0/glm4_moe/dtensor4",
-         "megatron-core-0.19.2/mixtral/layer4-tp2-ep2-alltoall", "deepspeed-0.19.8/mixtral/layer2-ep2")
+         "megatron-core-0.19.2/mixtral/layer4-tp2-ep2-alltoall", "deepspeed-0.19.8/mixtral/layer2-ep2",
+         "megatron-core-0.19.2/mixtral/model4-pp2-tp2-ep2-alltoall", "maxtext-0.2.5/mixtral/layer8-tp2-ep4-dense")
