@@ -1,5 +1,5 @@
-"""What runs of a framework's expert layer alone share, whatever the framework computes with: a checkpoint's weights, a
-golden's inputs, and the dump of one rank, all of them NumPy arrays."""
+"""What the scripts of frameworks share, whatever a framework computes with: a checkpoint's expert layers, a golden's inputs, and
+the dump of one rank, all of them NumPy arrays."""
 import json
 import re
 from pathlib import Path
