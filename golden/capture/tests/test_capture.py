@@ -247,8 +247,12 @@ def test_a_shared_expert_beside_the_block(model, golden, tmp_path, forced):
     taps, _ = taken(model, golden, tmp_path / "dump", forced=forced)
     read = tiny.computed(tiny.make(), tiny.prompt())["layers.1.ffn.norm"] if forced else taps["layers.1.ffn.norm"]
     torch.testing.assert_close(taps["layers.1.ffn_out"], layer.mlp(read) + layer.shared_mlp(read))
-    layer.shared_mlp = torch.nn.Sequential(layer.shared_mlp)
-    layer.shared_mlp.append(torch.nn.Flatten(1))
+    from torch.distributed.tensor import Replicate
+    with Placed() as mesh:
+        as_dtensor(layer.shared_mlp, mesh, Replicate(), lambda x: x)
+        refused(model, golden, tmp_path / "none", r"^layers.1.ffn_out: expected whole .*, found \[4, 3, 8\], a DTensor$")
+    layer.shared_mlp._forward_hooks.clear()
+    layer.shared_mlp = torch.nn.Sequential(layer.shared_mlp, torch.nn.Flatten(1))
     refused(model, golden, tmp_path / "none", r"^layers.1.ffn_out: expected whole values to add, \[4, 3, 8\], found \[4, 24\]$")
 
 
@@ -275,7 +279,9 @@ def test_streams(model, golden, tmp_path):
         with_kwargs=True)
     last.register_forward_hook(lambda module, args, output: output.unflatten(-1, (2, -1)))
     model.model.norm.register_forward_pre_hook(lambda module, args: (args[0].flatten(2),))
-    equal(taken(model, golden, tmp_path / "dump", names=DEEPSEEK_V4)[0], tiny.computed(tiny.make(), tiny.prompt()))
+    taps, _ = taken(model, golden, tmp_path / "dump", names=DEEPSEEK_V4)
+    equal(taps, tiny.computed(tiny.make(), tiny.prompt()))
+    assert list(taps["layers.1.out"].shape) == [4, 3, 8]
     refused(model, golden, tmp_path / "none", r"^embed: expected 96 values on this rank, found 192 in \[4, 3, 2, 8\]$")
     refused(model, golden, tmp_path / "none", "^embed: cannot be fed: expected a block that reads 96 values, found one that "
             r"reads 192, \[4, 3, 2, 8\]$", names=DEEPSEEK_V4, forced="layer")
