@@ -82,6 +82,12 @@ typedef struct par_cost_time {
                           * observers                                          */
 } par_cost_time;
 
+/* In which order a rank works, see order.c: layer by layer over all micro-batches
+ * where weights would be made anew for each of them (exact mode, experts that
+ * do not stay, room in the budgets) and nobody asks for ticks or costs; or as
+ * the plan says; or layer by layer in any case.                              */
+typedef enum par_order { PAR_ORDER_AUTO, PAR_ORDER_PLAN, PAR_ORDER_LAYERS } par_order;
+
 typedef struct par_options {
     size_t weight_budget_bytes; /* of this rank: its shards stay resident if they
                                  * fit, else experts are read a tile at a time  */
@@ -93,6 +99,7 @@ typedef struct par_options {
     /* Sees every operator when it is over.  NULL: none; costs nothing then.  */
     void (*cost)(void *self, const core_cost *cost, const par_cost_time *took);
     void *cost_self;
+    par_order order;     /* the same on all ranks                             */
 } par_options;
 
 typedef struct par_stats {

@@ -1,4 +1,4 @@
-/* parallel/moe.c -- one dispatch/combine pair, and the weighted sum at its end.
+/* parallel/moe.c -- what experts read, and the weighted sum of what they give.
  *
  * The sum over a token's choices runs over ascending expert ids, so it does not
  * depend on who answered first; it is made from my own routing, never from what
@@ -11,6 +11,11 @@
 #include "parallel/forward_impl.h"
 
 #include <string.h>
+
+const double *par__expert_input(const par_model *m)
+{
+    return m->spec->branch_norm ? m->work.branch : m->work.xn;
+}
 
 /* The choice with the smallest expert id above `after`. */
 static int64_t next_choice(const int64_t *idx, int64_t n_k, int64_t after)
@@ -69,23 +74,4 @@ void par__combine(par_model *m, int layer, double *out)
     par_all_gather(m->comm, &m->layout->tp_group, out + t0 * n_d, out,
                    w->gather_bytes);
     par__resume(m);
-}
-
-void par__moe(par_model *m, int layer, int pair, double *out)
-{
-    const bool is_branch = layer >= 0 && m->spec->branch_norm;
-    const par_layer *mine = layer >= 0 ? &m->layer[layer - m->layer0] : NULL;
-    if (is_branch)
-        par__norm(m, m->work.tokens, m->now.x, &mine->moe_norm,
-                  par__tap(CORE_TAP_MOE_NORM, layer));
-    if (layer >= 0 && m->spec->n_de > 0)
-        par__narrow(m, layer);
-    par__dispatch(m, layer, pair);
-    par__experts(m, pair);
-    par__return(m, layer, pair);
-    if (layer >= 0)
-        par__combine(m, layer, out);
-    if (is_branch)
-        par__norm(m, out, out, &mine->moe_post,
-                  par__tap(CORE_TAP_MOE_POST, layer));
 }

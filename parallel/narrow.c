@@ -39,7 +39,7 @@ void par__narrow(par_model *m, int layer)
 {
     const core_tap tap = par__tap(CORE_TAP_NARROW, layer);
     par__enter(m, PAR_OP_DISPATCH, tap);
-    project(m, m->work.narrow, m->work.tokens,
+    project(m, m->work.narrow, par__expert_input(m),
             &m->layer[layer - m->layer0].narrow, tap);
 }
 

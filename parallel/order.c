@@ -1,0 +1,208 @@
+/* parallel/order.c -- what a rank does in a turn: steps, and what they wait for.
+ *
+ * A round has turns: in turn k, stage s works on its k - s th run of n_lane
+ * micro-batches, each in a lane.  One lane is the plan's own schedule, and turns
+ * are its ticks.  With as many lanes as micro-batches a stage goes layer by
+ * layer over all of them, so that the rows of all are there when an expert's
+ * weights are made: they are made once.
+ *
+ * A step is a part of a layer for one lane.  It may be taken once those that it
+ * names are done.  Traps: all but EXPERTS meet other ranks, so they stand in the
+ * list in an order that is the same on all ranks of a group, and are taken in
+ * that order; a rank without a micro-batch in a lane joins the pairs all the
+ * same (scope=replica), or none of its stage has one (scope=stage).
+ */
+#include "parallel/forward_impl.h"
+
+/* --- lanes --- */
+
+static bool is_watched(const par_model *m)
+{
+    return m->options.tick != NULL || m->options.cost != NULL;
+}
+
+/* Would each micro-batch make weights anew, where sums may be in any order? */
+static bool saves(const par_model *m)
+{
+    return m->numerics == CORE_EXACT && m->n_moe > 0 && !m->keeps.experts;
+}
+
+/* Lanes that what the budgets leave has room for; one needs no more than there
+ * always is.                                                                 */
+static int most_lanes(const par_model *m, int64_t n_row)
+{
+    const par_options *o = &m->options;
+    const size_t kept = m->shards.size_bytes;
+    const size_t budget = o->weight_budget_bytes > o->dense_budget_bytes
+                              ? o->weight_budget_bytes
+                              : o->dense_budget_bytes;
+    const size_t room =
+        par__work_bytes(m->spec, m->layout, 1, n_row, m->batch->n_t) +
+        (budget > kept ? budget - kept : 0);
+    int n = m->layout->plan.mb;
+    while (n > 1 && par__work_bytes(m->spec, m->layout, n, n_row,
+                                    m->batch->n_t) > room)
+        n--;
+    return n;
+}
+
+static int wanted_lanes(const par_model *m, int64_t n_row)
+{
+    switch (m->options.order) {
+    case PAR_ORDER_LAYERS:
+        return m->layout->plan.mb;
+    case PAR_ORDER_PLAN:
+        return 1;
+    case PAR_ORDER_AUTO:
+        break;
+    }
+    return is_watched(m) ? 1 : most_lanes(m, n_row);
+}
+
+int par__lanes(par_model *m, int64_t n_row)
+{
+    enum { SAVES, LESS, N }; /* of all ranks */
+    const bool wants = m->options.order == PAR_ORDER_LAYERS || saves(m);
+    double v[N] = {[SAVES] = wants, [LESS] = -wanted_lanes(m, n_row)};
+    par_all_reduce(m->comm, &m->comm->world, v, N, PAR_MAX, CORE_FP64);
+    return v[SAVES] > 0.0 ? (int)-v[LESS] : 1;
+}
+
+static int n_run(const par_model *m)
+{
+    return (m->layout->plan.mb + m->work.n_lane - 1) / m->work.n_lane;
+}
+
+int par__n_turn(const par_model *m)
+{
+    return n_run(m) + m->layout->plan.pp - 1;
+}
+
+int par__mb(const par_model *m, int stage, int turn, int lane)
+{
+    const int run = turn - stage, mb = run * m->work.n_lane + lane;
+    return run >= 0 && mb < m->layout->plan.mb ? mb : -1;
+}
+
+/* --- the list --- */
+
+int64_t par__most_steps(const par_layout *lay, int n_lane)
+{
+    enum { OF_LAYER = 4, OF_PAIR = 3, OF_ENDS = 2 };
+    const int n_layer =
+        lay->first_layer[lay->stage + 1] - lay->first_layer[lay->stage];
+    return (int64_t)n_lane *
+           (OF_LAYER * n_layer + OF_PAIR * lay->n_pair + OF_ENDS);
+}
+
+/* A step that waits for a and b, -1 for nothing; its number. */
+static int add(par_model *m, par__step what, int a, int b)
+{
+    par_work *w = &m->work;
+    core_assert(w->n_step < par__most_steps(m->layout, w->n_lane));
+    what.after[0] = a;
+    what.after[1] = b;
+    w->step[w->n_step] = what;
+    return w->n_step++;
+}
+
+/* Up to what the lane's rows are. */
+static void add_front(par_model *m, par__step at)
+{
+    par_lane *lane = &m->lane[at.lane];
+    if (at.layer == m->layer0) {
+        at.kind = PAR_STEP_ARRIVE;
+        lane->last = add(m, at, -1, -1);
+    }
+    at.kind = PAR_STEP_MIX;
+    lane->last = add(m, at, lane->last, -1);
+    at.kind = PAR_STEP_ROUTE;
+    if (core_spec_has_ffn(m->spec, at.layer))
+        lane->last = lane->routed = add(m, at, lane->last, -1);
+}
+
+/* From where its rows are back. */
+static void add_rest(par_model *m, par__step at)
+{
+    par_lane *lane = &m->lane[at.lane];
+    int fed = -1;
+    at.kind = PAR_STEP_MLP;
+    if (core_spec_n_mlp(m->spec, at.layer) > 0)
+        fed = add(m, at, lane->routed, -1);
+    at.kind = PAR_STEP_ADD;
+    if (core_spec_has_ffn(m->spec, at.layer))
+        lane->last = add(m, at, lane->last, fed);
+    at.kind = PAR_STEP_LEAVE;
+    if (at.layer == m->layer1 - 1)
+        add(m, at, lane->last, -1);
+}
+
+/* Over all lanes: layer l of mine and its pair, or with l < 0 a pair that only
+ * other stages have rows for.                                                */
+static void add_layer(par_model *m, int turn, int l, int pair)
+{
+    const bool joins = m->layout->plan.scope == PAR_SCOPE_REPLICA;
+    const bool has_pair = l < 0 || core_spec_is_moe(m->spec, l);
+    for (int phase = 0; phase < 3; phase++)
+        for (int i = 0; i < m->work.n_lane; i++) {
+            const bool is_mine =
+                l >= 0 && par__mb(m, m->layout->stage, turn, i) >= 0;
+            par_lane *lane = &m->lane[i];
+            par__step at = {
+                .lane = i, .layer = is_mine ? l : -1, .pair = pair};
+            if (phase == 0 && is_mine)
+                add_front(m, at);
+            at.kind = PAR_STEP_DISPATCH + phase;
+            if (has_pair && (is_mine || joins))
+                lane->last = add(m, at, lane->last, -1);
+            if (phase == 2 && is_mine)
+                add_rest(m, at);
+        }
+}
+
+void par__list_steps(par_model *m, int turn)
+{
+    const par_layout *lay = m->layout;
+    int pair = 0;
+    m->work.n_step = 0;
+    for (int i = 0; i < m->work.n_lane; i++)
+        m->lane[i].last = -1;
+    for (int l = m->layer0; l < m->layer1; l++) {
+        add_layer(m, turn, l, pair);
+        pair += core_spec_is_moe(m->spec, l) ? 1 : 0;
+    }
+    for (; lay->plan.scope == PAR_SCOPE_REPLICA && pair < lay->n_pair; pair++)
+        add_layer(m, turn, -1, pair);
+}
+
+/* --- what is next --- */
+
+static bool is_ready(const par_work *w, const par__step *step)
+{
+    bool is_ready = !step->is_done;
+    for (int i = 0; i < PAR_STEP_WAITS; i++)
+        is_ready &= step->after[i] < 0 || w->step[step->after[i]].is_done;
+    return is_ready;
+}
+
+/* Do they multiply with the very same weights? */
+static bool shares_weights(const par__step *a, const par__step *b)
+{
+    return a->kind == PAR_STEP_EXPERTS && b->kind == a->kind &&
+           b->pair == a->pair;
+}
+
+const par__step *par__take_step(par_model *m)
+{
+    par_work *w = &m->work;
+    par__step *first = w->step, *const end = w->step + w->n_step;
+    w->n_joined = 0;
+    while (first < end && !is_ready(w, first))
+        first++;
+    for (par__step *s = first; s < end; s++)
+        if (is_ready(w, s) && (s == first || shares_weights(first, s))) {
+            w->joined[w->n_joined++] = s->lane;
+            s->is_done = true;
+        }
+    return first < end ? first : NULL;
+}
