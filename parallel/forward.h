@@ -99,7 +99,7 @@ typedef struct par_options {
     /* Sees every operator when it is over.  NULL: none; costs nothing then.  */
     void (*cost)(void *self, const core_cost *cost, const par_cost_time *took);
     void *cost_self;
-    par_order order;     /* the same on all ranks                             */
+    par_order order; /* the same on all ranks, as is who asks for what        */
 } par_options;
 
 typedef struct par_stats {
@@ -117,6 +117,7 @@ typedef struct par_stats {
     char not_exact[160]; /* else the first operator and the bits it needs       */
     bool is_written;     /* exact mode: no product takes in a NaN or infinity   */
     core_tap unwritten;  /* else the first that does: of what nobody wrote      */
+    int n_lane;          /* micro-batches that were worked on together          */
     size_t weight_bytes; /* resident shards                                     */
     size_t work_bytes;   /* peak of the work arena and routing buffers          */
 } par_stats;

@@ -139,7 +139,7 @@ typedef struct par_lane {
     par_flow flow;
     par_grow meta, table;
     par_grow rows; /* that arrived; then what experts made of them, by part   */
-    int last, routed; /* while steps are listed: its latest, of two kinds     */
+    int own, pair; /* while steps are listed: its latest; of a pair, or -1    */
 } par_lane;
 
 /* A buffer that a lane has from step to step: *field, and where it lies.     */

@@ -21,12 +21,6 @@ static bool is_watched(const par_model *m)
     return m->options.tick != NULL || m->options.cost != NULL;
 }
 
-/* Would each micro-batch make weights anew, where sums may be in any order? */
-static bool saves(const par_model *m)
-{
-    return m->numerics == CORE_EXACT && m->n_moe > 0 && !m->keeps.experts;
-}
-
 /* Lanes that what the budgets leave has room for; one needs no more than there
  * always is.                                                                 */
 static int most_lanes(const par_model *m, int64_t n_row)
@@ -46,24 +40,16 @@ static int most_lanes(const par_model *m, int64_t n_row)
     return n;
 }
 
-static int wanted_lanes(const par_model *m, int64_t n_row)
-{
-    switch (m->options.order) {
-    case PAR_ORDER_LAYERS:
-        return m->layout->plan.mb;
-    case PAR_ORDER_PLAN:
-        return 1;
-    case PAR_ORDER_AUTO:
-        break;
-    }
-    return is_watched(m) ? 1 : most_lanes(m, n_row);
-}
-
 int par__lanes(par_model *m, int64_t n_row)
 {
     enum { SAVES, LESS, N }; /* of all ranks */
-    const bool wants = m->options.order == PAR_ORDER_LAYERS || saves(m);
-    double v[N] = {[SAVES] = wants, [LESS] = -wanted_lanes(m, n_row)};
+    if (m->options.order == PAR_ORDER_LAYERS)
+        return m->layout->plan.mb;
+    if (m->options.order == PAR_ORDER_PLAN || is_watched(m) ||
+        m->numerics != CORE_EXACT)
+        return 1;
+    double v[N] = {[SAVES] = m->n_moe > 0 && !m->keeps.experts,
+                   [LESS] = -most_lanes(m, n_row)};
     par_all_reduce(m->comm, &m->comm->world, v, N, PAR_MAX, CORE_FP64);
     return v[SAVES] > 0.0 ? (int)-v[LESS] : 1;
 }
@@ -112,50 +98,55 @@ static void add_front(par_model *m, par__step at)
     par_lane *lane = &m->lane[at.lane];
     if (at.layer == m->layer0) {
         at.kind = PAR_STEP_ARRIVE;
-        lane->last = add(m, at, -1, -1);
+        lane->own = add(m, at, -1, -1);
     }
     at.kind = PAR_STEP_MIX;
-    lane->last = add(m, at, lane->last, -1);
+    lane->own = add(m, at, lane->own, -1);
     at.kind = PAR_STEP_ROUTE;
     if (core_spec_has_ffn(m->spec, at.layer))
-        lane->last = lane->routed = add(m, at, lane->last, -1);
+        lane->own = add(m, at, lane->own, -1);
+    lane->pair = lane->own;
 }
 
-/* From where its rows are back. */
+/* From where its rows are back, if it has sent any. */
 static void add_rest(par_model *m, par__step at)
 {
     par_lane *lane = &m->lane[at.lane];
-    int fed = -1;
     at.kind = PAR_STEP_MLP;
     if (core_spec_n_mlp(m->spec, at.layer) > 0)
-        fed = add(m, at, lane->routed, -1);
+        lane->own = add(m, at, lane->own, -1);
     at.kind = PAR_STEP_ADD;
     if (core_spec_has_ffn(m->spec, at.layer))
-        lane->last = add(m, at, lane->last, fed);
-    at.kind = PAR_STEP_LEAVE;
-    if (at.layer == m->layer1 - 1)
-        add(m, at, lane->last, -1);
+        lane->own = add(m, at, lane->own, lane->pair);
+}
+
+static bool is_mine(const par_model *m, int turn, int lane)
+{
+    return par__mb(m, m->layout->stage, turn, lane) >= 0;
 }
 
 /* Over all lanes: layer l of mine and its pair, or with l < 0 a pair that only
  * other stages have rows for.                                                */
 static void add_layer(par_model *m, int turn, int l, int pair)
 {
+    static const par__step_kind of_pair[] = {
+        PAR_STEP_DISPATCH, PAR_STEP_EXPERTS, PAR_STEP_COMBINE};
+    enum { N = sizeof of_pair / sizeof *of_pair };
     const bool joins = m->layout->plan.scope == PAR_SCOPE_REPLICA;
     const bool has_pair = l < 0 || core_spec_is_moe(m->spec, l);
-    for (int phase = 0; phase < 3; phase++)
+    for (int k = 0; k < N; k++)
         for (int i = 0; i < m->work.n_lane; i++) {
-            const bool is_mine =
-                l >= 0 && par__mb(m, m->layout->stage, turn, i) >= 0;
+            const bool mine = l >= 0 && is_mine(m, turn, i);
             par_lane *lane = &m->lane[i];
-            par__step at = {
-                .lane = i, .layer = is_mine ? l : -1, .pair = pair};
-            if (phase == 0 && is_mine)
+            par__step at = {.lane = i, .layer = mine ? l : -1, .pair = pair};
+            if (k == 0)
+                lane->pair = -1;
+            if (k == 0 && mine)
                 add_front(m, at);
-            at.kind = PAR_STEP_DISPATCH + phase;
-            if (has_pair && (is_mine || joins))
-                lane->last = add(m, at, lane->last, -1);
-            if (phase == 2 && is_mine)
+            at.kind = of_pair[k];
+            if (has_pair && (mine || joins))
+                lane->pair = add(m, at, lane->pair, -1);
+            if (k == N - 1 && mine)
                 add_rest(m, at);
         }
 }
@@ -165,14 +156,16 @@ void par__list_steps(par_model *m, int turn)
     const par_layout *lay = m->layout;
     int pair = 0;
     m->work.n_step = 0;
-    for (int i = 0; i < m->work.n_lane; i++)
-        m->lane[i].last = -1;
     for (int l = m->layer0; l < m->layer1; l++) {
         add_layer(m, turn, l, pair);
         pair += core_spec_is_moe(m->spec, l) ? 1 : 0;
     }
     for (; lay->plan.scope == PAR_SCOPE_REPLICA && pair < lay->n_pair; pair++)
         add_layer(m, turn, -1, pair);
+    for (int i = 0; i < m->work.n_lane; i++)
+        if (is_mine(m, turn, i))
+            add(m, (par__step){.kind = PAR_STEP_LEAVE, .lane = i},
+                m->lane[i].own, -1);
 }
 
 /* --- what is next --- */

@@ -262,6 +262,7 @@ static core_status start(par_model *m)
 static void finish(par_model *m)
 {
     par_stats *stats = m->stats;
+    stats->n_lane = m->work.n_lane;
     stats->weight_bytes = m->shards.size_bytes;
     stats->work_bytes = m->work.arena.peak_bytes + m->sorted_rows.bytes +
                         m->inner_gate.bytes + m->inner_up.bytes +
