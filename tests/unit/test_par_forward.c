@@ -655,7 +655,8 @@ START_TEST(swollen_value_is_noticed)
     table t = table_make(&c.spec, &batch);
     witness w = {.t = &t, .is_writing = true, .swells = swollen[_i].swells};
     const par_stats stats = run_plan(mpi_world, &c.spec, &c.plan, weights,
-                                     &batch, CORE_EXACT, RESIDENT, &w);
+                                     &batch, CORE_EXACT, RESIDENT,
+                                     PAR_ORDER_AUTO, &w);
     uint64_t n_named =
         !stats.exact && strncmp(stats.not_exact, swollen[_i].named,
                                 strlen(swollen[_i].named)) == 0;
@@ -686,11 +687,14 @@ START_TEST(bytes_are_measured)
     const size_t dense = par_tiled_weight_bytes(&c.spec, &layout, CORE_FP32);
     const size_t least = par_least_weight_bytes(&c.spec, &layout, CORE_FP32);
     const par_stats full = run_plan(mpi_world, &c.spec, &c.plan, weights,
-                                    &batch, CORE_FP32, measured, NULL);
+                                    &batch, CORE_FP32, measured,
+                                    PAR_ORDER_AUTO, NULL);
     const par_stats tiled = run_plan(mpi_world, &c.spec, &c.plan, weights,
-                                     &batch, CORE_FP32, measured - 1, NULL);
+                                     &batch, CORE_FP32, measured - 1,
+                                     PAR_ORDER_AUTO, NULL);
     const par_stats none = run_plan(mpi_world, &c.spec, &c.plan, weights,
-                                    &batch, CORE_FP32, dense - 1, NULL);
+                                    &batch, CORE_FP32, dense - 1,
+                                    PAR_ORDER_AUTO, NULL);
     core_arena_free(&arena);
     core_batch_free(&batch);
     core_weights_close(weights);
