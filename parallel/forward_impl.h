@@ -548,7 +548,8 @@ void par__gate(par_model *m, double *y, core_act act, const double *gate,
 void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
                    int64_t n_col, const int64_t *layer, core_tap tap);
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out);
-/* layer.c: the steps of a layer that are not of a pair.                      */
+/* layer.c: the steps of layer l that are not of a pair.  par__gather: what a pair
+ * gave, summed.                                                              */
 void par__mix(par_model *m, int l);
 void par__enter_ffn(par_model *m, int l);
 void par__gather(par_model *m, int l);
@@ -568,13 +569,15 @@ void par__choose(par_model *m, const double *score, const double *correction,
 
 /* One dispatch/combine pair.  layer < 0: this rank has nothing to send.      */
 void par__dispatch(par_model *m, int layer, int pair);
-/* On the rows of all lanes that work.joined names.                           */
+/* On the rows of all lanes that work.joined names; then, of one lane, what came
+ * out as it is to return.                                                    */
 void par__experts(par_model *m, int pair);
 void par__order_by_part(par_model *m, int pair);
 void par__return(par_model *m, int layer, int pair);
 void par__combine(par_model *m, int layer, double *out);
-const double *par__expert_input(const par_model *m); /* [n, D]                */
-/* narrow.c: my slice of the tokens, from D columns to De and back.           */
+/* narrow.c: what experts read of all tokens, [n, D]; my slice of it, from D
+ * columns to De and back.                                                    */
+const double *par__expert_input(const par_model *m);
 void par__narrow(par_model *m, int layer);
 void par__widen(par_model *m, int layer, double *out);
 /* Store and show my slice of a tap whose other slices other ranks have; x: of
@@ -582,10 +585,10 @@ void par__widen(par_model *m, int layer, double *out);
 void par__tap_slice(par_model *m, core_tap tap, double *x);
 core_tap par__pair_tap(const par_model *m, core_tap_kind kind, int pair);
 
-/* --- order.c ------------------------------------------------------------- */
+/* --- lanes.c, order.c ---------------------------------------------------- */
 
-/* Micro-batches of a turn: 1, the plan's own schedule, or as many as fit, if that
- * saves work and nobody watches.                      [collective, all ranks] */
+/* Micro-batches of a turn, of at most n_row rows each; options.order says which.
+ *                                                     [collective, all ranks] */
 int par__lanes(par_model *m, int64_t n_row);
 int par__n_turn(const par_model *m); /* of a round                            */
 /* The micro-batch of a stage's lane; -1: none.                               */

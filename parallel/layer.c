@@ -3,7 +3,9 @@
  * another micro-batch.
  *
  * x is whole on every rank of the tensor group before and after.  There is no
- * test for a degree of 1 here or below: that is a group of one rank.
+ * test for a degree of 1 here or below: that is a group of one rank.  Experts
+ * that are a branch have a norm before and one behind, of whole rows: Replicate,
+ * made on every rank.
  */
 #include "parallel/forward_impl.h"
 

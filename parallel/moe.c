@@ -1,21 +1,15 @@
-/* parallel/moe.c -- what experts read, and the weighted sum of what they give.
+/* parallel/moe.c -- the weighted sum of what experts give.
  *
  * The sum over a token's choices runs over ascending expert ids, so it does not
  * depend on who answered first; it is made from my own routing, never from what
  * came back.  Each rank of the tensor group sums its slice of the tokens, then
  * the slices are gathered, projected back to D columns before that if experts
  * have a width of their own.  Where the weight has multiplied the input, the
- * outputs are added as they are.  Experts that are a branch have a norm before
- * and one behind, of whole rows: Replicate, made on every rank.
+ * outputs are added as they are.
  */
 #include "parallel/forward_impl.h"
 
 #include <string.h>
-
-const double *par__expert_input(const par_model *m)
-{
-    return m->spec->branch_norm ? m->work.branch : m->work.xn;
-}
 
 /* The choice with the smallest expert id above `after`. */
 static int64_t next_choice(const int64_t *idx, int64_t n_k, int64_t after)
