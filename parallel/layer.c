@@ -2,10 +2,10 @@
  * every combination of degrees, in the steps between which a rank may turn to
  * another micro-batch.
  *
- * x is whole on every rank of the tensor group before and after.  There is no
- * test for a degree of 1 here or below: that is a group of one rank.  Experts
- * that are a branch have a norm before and one behind, of whole rows: Replicate,
- * made on every rank.
+ * Before and after, a rank has whole rows of the stream: of all tokens, or of
+ * its slice of them (stream.c).  There is no test for a degree of 1 here or
+ * below: that is a group of one rank.  Experts that are a branch have a norm
+ * before and one behind, of whole rows.
  */
 #include "parallel/forward_impl.h"
 
@@ -19,19 +19,19 @@ const double *par__enter_part(par_model *m, const void *around, int l,
     return m->work.h;
 }
 
-/* x += scale * y, or what the model has instead: the residual stream,
- * replicated.  Where it is the layer's output, times the layer's own number.  */
+/* x += scale * y, or what the model has instead: the residual stream.  Where it
+ * is the layer's output, times the layer's own number.  */
 static void add(par_model *m, const par_layer *layer, const double *y,
                 core_tap tap)
 {
     const par__connection *connection = par__connection_of(m->spec);
-    const int64_t n = m->now.n * m->spec->n_d;
+    const int64_t n = m->now.n_s * m->spec->n_d;
     if (connection != NULL) {
         connection->expand(m, y, tap);
         return;
     }
     const bool is_scaled = layer->scale != NULL && tap.kind == CORE_TAP_OUT;
-    core_cost *cost = par__cost_rows(m, tap, m->now.n, m->spec->n_d,
+    core_cost *cost = par__cost_rows(m, tap, m->now.n_s, m->spec->n_d,
                                      CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
     cost->read += n;
     for (int64_t i = 0; i < n; i++)
@@ -42,7 +42,7 @@ static void add(par_model *m, const par_layer *layer, const double *y,
         for (int64_t i = 0; i < n; i++)
             m->now.x[i] *= layer->scale[0];
     }
-    par__tap_replicated(m, tap, m->now.x);
+    par__tap_stream(m, tap, m->now.x);
 }
 
 /* y := its norm, in models that norm what a part of a layer gives. */
@@ -55,33 +55,42 @@ static void norm_after(par_model *m, double *y, const par_norm *norm,
 
 void par__mix(par_model *m, int l)
 {
-    par_work *w = &m->work;
     const par_layer *layer = &m->layer[l - m->layer0];
     const par__entry *mixer = par__mixer(m->spec, l);
     const bool feeds = core_spec_has_ffn(m->spec, l);
-    par__tap_replicated(m, par__tap(CORE_TAP_IN, l), m->now.x);
+    double *out = par__mine(m, m->work.out);
+    par__tap_stream(m, par__tap(CORE_TAP_IN, l), m->now.x);
     if (mixer == NULL)
         return;
     const double *x =
         par__enter_part(m, layer->around[PAR_PART_MIXER], l, PAR_PART_MIXER);
-    par__norm(m, w->xn, x, &layer->attn_norm, par__tap(CORE_TAP_ATTN_NORM, l));
-    mixer->run(m, layer->mixer, l, w->out);
-    norm_after(m, w->out, &layer->attn_post, par__tap(CORE_TAP_ATTN_POST, l));
-    add(m, layer, w->out, par__tap(feeds ? CORE_TAP_MID : CORE_TAP_OUT, l));
+    par__norm_all(m, x, &layer->attn_norm, par__tap(CORE_TAP_ATTN_NORM, l));
+    mixer->run(m, layer->mixer, l, m->work.out);
+    norm_after(m, out, &layer->attn_post, par__tap(CORE_TAP_ATTN_POST, l));
+    add(m, layer, out, par__tap(feeds ? CORE_TAP_MID : CORE_TAP_OUT, l));
+}
+
+/* The normed input of the feed-forward part: experts read rows of my own. */
+static void norm_before(par_model *m, const par_layer *layer, const double *x,
+                        core_tap tap)
+{
+    if (layer->mlp.exists)
+        par__norm_all(m, x, &layer->ffn_norm, tap);
+    else
+        par__norm(m, par__mine(m, m->work.xn), x, &layer->ffn_norm, tap);
 }
 
 void par__enter_ffn(par_model *m, int l)
 {
-    par_work *w = &m->work;
     const par_layer *layer = &m->layer[l - m->layer0];
     const double *x =
         par__enter_part(m, layer->around[PAR_PART_FFN], l, PAR_PART_FFN);
-    par__norm(m, w->xn, x, &layer->ffn_norm, par__tap(CORE_TAP_FFN_NORM, l));
+    norm_before(m, layer, x, par__tap(CORE_TAP_FFN_NORM, l));
     if (!core_spec_is_moe(m->spec, l))
         return;
     par__route(m, layer, l);
     if (m->spec->branch_norm)
-        par__norm(m, w->branch, m->now.x, &layer->moe_norm,
+        par__norm(m, par__mine(m, m->work.branch), m->now.x, &layer->moe_norm,
                   par__tap(CORE_TAP_MOE_NORM, l));
     if (m->spec->n_de > 0)
         par__narrow(m, l);
@@ -89,10 +98,10 @@ void par__enter_ffn(par_model *m, int l)
 
 void par__gather(par_model *m, int l)
 {
-    par_work *w = &m->work;
-    par__combine(m, l, w->out);
+    double *out = par__mine(m, m->work.out);
+    par__combine(m, l, m->work.out);
     if (m->spec->branch_norm)
-        par__norm(m, w->out, w->out, &m->layer[l - m->layer0].moe_post,
+        par__norm(m, out, out, &m->layer[l - m->layer0].moe_post,
                   par__tap(CORE_TAP_MOE_POST, l));
 }
 
@@ -103,28 +112,28 @@ void par__feed(par_model *m, int l)
              core_spec_is_moe(m->spec, l) ? w->mlp_out : w->out);
 }
 
-/* w->out += what a shared expert gave. */
-static void add_branch(par_model *m, const par_layer *layer, int l)
+/* out += what a shared expert gave. */
+static void add_branch(par_model *m, const par_layer *layer, int l, double *out)
 {
-    par_work *w = &m->work;
-    const int64_t n = m->now.n * m->spec->n_d;
+    const int64_t n = m->now.n_s * m->spec->n_d;
+    double *mlp_out = par__mine(m, m->work.mlp_out);
     if (m->spec->branch_norm)
-        par__norm(m, w->mlp_out, w->mlp_out, &layer->mlp_post,
+        par__norm(m, mlp_out, mlp_out, &layer->mlp_post,
                   par__tap(CORE_TAP_MLP_POST, l));
-    par__cost_rows(m, par__tap(CORE_TAP_FFN_OUT, l), m->now.n, m->spec->n_d,
+    par__cost_rows(m, par__tap(CORE_TAP_FFN_OUT, l), m->now.n_s, m->spec->n_d,
                    CORE_FLOPS_ADD)
         ->read += n;
     for (int64_t i = 0; i < n; i++)
-        w->out[i] += w->mlp_out[i];
+        out[i] += mlp_out[i];
 }
 
 void par__leave_ffn(par_model *m, int l)
 {
-    par_work *w = &m->work;
     const par_layer *layer = &m->layer[l - m->layer0];
+    double *out = par__mine(m, m->work.out);
     if (core_spec_is_moe(m->spec, l) && layer->mlp.exists)
-        add_branch(m, layer, l);
-    par__tap_replicated(m, par__tap(CORE_TAP_FFN_OUT, l), w->out);
-    norm_after(m, w->out, &layer->ffn_post, par__tap(CORE_TAP_FFN_POST, l));
-    add(m, layer, w->out, par__tap(CORE_TAP_OUT, l));
+        add_branch(m, layer, l, out);
+    par__tap_stream(m, par__tap(CORE_TAP_FFN_OUT, l), out);
+    norm_after(m, out, &layer->ffn_post, par__tap(CORE_TAP_FFN_POST, l));
+    add(m, layer, out, par__tap(CORE_TAP_OUT, l));
 }

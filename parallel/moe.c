@@ -3,9 +3,9 @@
  * The sum over a token's choices runs over ascending expert ids, so it does not
  * depend on who answered first; it is made from my own routing, never from what
  * came back.  Each rank of the tensor group sums its slice of the tokens, then
- * the slices are gathered, projected back to D columns before that if experts
- * have a width of their own.  Where the weight has multiplied the input, the
- * outputs are added as they are.
+ * the slices are gathered, unless the stream is cut alike; projected back to D
+ * columns before that if experts have a width of their own.  Where the weight
+ * has multiplied the input, the outputs are added as they are.
  */
 #include "parallel/forward_impl.h"
 
@@ -49,7 +49,7 @@ void par__combine(par_model *m, int layer, double *out)
 {
     par_work *w = &m->work;
     const bool widens = m->spec->n_de > 0;
-    const int64_t n_d = m->spec->n_d, n_de = core_spec_n_de(m->spec);
+    const int64_t n_de = core_spec_n_de(m->spec);
     const int64_t t0 = m->now.t0, n = m->now.t1 - t0;
     core_tap tap = par__tap(CORE_TAP_COMBINE, layer);
     double *sum = widens ? w->sum : out;
@@ -62,10 +62,5 @@ void par__combine(par_model *m, int layer, double *out)
         tap = par__tap(CORE_TAP_WIDE, layer);
         par__widen(m, layer, out);
     }
-    par__cost_collective(m, PAR_ALL_GATHER, &m->layout->tp_group, tap, n * n_d,
-                         m->now.n * n_d);
-    par__pause(m);
-    par_all_gather(m->comm, &m->layout->tp_group, out + t0 * n_d, out,
-                   w->gather_bytes);
-    par__resume(m);
+    par__gather_slices(m, out, tap);
 }

@@ -27,18 +27,6 @@ static int64_t rows_of(const par_model *m, int round, int mb, int64_t *row0)
     return row1 - *row0;
 }
 
-/* Tokens of each slice: what par__combine gathers. */
-static void slice_bytes(par_model *m)
-{
-    par_layout other = *m->layout;
-    for (other.t = 0; other.t < other.plan.tp; other.t++) {
-        int64_t t0, t1;
-        par_layout_slice(&other, m->now.n, &t0, &t1);
-        m->work.gather_bytes[other.t] =
-            (t1 - t0) * m->spec->n_d * (int64_t)sizeof(double);
-    }
-}
-
 static par_stream *stream_of(const par_model *m, int mb)
 {
     return &m->stream[mb % m->work.n_x];
@@ -66,10 +54,10 @@ static void set_now(par_model *m, int round, int turn, int lane)
     m->now.n_row = rows_of(m, round, mb, &m->now.row0);
     m->now.n = m->now.n_row * m->batch->n_t;
     m->now.x = x_of(m, mb);
-    m->now.seen =
-        (int64_t *)(m->now.x + m->now.n * core_spec_n_x(m->spec));
     par_layout_slice(m->layout, m->now.n, &m->now.t0, &m->now.t1);
-    slice_bytes(m);
+    m->now.s0 = m->layout->plan.sp ? m->now.t0 : 0;
+    m->now.n_s = par__stream_tokens(m->layout, m->now.n);
+    m->now.seen = (int64_t *)(m->now.x + m->now.n_s * core_spec_n_x(m->spec));
     for (int64_t i = 0; i < m->now.n; i++)
         w->token_id[i] = m->now.row0 * m->batch->n_t + i;
 }
@@ -78,7 +66,8 @@ static void set_now(par_model *m, int round, int turn, int lane)
  * were chosen before and are attended to behind.                             */
 static int64_t n_stream(const par_model *m, int64_t n, int layer)
 {
-    return n * (core_spec_n_x(m->spec) + core_spec_kept(m->spec, layer));
+    return par__stream_tokens(m->layout, n) * core_spec_n_x(m->spec) +
+           n * core_spec_kept(m->spec, layer);
 }
 
 static int64_t stream_bytes(const par_model *m, int64_t n_row, int layer)

@@ -181,7 +181,7 @@ static void carve_tables(par_work *w, const core_spec *spec,
     w->out_at = core_arena_i64(a, n_member);
     w->out_bytes = core_arena_i64(a, n_member);
     par__lasting(w, &w->part_count, lay->plan.etp, sizeof *w->part_count);
-    w->gather_bytes = core_arena_i64(a, lay->plan.tp);
+    w->slice = core_arena_i64(a, lay->plan.tp);
     w->bucket = core_arena_i64(a, n_bucket + 1);
     w->cursor = core_arena_i64(a, n_bucket);
     w->n_expert = core_arena_i64(a, (int64_t)lay->n_pair * lay->n_my_expert);
@@ -219,7 +219,8 @@ static void carve_streams(par_work *w, const core_spec *spec,
 {
     w->n_x = (int)max_of(2, 2 * w->n_lane < lay->plan.mb ? 2 * w->n_lane
                                                          : lay->plan.mb);
-    w->ld_x = w->n * (core_spec_n_x(spec) + most_seen(spec));
+    const int64_t n_s = lay->plan.sp ? slice_of(lay, w->n) : w->n;
+    w->ld_x = n_s * core_spec_n_x(spec) + w->n * most_seen(spec);
     w->x = core_arena_f64(&w->arena, w->n_x * w->ld_x);
 }
 
