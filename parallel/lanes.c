@@ -25,8 +25,8 @@ static int most_lanes(const par_model *m, int64_t n_row)
         par__work_bytes(m->spec, m->layout, 1, n_row, m->batch->n_t) +
         (budget > kept ? budget - kept : 0);
     int n = m->layout->plan.mb;
-    while (n > 1 && par__work_bytes(m->spec, m->layout, n, n_row,
-                                    m->batch->n_t) > room)
+    while (n > 1 &&
+           par__work_bytes(m->spec, m->layout, n, n_row, m->batch->n_t) > room)
         n--;
     return n;
 }

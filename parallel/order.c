@@ -1,15 +1,16 @@
-/* parallel/order.c -- what a rank does in a turn: steps, and what they wait for.
+/* parallel/order.c -- what a rank does in a turn: steps, and what they wait
+ * for.
  *
  * A round has turns: in turn k, stage s works on its k - s th run of n_lane
- * micro-batches, each in a lane.  One lane is the plan's own schedule, and turns
- * are its ticks.  With as many lanes as micro-batches a stage goes layer by
- * layer over all of them, so that the rows of all are there when an expert's
+ * micro-batches, each in a lane.  One lane is the plan's own schedule, and
+ * turns are its ticks.  With as many lanes as micro-batches a stage goes layer
+ * by layer over all of them, so that the rows of all are there when an expert's
  * weights are made: they are made once.
  *
  * A step is a part of a layer for one lane.  It may be taken once those that it
- * names are done.  Traps: all but EXPERTS meet other ranks, so they stand in the
- * list in an order that is the same on all ranks of a group, and are taken in
- * that order; a rank without a micro-batch in a lane joins the pairs all the
+ * names are done.  Traps: all but EXPERTS meet other ranks, so they stand in
+ * the list in an order that is the same on all ranks of a group, and are taken
+ * in that order; a rank without a micro-batch in a lane joins the pairs all the
  * same (scope=replica), or none of its stage has one (scope=stage).
  */
 #include "parallel/forward_impl.h"
