@@ -1,9 +1,9 @@
 /* parallel/experts.c -- the experts of mine, on the rows that arrived.
  *
- * Rows are sorted by (layer, expert), those of all lanes that are there, so that
- * every expert is one product and its weights are read or made once.  etp ranks
- * hold the same experts and got the same rows in the same order; each has its
- * own inner columns, so y is Partial over them until par__return.
+ * Rows are sorted by (layer, expert), those of all lanes that are there, so
+ * that every expert is one product and its weights are read or made once.  etp
+ * ranks hold the same experts and got the same rows in the same order; each has
+ * its own inner columns, so y is Partial over them until par__return.
  */
 #include "parallel/forward_impl.h"
 

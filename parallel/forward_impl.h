@@ -573,8 +573,8 @@ void par__gate(par_model *m, double *y, core_act act, const double *gate,
 void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
                    int64_t n_col, const int64_t *layer, core_tap tap);
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out);
-/* layer.c: the steps of layer l that are not of a pair.  par__gather: what a pair
- * gave, summed.                                                              */
+/* layer.c: the steps of layer l that are not of a pair.  par__gather: the sum of
+ * what a pair gave.                                                          */
 void par__mix(par_model *m, int l);
 void par__enter_ffn(par_model *m, int l);
 void par__gather(par_model *m, int l);
@@ -612,8 +612,8 @@ core_tap par__pair_tap(const par_model *m, core_tap_kind kind, int pair);
 
 /* --- lanes.c, order.c ---------------------------------------------------- */
 
-/* Micro-batches of a turn, of at most n_row rows each; options.order says which.
- *                                                     [collective, all ranks] */
+/* Micro-batches of a turn, of at most n_row rows each, by options.order.
+ *                                                    [collective, all ranks] */
 int par__lanes(par_model *m, int64_t n_row);
 int par__n_turn(const par_model *m); /* of a round                            */
 /* The micro-batch of a stage's lane; -1: none.                               */
@@ -621,9 +621,9 @@ int par__mb(const par_model *m, int stage, int turn, int lane);
 /* work.step of the turn. */
 void par__list_steps(par_model *m, int turn);
 int64_t par__most_steps(const par_layout *layout, int n_lane);
-/* The first that is ready, NULL: all are done.  With it count as done, and are in
- * work.joined, the lanes of those that are ready and multiply with the very
- * weights that it does.                                                      */
+/* The first that is ready, NULL: all are done.  In work.joined are its lane and
+ * those of the steps that are ready and multiply with the very same weights:
+ * they count as done, too.                                                   */
 const par__step *par__take_step(par_model *m);
 
 /* --- work.c -------------------------------------------------------------- */
@@ -640,14 +640,14 @@ void par__work_take_lane(par_work *work, int lane);
 void par__work_poison(const par_work *work, int lane);
 /* A copy of a struct of pointers to buffers.  It lies in *work itself.       */
 void *par__keep_buffers(par_work *work, const void *from, size_t bytes);
-/* Buffers of a step, that a micro-batch starts by poisoning: n elements; rows of
- * n_col columns for all tokens, that products read, or only write.           */
+/* Buffers of a step, that a micro-batch starts by poisoning: n elements; rows
+ * of n_col columns for all tokens, that products read, or only write.        */
 void *par__fresh(par_work *work, int64_t n, size_t elem_bytes);
 double *par__fresh_f64(par_work *work, int64_t n);
 double *par__operand(par_work *work, int64_t n_col);
 double *par__result(par_work *work, int64_t n_col);
-/* Likewise, but of every lane: from step to step of a layer.  field: the pointer
- * that is to be the lane's at hand.                                          */
+/* Likewise, but of every lane: from step to step of a layer.  field: the
+ * pointer that is to be the lane's at hand.                                  */
 void par__lasting(par_work *work, void *field, int64_t n, size_t elem_bytes);
 void par__lasting_operand(par_work *work, double **field, int64_t n_col);
 void par__lasting_result(par_work *work, double **field, int64_t n_col);

@@ -285,8 +285,8 @@ static core_status open_shards(par_model *m)
         measure(m, false, false);
     CORE_TRY(refuse_cut(m));
     CORE_TRY(open_lanes(m));
-    CORE_TRY_CTX(core_arena_make(&m->shards), "while making room for %s's shards",
-                 m->spec->name);
+    CORE_TRY_CTX(core_arena_make(&m->shards),
+                 "while making room for %s's shards", m->spec->name);
     carve(m);
     return CORE_OK;
 }

@@ -131,10 +131,11 @@ static core_status read_order(task *t, const request *r)
 {
     if (r->order == NULL)
         return CORE_OK;
-    t->order = strcmp(r->order, "plan") == 0 ? PAR_ORDER_PLAN : PAR_ORDER_LAYERS;
-    CORE_FAIL_IF(t->order == PAR_ORDER_LAYERS && strcmp(r->order, "layers") != 0,
-                 CORE_E_USAGE, "--order: expected plan or layers, found '%s'",
-                 r->order);
+    t->order =
+        strcmp(r->order, "plan") == 0 ? PAR_ORDER_PLAN : PAR_ORDER_LAYERS;
+    CORE_FAIL_IF(
+        t->order == PAR_ORDER_LAYERS && strcmp(r->order, "layers") != 0,
+        CORE_E_USAGE, "--order: expected plan or layers, found '%s'", r->order);
     CORE_FAIL_IF(t->order == PAR_ORDER_LAYERS &&
                      (r->events != NULL || r->trace != NULL),
                  CORE_E_USAGE,

@@ -437,9 +437,9 @@ static int n_together(const run_case *c, size_t budget)
     core_weights *weights;
     core_batch batch;
     open_case(c, c->numerics, &weights, &batch);
-    const par_stats stats = run_plan(mpi_world, &c->spec, &c->plan, weights,
-                                     &batch, c->numerics, budget, c->order,
-                                     NULL);
+    const par_stats stats =
+        run_plan(mpi_world, &c->spec, &c->plan, weights, &batch, c->numerics,
+                 budget, c->order, NULL);
     core_batch_free(&batch);
     core_weights_close(weights);
     return stats.n_lane;
@@ -451,9 +451,9 @@ START_TEST(order_is_chosen)
     run_case c = any_case();
     core_arena arena = core_arena_measure();
     par_layout layout;
-    ck_assert_int_eq(par_layout_make(&layout, &arena, &c.spec, &c.plan,
-                                     mpi_world->rank),
-                     CORE_OK);
+    ck_assert_int_eq(
+        par_layout_make(&layout, &arena, &c.spec, &c.plan, mpi_world->rank),
+        CORE_OK);
     const size_t all = par_weight_bytes(&c.spec, &layout, CORE_EXACT);
     const size_t dense = par_tiled_weight_bytes(&c.spec, &layout, CORE_EXACT);
     core_arena_free(&arena);
@@ -567,9 +567,9 @@ START_TEST(inexact_sum_is_named)
     for (int i = 0; i < 5 * 7 * 24; i++)
         hidden[i] = 0x1p20 + i;
     const core_batch batch = {.n_b = 5, .n_t = 7, .hidden = hidden};
-    const par_stats stats = run_plan(mpi_world, &c.spec, &c.plan, weights,
-                                     &batch, CORE_EXACT, RESIDENT,
-                                     PAR_ORDER_AUTO, NULL);
+    const par_stats stats =
+        run_plan(mpi_world, &c.spec, &c.plan, weights, &batch, CORE_EXACT,
+                 RESIDENT, PAR_ORDER_AUTO, NULL);
     uint64_t n_named =
         !stats.exact && strstr(stats.not_exact, "layers.0.ffn.norm: ") != NULL;
     par_all_reduce_u64(mpi_world, &mpi_world->world, &n_named, 1);
@@ -657,9 +657,9 @@ START_TEST(swollen_value_is_noticed)
     open_case(&c, CORE_EXACT, &weights, &batch);
     table t = table_make(&c.spec, &batch);
     witness w = {.t = &t, .is_writing = true, .swells = swollen[_i].swells};
-    const par_stats stats = run_plan(mpi_world, &c.spec, &c.plan, weights,
-                                     &batch, CORE_EXACT, RESIDENT,
-                                     PAR_ORDER_AUTO, &w);
+    const par_stats stats =
+        run_plan(mpi_world, &c.spec, &c.plan, weights, &batch, CORE_EXACT,
+                 RESIDENT, PAR_ORDER_AUTO, &w);
     uint64_t n_named =
         !stats.exact && strncmp(stats.not_exact, swollen[_i].named,
                                 strlen(swollen[_i].named)) == 0;
@@ -689,15 +689,15 @@ START_TEST(bytes_are_measured)
     const size_t measured = par_weight_bytes(&c.spec, &layout, CORE_FP32);
     const size_t dense = par_tiled_weight_bytes(&c.spec, &layout, CORE_FP32);
     const size_t least = par_least_weight_bytes(&c.spec, &layout, CORE_FP32);
-    const par_stats full = run_plan(mpi_world, &c.spec, &c.plan, weights,
-                                    &batch, CORE_FP32, measured,
-                                    PAR_ORDER_AUTO, NULL);
-    const par_stats tiled = run_plan(mpi_world, &c.spec, &c.plan, weights,
-                                     &batch, CORE_FP32, measured - 1,
-                                     PAR_ORDER_AUTO, NULL);
-    const par_stats none = run_plan(mpi_world, &c.spec, &c.plan, weights,
-                                    &batch, CORE_FP32, dense - 1,
-                                    PAR_ORDER_AUTO, NULL);
+    const par_stats full =
+        run_plan(mpi_world, &c.spec, &c.plan, weights, &batch, CORE_FP32,
+                 measured, PAR_ORDER_AUTO, NULL);
+    const par_stats tiled =
+        run_plan(mpi_world, &c.spec, &c.plan, weights, &batch, CORE_FP32,
+                 measured - 1, PAR_ORDER_AUTO, NULL);
+    const par_stats none =
+        run_plan(mpi_world, &c.spec, &c.plan, weights, &batch, CORE_FP32,
+                 dense - 1, PAR_ORDER_AUTO, NULL);
     core_arena_free(&arena);
     core_batch_free(&batch);
     core_weights_close(weights);
