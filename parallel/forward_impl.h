@@ -573,8 +573,8 @@ void par__gate(par_model *m, double *y, core_act act, const double *gate,
 void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
                    int64_t n_col, const int64_t *layer, core_tap tap);
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out);
-/* layer.c: the steps of layer l that are not of a pair.  par__gather: the sum of
- * what a pair gave.                                                          */
+/* layer.c: the steps of layer l that are not of a pair.  par__gather: the sum
+ * of what a pair gave.                                                       */
 void par__mix(par_model *m, int l);
 void par__enter_ffn(par_model *m, int l);
 void par__gather(par_model *m, int l);
