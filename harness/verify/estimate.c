@@ -218,11 +218,18 @@ static double touched_parameters(const core_spec *spec, double n_token)
     return active + (all - active) * (share > 0.0 ? share : 0.0);
 }
 
+/* How often weights that do not stay are read: by every micro-batch, or where a
+ * stage's are worked on together (par_order), once.                          */
+static int times_read(const par_plan *plan, core_numerics numerics)
+{
+    const int n_group = plan->rounds * plan->dp;
+    return numerics == CORE_EXACT ? n_group : n_group * plan->mb;
+}
+
 static void add_seconds(har_estimate *e, const core_spec *spec,
                         const par_plan *plan, int64_t n_token, int64_t n_t,
                         const har_limits *limits, core_numerics numerics)
 {
-    const int n_part = plan->rounds * plan->dp * plan->mb;
     const int n_pass = core_has_bounds(numerics) ? 2 : 1; /* forced, and free */
     const double width = (double)spec->n_d;
     const har_rates *rates = &limits->rates[numerics == CORE_EXACT];
@@ -238,10 +245,11 @@ static void add_seconds(har_estimate *e, const core_spec *spec,
     const double all = (double)core_spec_parameters(spec);
     const bool fits = e->reference_bytes <= limits->memory_bytes / 2;
     const double read = fits ? all : touched_parameters(spec, (double)n_token);
+    const double n_read = times_read(plan, numerics);
     const double read_by_ranks =
         e->is_resident
             ? all
-            : n_part * touched_parameters(spec, (double)n_token / n_part);
+            : n_read * touched_parameters(spec, (double)n_token / n_read);
     const double n_tick = (double)plan->rounds * (plan->mb + plan->pp - 1) *
                           (double)(spec->n_l / plan->pp + 1);
     const int n_draw = 1 + har_spread_draws(numerics);

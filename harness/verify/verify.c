@@ -107,7 +107,8 @@ static void merge_totals(har_totals *out, par_comm *comm, const par_stats *mine,
                         .wall_seconds = largest[0],
                         .wait_seconds = sum[PAR_N_OPERATORS],
                         .weight_bytes = (size_t)weight,
-                        .work_bytes = (size_t)(largest[1] - weight)};
+                        .work_bytes = (size_t)(largest[1] - weight),
+                        .n_lane = mine->n_lane};
     memcpy(out->cpu_seconds, sum, sizeof out->cpu_seconds);
     for (int i = 0; i < PAR_N_OP_KINDS; i++)
         out->n_bytes[i] = (int64_t)u[5 + i];
@@ -159,13 +160,14 @@ static core_status open_rank(rank_state *s, const par_plan *plan,
                              core_numerics numerics, const size_t budget[2])
 {
     har_job *job = s->job;
-    const par_options options = {budget[0],
-                                 budget[1],
-                                 &s->observer,
-                                 job->tick != NULL ? pass_tick : NULL,
-                                 s,
-                                 job->cost != NULL ? pass_cost : NULL,
-                                 s};
+    const par_options options = {.weight_budget_bytes = budget[0],
+                                 .dense_budget_bytes = budget[1],
+                                 .observer = &s->observer,
+                                 .tick = job->tick != NULL ? pass_tick : NULL,
+                                 .tick_self = s,
+                                 .cost = job->cost != NULL ? pass_cost : NULL,
+                                 .cost_self = s,
+                                 .order = job->order};
     s->observer = (par_observer){s, observe};
     CORE_TRY(
         par_layout_make(&s->layout, &s->arena, job->spec, plan, s->comm->rank));
