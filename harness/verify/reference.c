@@ -53,7 +53,7 @@ static core_status open_model(maker *m)
         2 * har_tap_bytes(m->job->spec, batch->n_b * batch->n_t, m->numerics);
     const size_t budget = har_reference_budget(
         m->job->spec, m->numerics, batch->n_b, batch->n_t, n_thread,
-        har_memory_available(), files);
+        m->job->limits, har_memory_available(), files);
     const ref_options options = {n_thread, budget,
                                  core_has_bounds(m->numerics), show_progress,
                                  m};
