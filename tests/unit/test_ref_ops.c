@@ -376,6 +376,19 @@ START_TEST(layernorm_bound_holds_where_nothing_is_left)
 }
 END_TEST
 
+/* Equal values so large that rounding puts the variance of some below -eps.   */
+START_TEST(layernorm_of_equal_values_is_its_bias)
+{
+    const double w[3] = {1.0, 1.0, 1.0}, b[3] = {0.25, 0.25, 0.25};
+    for (int i = 1; i <= 64; i++) {
+        const double x[3] = {1e9 / i, 1e9 / i, 1e9 / i};
+        double y[3];
+        ref__layernorm_row(y, x, w, b, 3, 1e-6);
+        ck_assert_msg(isfinite(y[0]) != 0, "1e9 / %d: %g", i, y[0]);
+    }
+}
+END_TEST
+
 /* The mean is far larger than the deviations: what cancels is in the bound. */
 START_TEST(layernorm_bound_holds_where_it_cancels)
 {
@@ -569,6 +582,7 @@ int main(void)
     tcase_add_test(checks, product_bound_holds_and_bites);
     tcase_add_test(checks, fp64_bound_pays_for_both_sides);
     tcase_add_test(checks, fp64_bound_holds_and_bites);
+    tcase_add_test(checks, layernorm_of_equal_values_is_its_bias);
     tcase_add_loop_test(checks, layernorm_bound_holds_where_nothing_is_left, 0, 4);
     tcase_add_loop_test(checks, layernorm_bound_holds_where_it_cancels, 0, 4);
     tcase_add_test(checks, bf16_bound_holds_on_ties_and_bites);
