@@ -27,7 +27,7 @@ static const double TICK_SECONDS = 2e-3; /* of one rank: messages */
 
 /* Measured: docs/scale.md. */
 enum {
-    IDLE_BYTES = 5 << 20,      /* of a rank that has done nothing, messages   */
+    IDLE_BYTES = 3 << 20,      /* of a rank that has done nothing, messages   */
     TALK_BYTES = 1 << 20,      /* more of them, once everybody was talked to  */
     TAP_WATCH_BYTES = 2 << 10, /* of a rank, to watch and to report a tap     */
     LAUNCHER_BYTES = 14 << 20, /* and mpiexec, and its proxy                  */
