@@ -127,8 +127,8 @@ core_status har_mark_make(har_mark *out, char path[HAR_PATH_BYTES],
     const int n =
         deal != NULL
             ? snprintf(path, HAR_PATH_BYTES,
-                       "%s/exercise-%s-%016" PRIx64 ".taps", job->checkpoint,
-                       text.text, dealt)
+                       "%s/exercise-%s-%lld-%016" PRIx64 ".taps",
+                       job->checkpoint, text.text, (long long)n_part, dealt)
             : snprintf(path, HAR_PATH_BYTES, "%s/reference-%s-%lld.taps",
                        job->checkpoint, text.text, (long long)n_part);
     CORE_FAIL_IF(n >= HAR_PATH_BYTES, CORE_E_FILE, "--checkpoint: %s: too long",
