@@ -311,6 +311,38 @@ core_spec core__spec_blank(void)
     return spec;
 }
 
+static size_t field_bytes(const core_spec *spec, const field *f)
+{
+    switch (f->type) {
+    case FIELD_NAME:
+        return CORE_NAME_BYTES;
+    case FIELD_LAYERS:
+        return (size_t)spec->n_l;
+    case FIELD_REALS:
+        return (size_t)spec->n_l * sizeof(double);
+    case FIELD_FLAG:
+        return sizeof(bool);
+    case FIELD_I64:
+    case FIELD_REAL:
+        return sizeof(int64_t);
+    case FIELD_INT:
+    case FIELD_WORD:
+        break;
+    }
+    return sizeof(int);
+}
+
+const char *core__spec_difference(const core_spec *a, const core_spec *b)
+{
+    for (int i = 0; i < N_FIELDS; i++) {
+        const field *f = &FIELDS[i];
+        if (memcmp((const char *)a + f->offset, (const char *)b + f->offset,
+                   field_bytes(a, f)) != 0)
+            return f->path;
+    }
+    return NULL;
+}
+
 bool core_spec_beyond(const core_spec *spec, double most, const char **path,
                       double *value)
 {
