@@ -12,6 +12,8 @@
 typedef struct ref_grad_room {
     void *self;
     double *(*at)(void *self, core_grad grad);
+    /* Is told the slots [N*K] of every layer that has some; NULL: is not.    */
+    void (*slots)(void *self, int layer, const double *slot);
 } ref_grad_room;
 
 /* A forward pass in exact or fp64 numerics, and the gradients of the loss that

@@ -12,7 +12,7 @@
 #include "core/model/taps.h"
 #include "core/model/weight_list.h"
 
-#define CORE_STEP_GRAD 0x1p-20 /* exact mode: of every gradient */
+#define CORE_STEP_GRAD 0x1p-16 /* exact mode: of every gradient */
 
 enum { CORE_GRAD_NAME_BYTES = CORE_NAME_BYTES + 16 };
 

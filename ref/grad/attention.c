@@ -20,7 +20,12 @@ typedef struct head {
 
 /* Largest operands, for the sums' bits. */
 typedef struct widths {
-    double p_dp, ds_k, dctx_v;
+    double p_dp, ds_k;
+    double largest_dctx;
+    /* of a row's kv head, over its queries: of the columns of p [T], and the
+     * largest of those of dctx                                               */
+    double *p_squares, dctx_squares;
+    double p_dctx; /* the norms that follow, multiplied                       */
 } widths;
 
 static double dot(const double *a, const double *b, int64_t n)
@@ -59,6 +64,7 @@ static void query(const ref__back *b, const head *h, double scale, int64_t i,
         add_scaled(h->dq + i * h->ld_q, h->k + j * h->ld_k, ds[j], n_dh);
         add_scaled(h->dk + j * h->ld_k, q, ds[j], n_dh);
         add_scaled(h->dv + j * h->ld_k, dctx, p[j], n_dh);
+        w->p_squares[j] += p[j] * p[j];
     }
     w->ds_k = ref__worse(w->ds_k, dot(ds, ds, n));
 }
@@ -107,13 +113,26 @@ static void finish_heads(const ref__back *b, int layer, const widths *w,
                             : core_largest(k, n_k);
     ref__sum of_ds = ref__no_sum(), of_p = ref__no_sum();
     ref__more(b, &of_ds, ds * most * terms, CORE_STEP_GRAD * CORE_STEP_ACT);
-    ref__more(b, &of_p, w->dctx_v * terms * terms,
-              CORE_STEP_PROB * CORE_STEP_GRAD);
+    ref__more(b, &of_p, w->p_dctx, CORE_STEP_PROB * CORE_STEP_GRAD);
     scale_all(dq, n_q, size.scale);
     scale_all(dk, n_k, size.scale);
     ref__finish(b, &of_ds, core_grad_of_tap(CORE_TAP_Q_ROPE, layer), dq, n_q);
     ref__finish(b, &of_ds, core_grad_of_tap(CORE_TAP_K_ROPE, layer), dk, n_k);
     ref__finish(b, &of_p, core_grad_of_tap(CORE_TAP_V, layer), dv, n_k);
+}
+
+/* The largest sum of squares of a column of x [n, n_col]. */
+static double largest_column(const double *x, int64_t n, int64_t ld,
+                             int64_t n_col)
+{
+    double largest = 0.0;
+    for (int64_t c = 0; c < n_col; c++) {
+        double sum = 0.0;
+        for (int64_t i = 0; i < n; i++)
+            sum += x[i * ld + c] * x[i * ld + c];
+        largest = ref__worse(largest, sum);
+    }
+    return largest;
 }
 
 /* From the context's gradient to those of rotated queries and keys, and values.
@@ -126,7 +145,8 @@ static void heads(ref__back *b, int layer, const double *dctx)
     double *dq = ref__grad_room(b, CORE_TAP_Q_ROPE, layer);
     double *dk = ref__grad_room(b, CORE_TAP_K_ROPE, layer);
     double *dv = ref__grad_room(b, CORE_TAP_V, layer);
-    widths w = {.dctx_v = core_largest(dctx, b->n * s->n_h * n_dh)};
+    widths w = {.largest_dctx = core_largest(dctx, b->n * s->n_h * n_dh),
+                .p_squares = b->rows[2]};
     for (int64_t r = 0; r < b->batch->n_b; r++)
         for (int64_t i_h = 0; i_h < s->n_h; i_h++) {
             const int64_t g = i_h * s->n_g / s->n_h;
@@ -141,14 +161,23 @@ static void heads(ref__back *b, int layer, const double *dctx)
                             dv + at_k,
                             s->n_h * n_dh,
                             s->n_g * n_dh};
+            if (i_h * s->n_g % s->n_h < s->n_g) { /* the first of its kv head */
+                memset(w.p_squares, 0, (size_t)n_t * sizeof(double));
+                w.dctx_squares = 0.0;
+            }
+            w.dctx_squares +=
+                largest_column(dctx + at_q, n_t, s->n_h * n_dh, n_dh);
             for (int64_t i = 0; i < n_t; i++)
                 query(b, &h, size.scale, i, b->rows[0], b->rows[1], &w);
+            w.p_dctx =
+                ref__worse(w.p_dctx, sqrt(core_largest(w.p_squares, n_t) *
+                                          w.dctx_squares));
         }
     const double largest_v =
         core_largest(ref__taped(b, CORE_TAP_V, layer), b->n * s->n_g * n_dh);
     const core_grad of = core_grad_of_tap(CORE_TAP_Q_ROPE, layer);
     ref__sum of_dp = ref__no_sum(), of_delta = ref__no_sum();
-    ref__more(b, &of_dp, w.dctx_v * largest_v * (double)n_dh,
+    ref__more(b, &of_dp, w.largest_dctx * largest_v * (double)n_dh,
               CORE_STEP_GRAD * CORE_STEP_ACT);
     ref__more(b, &of_delta, w.p_dp, CORE_STEP_PROB * CORE_STEP_GRAD);
     ref__finish(b, &of_dp, of, dq, 0);

@@ -119,6 +119,9 @@ static void feed_forward(ref__back *b, int layer)
     const double *dout = ref__grad_room(b, CORE_TAP_OUT, layer);
     double *dxn = ref__grad_room(b, CORE_TAP_FFN_NORM, layer);
     ref__sum sum = ref__no_sum();
+    if (core_spec_is_moe(b->spec, layer) && b->room->slots != NULL)
+        b->room->slots(b->room->self, layer,
+                       ref__taped(b, CORE_TAP_SLOT, layer));
     if (core_spec_is_moe(b->spec, layer))
         ref__back_moe(b, layer, dout, &sum, dxn);
     if (core_spec_n_mlp(b->spec, layer) > 0)

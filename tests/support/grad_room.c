@@ -54,5 +54,5 @@ static double *find(void *self, core_grad grad)
 
 ref_grad_room grad_room_ref(grad_room *room)
 {
-    return (ref_grad_room){room, find};
+    return (ref_grad_room){room, find, NULL};
 }
