@@ -21,11 +21,6 @@ const char *par_grad_axis_name(par_grad_axis axis)
     return name[axis];
 }
 
-const double *par__g_tap(const par__back *b, core_tap_kind kind, int layer)
-{
-    return par__tape_rows(b->tape, b->comm, kind, layer, b->round, b->mb);
-}
-
 static void set_now(par__back *b, int round, int mb)
 {
     int64_t row1;

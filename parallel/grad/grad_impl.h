@@ -1,8 +1,9 @@
 /* parallel/grad/grad_impl.h -- what the files of the way back share.
  *
- * Read in this order: backward.c (rounds, layers) -> ends.c, ffn.c,
- * attention.c, norm.c -> pair.c (rows to experts and back), experts.c, router.c
- * -> reduce.c; below them tape.c, params.c, groups.c and sums.c.
+ * Read in this order: backward.c (rounds, layers) -> back_ends.c, back_ffn.c,
+ * back_attention.c, back_norm.c -> back_moe.c, back_pair.c (rows to experts and
+ * home), back_experts.c, back_router.c -> reduce.c; below them tape.c, params.c,
+ * groups.c and sums.c.
  *
  * Placements: the gradient of what is Replicate over tp is Partial until it has
  * been summed over tp, that of what is Shard is whole.  Whatever is stored is
@@ -22,10 +23,6 @@ bool par__tape_keeps(core_tap_kind kind);
 /* My columns of a tap: what my pieces of it have together.                   */
 void par__grad_columns(const par_layout *layout, const core_spec *spec,
                        core_tap tap, int64_t *c0, int64_t *n_col);
-/* Rows of a micro-batch [n, my columns]; aborts if the pass did not show them.
- */
-const double *par__tape_rows(const par_tape *tape, par_comm *comm,
-                             core_tap_kind kind, int layer, int round, int mb);
 /* The row of a choice; NULL: it was not here.                                */
 const double *par__tape_choice(const par_tape *tape, core_tap_kind kind,
                                int layer, int64_t choice);
@@ -143,6 +140,10 @@ typedef struct par__back {
     double *cos_tj, *sin_tj;
 } par__back;
 
+/* tape.c: my columns of a tap, of the micro-batch at hand; ends the run if the
+ * forward pass did not show it.                                              */
+const double *par__g_tap(const par__back *b, core_tap_kind kind, int layer);
+
 /* --- sums.c --------------------------------------------------------------- */
 
 /* n doubles that nobody has written yet; ends the run without memory.        */
@@ -195,7 +196,6 @@ void par__g_show_weight(par__back *b, const par__param *p, int n_copy,
 
 /* --- a file an operator --------------------------------------------------- */
 
-const double *par__g_tap(const par__back *b, core_tap_kind kind, int layer);
 /* y = stored(carry + dy through the norm of x); carry may be NULL, y may be it.
  */
 void par__g_norm(par__back *b, core_weight_kind weight, core_grad of,

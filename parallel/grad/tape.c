@@ -184,16 +184,14 @@ void par_tape_record(par_tape *tape, const par_piece *piece)
                        : record_choices(tape, piece);
 }
 
-const double *par__tape_rows(const par_tape *tape, par_comm *comm,
-                             core_tap_kind kind, int layer, int round, int mb)
+const double *par__g_tap(const par__back *b, core_tap_kind kind, int layer)
 {
-    const double *rows = *block_of(tape, kind, layer, round, mb);
+    const double *rows = *block_of(b->tape, kind, layer, b->round, b->mb);
     char name[CORE_NAME_BYTES];
     if (rows == NULL)
-        par_abort(comm, CORE_E_DIFFERS,
-                  "rank %d: %s was not shown, and has no "
-                  "gradient then",
-                  comm->rank, core_tap_name((core_tap){kind, layer}, name));
+        par_abort(b->comm, CORE_E_DIFFERS,
+                  "rank %d: %s was not shown, and has no gradient then",
+                  b->comm->rank, core_tap_name((core_tap){kind, layer}, name));
     return rows;
 }
 

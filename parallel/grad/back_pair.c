@@ -1,4 +1,5 @@
-/* parallel/grad/pair.c -- gradients of rows to the experts, and home again.
+/* parallel/grad/back_pair.c -- gradients of rows to the experts, and home
+ * again.
  *
  * The way of the forward pass in the other direction: what came back goes out,
  * what was sent comes home.  My slice's kept choices go, the same block, to all

@@ -1,5 +1,5 @@
-/* parallel/grad/norm.c -- back through an RMS norm of whole rows: repeated on
- * every rank of the tensor group, on the sum that is whole by then.
+/* parallel/grad/back_norm.c -- back through an RMS norm of whole rows: repeated
+ * on every rank of the tensor group, on the sum that is whole by then.
  *
  * The weight's gradient is a sum over my tokens, the same on all of them.
  */

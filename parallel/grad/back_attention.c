@@ -1,4 +1,5 @@
-/* parallel/grad/attention.c -- back through attention, split over tp by heads.
+/* parallel/grad/back_attention.c -- back through attention, split over tp by
+ * heads.
  *
  * A block of queries of one (row, head) at a time, as products.  Traps: a kv
  * head that several ranks have is summed over them before it is stored, for

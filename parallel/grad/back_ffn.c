@@ -1,4 +1,4 @@
-/* parallel/grad/ffn.c -- back through the tensor-parallel MLP.
+/* parallel/grad/back_ffn.c -- back through the tensor-parallel MLP.
  *
  * The output's gradient is whole on every rank, each makes the inner gradients
  * of its own columns, and its part of the input's: Partial over tp.

@@ -1,4 +1,5 @@
-/* parallel/grad/experts.c -- back through my experts, on the rows that arrived.
+/* parallel/grad/back_experts.c -- back through my experts, on the rows that
+ * arrived.
  *
  * What an expert read and made on the way there is on the tape under the number
  * of the choice.  Column parts have the same rows, inner columns of their own,

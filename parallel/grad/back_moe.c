@@ -1,4 +1,5 @@
-/* parallel/grad/moe.c -- back through the weighted sum of a token's experts.
+/* parallel/grad/back_moe.c -- back through the weighted sum of a token's
+ * experts.
  *
  * I do my slice of the tokens: what comes home of them, their weights and their
  * router.  The other ranks of the tensor group do theirs, so my part of xn's

@@ -1,4 +1,4 @@
-/* ref/grad/attention.c -- from attn_out back to the normed input.
+/* ref/grad/back_attention.c -- from attn_out back to the normed input.
  *
  * Heads one by one, query by query: p is made again from stored q and k. Traps:
  * the scale multiplies the complete sum over keys (or queries), not the scores'

@@ -1,4 +1,4 @@
-/* parallel/grad/router.c -- from the weights of my slice's choices to the
+/* parallel/grad/back_router.c -- from the weights of my slice's choices to the
  * router's logits.
  *
  * Every rank of the tensor group has its slice of the tokens, those that it

@@ -1,4 +1,4 @@
-/* ref/grad/router.c -- from the weights of chosen experts to the logits.
+/* ref/grad/back_router.c -- from the weights of chosen experts to the logits.
  *
  * p is the softmax of all logits, a weight p of the choice or that over the sum
  * s of the K.  Traps: a dropped choice has no gradient of its own, but its p is

@@ -1,4 +1,5 @@
-/* parallel/grad/ends.c -- the loss and the head, and the table of embeddings.
+/* parallel/grad/back_ends.c -- the loss and the head, and the table of
+ * embeddings.
  *
  * Every rank of the tensor group has the loss's weights of its own vocabulary;
  * what they give to the final norm is Partial over tp.  A tied table has two
