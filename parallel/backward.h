@@ -63,8 +63,12 @@ typedef struct par_grad_stats {
     int64_t n_sent[PAR_N_GRAD_AXES];
 } par_grad_stats;
 
+/* Does the plan split the model by nothing but tp, ep, etp, dp and pp?  Errors:
+ * E_USAGE with the plan that is left without the rest.               [local] */
+CORE_NODISCARD core_status par_backward_check(const par_plan *plan);
+
 /* Everything that this rank has gradients of.  Exact numerics; the batch has no
- * mask; the plan is legal for the spec.  Borrows all.  Errors, agreed:
+ * mask; the plan is legal for the spec, and has passed par_backward_check.  Borrows all.  Errors, agreed:
  * E_MEMORY, E_USAGE of core_grad_check.                           [collective,
  * world] */
 CORE_NODISCARD core_status par_backward(

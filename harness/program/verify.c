@@ -5,6 +5,7 @@
  * and the ranks verify.  Ranks outside a plan's world wait for the next plan.
  */
 #include "core/base/clock.h"
+#include "core/files/mapped.h"
 #include "harness/launch/events.h"
 #include "harness/launch/launch.h"
 #include "harness/launch/outfile.h"
@@ -208,6 +209,8 @@ static core_status check_grad(const task *t, const request *r)
                  "--grad: no gradient is known for rows that are padded");
     CORE_FAIL_IF(r->act_quant, CORE_E_USAGE,
                  "--grad: no gradient is known for quantised activations");
+    for (int i = 0; i < t->n_plan; i++)
+        CORE_TRY(par_backward_check(&t->plan[i]));
     return core_grad_check(&t->model.spec);
 }
 
@@ -240,9 +243,8 @@ static core_status understand(task *t, const request *r)
                             &r->ignore));
     t->model.cuts_blocks = r->cuts_blocks;
     CORE_TRY(har_model_quantise(&t->model, r->act_quant));
-    CORE_TRY(check_grad(t, r));
     CORE_TRY(read_plans(t, r));
-    return CORE_OK;
+    return check_grad(t, r);
 }
 
 /* --- in the ranks --- */
@@ -402,6 +404,7 @@ static core_status verify_all(rank_run *run)
         par_comm_close(comm);
         CORE_TRY(har_ranks_join(status));
     }
+    CORE_TRY(har_ranks_agree(core_mapped_check()));
     core_status status = CORE_OK;
     if (par_comm_my_start() == 0)
         status = write_report(run);

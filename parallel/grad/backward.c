@@ -21,6 +21,28 @@ const char *par_grad_axis_name(par_grad_axis axis)
     return name[axis];
 }
 
+core_status par_backward_check(const par_plan *plan)
+{
+    char text[PAR_PLAN_TEXT], with[PAR_PLAN_TEXT];
+    par_plan known;
+    CORE_TRY(par_plan_parse(&known, "tp=1"));
+    known.dp = plan->dp, known.pp = plan->pp, known.tp = plan->tp;
+    known.ep = plan->ep, known.etp = plan->etp;
+    known.scope = plan->scope;
+    known.mb = plan->mb, known.rounds = plan->rounds;
+    known.n_stage = plan->n_stage, known.n_placed = plan->n_placed;
+    memcpy(known.stage_layers, plan->stage_layers, sizeof known.stage_layers);
+    memcpy(known.n_replica, plan->n_replica, sizeof known.n_replica);
+    memcpy(known.replica, plan->replica, sizeof known.replica);
+    par_plan_format(&known, text);
+    par_plan_format(plan, with);
+    CORE_FAIL_IF(strcmp(text, with) != 0, CORE_E_USAGE,
+                 "--grad: no gradient is known for all degrees of %s; %s has "
+                 "one",
+                 with, text);
+    return CORE_OK;
+}
+
 static void set_now(par__back *b, int round, int mb)
 {
     int64_t row1;
