@@ -26,22 +26,22 @@ core_spec core__spec_blank(void)
     return spec;
 }
 
-static size_t field_bytes(const core_spec *spec, const field *f)
+static size_t field_bytes(const core_spec *spec, const core__field *f)
 {
     switch (f->type) {
-    case FIELD_NAME:
+    case CORE__FIELD_NAME:
         return CORE_NAME_BYTES;
-    case FIELD_LAYERS:
+    case CORE__FIELD_LAYERS:
         return (size_t)spec->n_l;
-    case FIELD_REALS:
+    case CORE__FIELD_REALS:
         return (size_t)spec->n_l * sizeof(double);
-    case FIELD_FLAG:
+    case CORE__FIELD_FLAG:
         return sizeof(bool);
-    case FIELD_I64:
-    case FIELD_REAL:
+    case CORE__FIELD_I64:
+    case CORE__FIELD_REAL:
         return sizeof(int64_t);
-    case FIELD_INT:
-    case FIELD_WORD:
+    case CORE__FIELD_INT:
+    case CORE__FIELD_WORD:
         break;
     }
     return sizeof(int);
@@ -49,12 +49,11 @@ static size_t field_bytes(const core_spec *spec, const field *f)
 
 const char *core__spec_difference(const core_spec *a, const core_spec *b)
 {
-    for (int i = 0; i < N_FIELDS; i++) {
-        const field *f = &FIELDS[i];
+    const core__field *f;
+    for (int i = 0; (f = core__spec_field(i)) != NULL; i++)
         if (memcmp((const char *)a + f->offset, (const char *)b + f->offset,
                    field_bytes(a, f)) != 0)
             return f->path;
-    }
     return NULL;
 }
 

@@ -209,8 +209,6 @@ static core_status check_grad(const task *t, const request *r)
                  "--grad: no gradient is known for rows that are padded");
     CORE_FAIL_IF(r->act_quant, CORE_E_USAGE,
                  "--grad: no gradient is known for quantised activations");
-    for (int i = 0; i < t->n_plan; i++)
-        CORE_TRY(par_backward_check(&t->plan[i]));
     return core_grad_check(&t->model.spec);
 }
 
@@ -243,8 +241,11 @@ static core_status understand(task *t, const request *r)
                             &r->ignore));
     t->model.cuts_blocks = r->cuts_blocks;
     CORE_TRY(har_model_quantise(&t->model, r->act_quant));
+    CORE_TRY(check_grad(t, r));
     CORE_TRY(read_plans(t, r));
-    return check_grad(t, r);
+    for (int i = 0; r->wants_grad && i < t->n_plan; i++)
+        CORE_TRY(par_backward_check(&t->plan[i]));
+    return CORE_OK;
 }
 
 /* --- in the ranks --- */
