@@ -7,15 +7,12 @@
 #include "core/files/gguf_impl.h"
 
 #include "core/base/arena.h"
+#include "core/files/open.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { MAX_PARTS = 99999 };
 
@@ -28,24 +25,6 @@ struct core_gguf {
 
 /* --- one file --------------------------------------------------------------
  */
-
-static core_status map_bytes(core__gguf_part *part, int fd)
-{
-    struct stat info;
-    CORE_FAIL_IF(fstat(fd, &info) != 0, CORE_E_FILE, "%s: %s", part->path,
-                 strerror(errno));
-    CORE_FAIL_IF(!S_ISREG(info.st_mode), CORE_E_FILE,
-                 "%s: expected a regular file", part->path);
-    CORE_FAIL_IF(info.st_size == 0, CORE_E_FORMAT, "%s: an empty file",
-                 part->path);
-    const size_t bytes = (size_t)info.st_size;
-    void *map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
-    CORE_FAIL_IF(map == MAP_FAILED, CORE_E_FILE, "%s: cannot map %zu bytes: %s",
-                 part->path, bytes, strerror(errno));
-    part->map = map;
-    part->map_bytes = bytes;
-    return CORE_OK;
-}
 
 static int compare_keys(const void *a, const void *b)
 {
@@ -76,19 +55,16 @@ static core_status open_part(core__gguf_part *part, const char *path)
     void *copy = NULL;
     CORE_TRY(core_alloc(&copy, (int64_t)strlen(path) + 1, 1, path));
     part->path = strcpy(copy, path);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: %s", path, strerror(errno));
-    const core_status status = map_bytes(part, fd);
-    close(fd); /* the mapping keeps the file */
-    CORE_TRY(status);
+    CORE_TRY(core_map(&part->mapped, path, CORE_MAP_INPUT, 4));
+    part->map = core_mapped_at(part->mapped);
+    part->map_bytes = core_mapped_bytes(part->mapped);
     CORE_TRY(core__gguf_read(part));
     return check_keys(part);
 }
 
 static void close_part(core__gguf_part *part)
 {
-    if (part->map != NULL)
-        munmap((void *)part->map, part->map_bytes);
+    core_unmap(part->mapped);
     free(part->tensors);
     free(part->keys);
     free(part->names);
@@ -244,13 +220,15 @@ bool core_gguf_is_one(const char *path)
 {
     char magic[4] = "";
     struct stat info;
-    const int fd = stat(path, &info) == 0 && S_ISREG(info.st_mode)
-                       ? open(path, O_RDONLY | O_CLOEXEC)
-                       : -1;
-    const bool is_one =
-        fd >= 0 && read(fd, magic, 4) == 4 && memcmp(magic, "GGUF", 4) == 0;
-    if (fd >= 0)
-        close(fd);
+    FILE *file = NULL;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) ||
+        core_open_stream(&file, path) != CORE_OK) {
+        core_message_clear(); /* for those who open it to say */
+        return false;
+    }
+    const bool is_one = fread(magic, sizeof magic, 1, file) == 1 &&
+                        memcmp(magic, "GGUF", 4) == 0;
+    fclose(file);
     return is_one;
 }
 

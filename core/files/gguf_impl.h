@@ -3,10 +3,12 @@
 #define CORE_GGUF_IMPL_H
 
 #include "core/files/gguf.h"
+#include "core/files/mapped.h"
 
 /* One mapped file. */
 typedef struct core__gguf_part {
     char *path;
+    core_mapped *mapped;
     const unsigned char *map;
     size_t map_bytes;
     char *names; /* of keys and tensors, each with its end                    */

@@ -409,6 +409,10 @@ CORE_NODISCARD core_status core_spec_compare(const core_spec *a,
                                              core_spec_differs differs,
                                              void *self);
 
+/* The fields of that form as a table of Markdown: name, whether it must stand
+ * there, its values, what it is.                                             */
+void core_spec_write_fields(FILE *out);
+
 /* Check sizes and combinations; every parser ends with it.                   */
 CORE_NODISCARD core_status core_spec_validate(const core_spec *spec);
 

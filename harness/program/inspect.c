@@ -1,6 +1,7 @@
 /* harness/program/inspect.c -- what a safetensors or GGUF file or a folder of
  * the former holds.
  */
+#include "core/base/printable.h"
 #include "core/files/gguf.h"
 #include "core/files/st_folder.h"
 #include "harness/program/command.h"
@@ -17,10 +18,14 @@ static void check_path(const void *self, struct argp_state *state)
 
 static void write_tensor(const core_st_tensor *t, const char *file)
 {
-    printf("%-40s %-8s [", t->name, core_dtype_name(t->dtype));
+    char name[CORE_PRINTABLE_BYTES];
+    printf("%-40s %-8s [", core_printable(name, sizeof name, t->name),
+           core_dtype_name(t->dtype));
     for (int d = 0; d < t->n_dim; d++)
         printf("%s%lld", d > 0 ? "," : "", (long long)t->shape[d]);
-    printf("]%s%s\n", file != NULL ? " " : "", file != NULL ? file : "");
+    fputs(file != NULL ? "] " : "]", stdout);
+    core_print(stdout, file != NULL ? file : "");
+    putchar('\n');
 }
 
 static core_status inspect_file(const char *path)
@@ -29,8 +34,13 @@ static core_status inspect_file(const char *path)
     const char *key, *value;
     size_t bytes = 0;
     CORE_TRY(core_st_open(&file, path));
-    for (int64_t i = 0; core_st_metadata_at(file, i, &key, &value); i++)
-        printf("# %s: %s\n", key, value);
+    for (int64_t i = 0; core_st_metadata_at(file, i, &key, &value); i++) {
+        fputs("# ", stdout);
+        core_print(stdout, key);
+        fputs(": ", stdout);
+        core_print(stdout, value);
+        putchar('\n');
+    }
     for (int64_t i = 0; i < core_st_count(file); i++) {
         write_tensor(core_st_at(file, i), NULL);
         bytes += core_st_at(file, i)->bytes;

@@ -14,7 +14,7 @@
 typedef struct request {
     const char *model, *against;
     core_config_ignore ignore;
-    bool yaml, taps, families;
+    bool yaml, taps, families, fields;
 } request;
 
 static const har_command_line line = {
@@ -37,6 +37,8 @@ static void read_command_line(request *r, int argc, char **argv)
         {"against", .text = &r->against, .argument = "MODEL",
          .help = "list the fields in which MODEL, such as the folder that a "
                  "GGUF file was made from, is another model"},
+        {"fields", .flag = &r->fields,
+         .help = "list the fields of a model file, which --yaml prints"},
         {"taps", .flag = &r->taps, .help = "list every observation point"},
         {0}};
     har_parse(&line, options, r, argc, argv);
@@ -207,6 +209,10 @@ int har_cmd_spec(int argc, char **argv)
     read_command_line(&r, argc, argv);
     if (r.families)
         return har_end(har_families_write(stdout));
+    if (r.fields) {
+        core_spec_write_fields(stdout);
+        return 0;
+    }
     if (r.model == NULL) {
         for (int i = 0; core_spec_preset_name(i) != NULL; i++)
             puts(core_spec_preset_name(i));
