@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { MAX_PARTS = 99999 };
 
@@ -55,7 +54,7 @@ static core_status open_part(core__gguf_part *part, const char *path)
     void *copy = NULL;
     CORE_TRY(core_alloc(&copy, (int64_t)strlen(path) + 1, 1, path));
     part->path = strcpy(copy, path);
-    CORE_TRY(core_map(&part->mapped, path, CORE_MAP_INPUT, 4));
+    CORE_TRY(core_map(&part->mapped, path, CORE_MAP_INPUT, 1));
     part->map = core_mapped_at(part->mapped);
     part->map_bytes = core_mapped_bytes(part->mapped);
     CORE_TRY(core__gguf_read(part));
@@ -219,16 +218,13 @@ void core_gguf_close(core_gguf *file)
 bool core_gguf_is_one(const char *path)
 {
     char magic[4] = "";
-    struct stat info;
     FILE *file = NULL;
-    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) ||
-        core_open_stream(&file, path) != CORE_OK) {
-        core_message_clear(); /* for those who open it to say */
-        return false;
-    }
-    const bool is_one = fread(magic, sizeof magic, 1, file) == 1 &&
+    const bool is_one = core_open_stream(&file, path) == CORE_OK &&
+                        fread(magic, 1, 4, file) == 4 &&
                         memcmp(magic, "GGUF", 4) == 0;
-    fclose(file);
+    if (file != NULL)
+        fclose(file);
+    core_message_clear();
     return is_one;
 }
 

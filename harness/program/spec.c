@@ -34,11 +34,11 @@ static void read_command_line(request *r, int argc, char **argv)
         {"families", .flag = &r->families,
          .help = "list the model_types of config.json files that are read, and "
                  "those that are refused"},
+        {"fields", .flag = &r->fields,
+         .help = "list the fields of a model file, which --yaml prints"},
         {"against", .text = &r->against, .argument = "MODEL",
          .help = "list the fields in which MODEL, such as the folder that a "
                  "GGUF file was made from, is another model"},
-        {"fields", .flag = &r->fields,
-         .help = "list the fields of a model file, which --yaml prints"},
         {"taps", .flag = &r->taps, .help = "list every observation point"},
         {0}};
     har_parse(&line, options, r, argc, argv);
