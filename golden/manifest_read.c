@@ -125,12 +125,12 @@ static core_status unpack(members *m, json_t *root, const char *path)
     CORE_FAIL_IF(
         json_unpack_ex(
             root, &error, 0,
-            "{s:{s:s, s:I, s:s}, s:{s:s, s:o, s:s, s?b, s?o, s?s}, s:{s:I, s:I, s:o}, "
-            "s:o, s:s, s:o, s:{s:s}}",
+            "{s:{s:s, s:I, s:s}, s:{s:s, s:o, s:s, s?b, s?o, s?s}, "
+            "s:{s:I, s:I, s:o}, s:o, s:s, s:o, s:{s:s}}",
             "model", "argument", &m->argument, "layers", &m->n_l, "spec",
             &m->yaml, "weights", "origin", &m->origin, "seed", &m->weight_seed,
-            "xxh3", &m->xxh3, "act_quant", &m->act_quant, "quantised", &m->quantised,
-            "quantiser", &m->quantiser, "batch", "rows",
+            "xxh3", &m->xxh3, "act_quant", &m->act_quant, "quantised",
+            &m->quantised, "quantiser", &m->quantiser, "batch", "rows",
             &m->n_b, "tokens", &m->n_t, "seed", &m->batch_seed, "token_groups", &m->groups, "taps",
             &m->taps, "numerics", &m->numerics, "libraries", "arithmetic",
             &m->arithmetic) != 0,

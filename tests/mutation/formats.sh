@@ -17,11 +17,13 @@ judge() # PROGRAM CASE PLAN OPTIONS: exit code of the comparison, report in ./ou
 {
     find_case "$2"
     if [ "$3" = golden ]; then # what the mutant quantises, against what the program does
-        rm -rf gold other
-        expect 0 moeparity golden make --model "$model" --weights-bits 4 --block 8 --tokens 1x6 --numerics fp32 --out gold
-        expect 0 "$1" golden make --model "$model" --weights-bits 4 --block 8 --tokens 1x6 --numerics fp32 --export-weights --out other
-        expect 0 moeparity run -m other -i gold/input.safetensors -n fp32 -o taps.st
-        moeparity compare gold taps.st >out 2>err
+        gold=gold_${2//\//_}
+        rm -rf other
+        make=(golden make --model "$model" --weights-bits 4 --block 8 --layers 1 --tokens 1x4 --numerics fp32)
+        [ -d "$gold" ] || expect 0 moeparity "${make[@]}" --out "$gold"
+        expect 0 "$1" "${make[@]}" --export-weights --out other
+        expect 0 moeparity run -m other --layers 1 -i "$gold/input.safetensors" -n fp32 -o taps.st
+        moeparity compare "$gold" taps.st >out 2>err
     elif [ "$3" = none ]; then
         expect 0 "$1" run -m "$model" -i "$witness" -o taps.st
         moeparity compare "$witness" taps.st >out 2>err

@@ -304,6 +304,7 @@ static const struct wrong {
     WRONG(name_bytes, 0, "the tensor infos: a name of 0 bytes, expected 1 to "),
     WRONG(name_bytes, 256, "the file ends within the tensor infos"),
     WRONG(name_byte, 0, "the tensor infos: a name with the byte 0 in it"),
+    WRONG(name_byte, 0xc3, "the tensor infos: a name with the byte 195 in it"),
     WRONG(n_dim, 5, "tensor 'b': 5 dimensions, expected 1 to 4"),
     WRONG(n_dim, 0, "tensor 'b': 0 dimensions, expected 1 to 4"),
     WRONG(dim, 0, "tensor 'b': a dimension of 0, expected a size from 1"),
