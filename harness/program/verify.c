@@ -231,11 +231,6 @@ static core_status check_grad(const task *t, const request *r)
                  "--grad: no gradient is known for rows that are padded");
     CORE_FAIL_IF(r->act_quant, CORE_E_USAGE,
                  "--grad: no gradient is known for quantised activations");
-    for (int i = 0; i < t->n_plan; i++)
-        CORE_FAIL_IF(t->plan[i].cp > 1, CORE_E_USAGE,
-                     "--grad: no gradient is known for rows that are cut: cp "
-                     "= %d",
-                     t->plan[i].cp);
     return core_grad_check(&t->model.spec);
 }
 
