@@ -40,6 +40,8 @@ expect 0 $SEED --routing expected
 has out ', routing not in it$'
 refused 2 'draws: expected draws nothing' $SEED --routing expected --draws 3
 refused 2 'draws: expected 0 to 64' $SEED --draws 65
+refused 2 'cp = 2, expected 1: .* is not predicted' moeparity predict seed-mini --plan cp=2,tp=2 --batch 8x64
+expect 0 moeparity predict seed-mini --plan tp=2,dp=2,sp=1 --batch 8x64
 
 # the gate
 cat >easy.yaml <<END
