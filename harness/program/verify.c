@@ -29,7 +29,7 @@ typedef struct request { /* the command line                              */
     int n_plan; /* given: without any the first counts                      */
     const char *plan[HAR_MAX_PLANS];
     const char *batch, *layers, *seed, *numerics, *stall;
-    const char *json, *events, *trace, *checkpoint;
+    const char *json, *events, *trace, *checkpoint, *order;
     bool is_forced, keeps, is_padded, allows_partial, cuts_blocks, act_quant;
     bool wants_grad;
 } request;
@@ -44,6 +44,7 @@ typedef struct task {     /* what it means                                 */
     double stall_seconds;
     int n_rank;        /* of the largest plan                           */
     har_limits limits; /* of the launcher, and of rank 0: with rates          */
+    par_order order;
     har_need need;
     har_estimate estimate[HAR_MAX_PLANS];
 } task;
@@ -80,6 +81,10 @@ static void read_command_line(request *r, int argc, char **argv)
         {"checkpoint", .text = &r->checkpoint, .argument = "DIR",
          .help = "keep the reference's taps in DIR, and take from there what "
                  "another plan or an interrupted run has left"},
+        {"order", .text = &r->order, .argument = "plan|layers",
+         .help = "what a rank works on next: as the plan's schedule says, or a "
+                 "layer for all micro-batches, which is the default where "
+                 "experts are too large to be kept (exact)"},
         {"padding", .flag = &r->is_padded,
          .help = "rows are padded on the left, each to another length"},
         {"forced", .flag = &r->is_forced,
@@ -125,6 +130,23 @@ static core_status read_numerics(task *t, const char *text)
         t->numerics[t->n_numerics++] = numerics;
     }
     return t->n_numerics > 0 ? CORE_OK : refuse_numerics(text);
+}
+
+static core_status read_order(task *t, const request *r)
+{
+    if (r->order == NULL)
+        return CORE_OK;
+    t->order =
+        strcmp(r->order, "plan") == 0 ? PAR_ORDER_PLAN : PAR_ORDER_LAYERS;
+    CORE_FAIL_IF(
+        t->order == PAR_ORDER_LAYERS && strcmp(r->order, "layers") != 0,
+        CORE_E_USAGE, "--order: expected plan or layers, found '%s'", r->order);
+    CORE_FAIL_IF(t->order == PAR_ORDER_LAYERS &&
+                     (r->events != NULL || r->trace != NULL),
+                 CORE_E_USAGE,
+                 "--order layers: --events and --trace are of the plan's own "
+                 "schedule, expected --order plan or none");
+    return CORE_OK;
 }
 
 static core_status read_plans(task *t, const request *r)
@@ -237,6 +259,7 @@ static core_status understand(task *t, const request *r)
     CORE_TRY(har_parse_count(&number, "--stall", r->stall));
     t->stall_seconds = (double)number;
     CORE_TRY(read_numerics(t, r->numerics));
+    CORE_TRY(read_order(t, r));
     CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed,
                             &r->ignore));
     t->model.cuts_blocks = r->cuts_blocks;
@@ -278,6 +301,7 @@ static core_status open_model(rank_run *run)
     run->job.is_padded = run->request->is_padded;
     run->job.folder = run->ranks.folder;
     run->job.keeps_files = run->request->keeps;
+    run->job.order = t->order;
     run->job.limits = &t->limits;
     run->job.steps.total = t->need.seconds;
     run->job.checkpoint = run->request->checkpoint;

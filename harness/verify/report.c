@@ -158,6 +158,11 @@ static void write_times(const har_case_result *c, const par_plan *plan,
     fprintf(out, "             largest rank held %s of weights, %s of work\n",
             har_format_bytes(t->weight_bytes, weight),
             har_format_bytes(t->work_bytes, work));
+    if (t->n_lane > 1)
+        fprintf(out,
+                "             in order of layers: a stage's %d micro-batches "
+                "together\n",
+                t->n_lane);
 }
 
 static void write_routing(const har_case_result *c, FILE *out)

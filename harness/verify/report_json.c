@@ -168,6 +168,7 @@ static json_t *totals_object(const har_case_result *c)
     core_json_put_number(o, "startup_seconds", c->startup_seconds);
     core_json_put_int(o, "largest_rank_weight_bytes", (int64_t)t->weight_bytes);
     core_json_put_int(o, "largest_rank_work_bytes", (int64_t)t->work_bytes);
+    core_json_put_int(o, "micro_batches_together", t->n_lane);
     for (int i = 0; i < (int)PAR_N_OPERATORS; i++)
         core_json_put_number(cpu, par_operator_name((par_operator)i),
                              t->cpu_seconds[i]);

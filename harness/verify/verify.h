@@ -21,6 +21,7 @@ typedef struct har_totals {
     double wall_seconds;     /* of the slowest rank                           */
     double wait_seconds;     /* of all ranks                                  */
     size_t weight_bytes, work_bytes; /* of the rank where their sum is largest */
+    int n_lane;                      /* of every rank                         */
     int64_t n_bytes[PAR_N_OP_KINDS];
 } har_totals;
 
