@@ -4,7 +4,7 @@
  * `forced` are those of the first case that fails; every case repeats its own.
  * Numbers that JSON cannot hold (NaN, infinities) are strings.
  */
-#include "harness/verify/report.h"
+#include "harness/verify/impl.h"
 
 #include "core/files/json.h"
 #include "harness/diagnose/report.h"
@@ -283,6 +283,7 @@ static json_t *case_object(const har_case_result *c)
     for (int i = 0; i < c->n_pass; i++)
         json_array_append_new(passes, pass_object(&c->pass[i]));
     core_json_put(o, "passes", passes);
+    core_json_put(o, "gradients", har__grad_object(c));
     return o;
 }
 

@@ -539,3 +539,16 @@ void har_case_result_free(har_case_result *result)
         har_pass_free(&result->pass[i]);
     result->n_pass = 0;
 }
+
+core_status har_case_gradients(har_case_result *out, har_job *job,
+                               par_comm *comm, const par_plan *plan)
+{
+    if (har_verdict_is_bad(out->verdict))
+        return CORE_OK; /* wrong values have no right gradients */
+    CORE_TRY(har_job_gradients(&out->grad, job, comm, plan));
+    if (out->grad.verdict <= out->verdict)
+        return CORE_OK;
+    out->verdict = out->grad.verdict;
+    memcpy(out->reason, out->grad.reason, sizeof out->reason);
+    return CORE_OK;
+}
