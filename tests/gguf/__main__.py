@@ -116,7 +116,7 @@ def main():
         scaled = Path(folder) / "scaled"
         shutil.copytree(ORACLE / LLAMA3, scaled)
         config = json.loads((scaled / "config.json").read_text())
-        config["text_config"] |= {"rope_theta": 500000.0, "rope_scaling": {
+        config["text_config"] |= {"rope_theta": 100000.0, "rope_scaling": {
             "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
             "original_max_position_embeddings": 8192}}
         (scaled / "config.json").write_text(json.dumps(config))

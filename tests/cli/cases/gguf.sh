@@ -46,7 +46,7 @@ has out '^norm_eps +1e-05, there 1e-06; olmoe.attention.layer_norm_rms_epsilon$'
 
 expect 1 moeparity spec "$files/llama3.gguf" --against "$ORACLE/llama4/every_layer"
 has out '^rope.scaling +llama3, there plain; rope_freqs.weight$'
-LC_ALL=C sed 's/llama4.rope.freq_base\(....\)..../llama4.rope.freq_base\1\x00\x24\x74\x48/' "$files/llama3.gguf" >other.gguf
+LC_ALL=C sed 's/llama4.rope.freq_base\(....\)..../llama4.rope.freq_base\1\x00\x24\xf4\x48/' "$files/llama3.gguf" >other.gguf
 refused 3 "other.gguf: tensor 'rope_freqs.weight': divisors of frequencies that are not llama3's for 8192 positions" \
     moeparity spec other.gguf
 
