@@ -41,6 +41,9 @@ void par_plan_format(const par_plan *plan, char out[PAR_PLAN_TEXT]);
 /* Name and text of preset i; false after the last.                   [local] */
 bool par_plan_preset(int i, const char **name, const char **text);
 
+/* The keys of a plan as a table of Markdown.                         [local] */
+void par_plan_write_fields(FILE *out);
+
 /* dp * pp * tp.                                                      [local] */
 int par_plan_world(const par_plan *plan);
 

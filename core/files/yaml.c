@@ -9,6 +9,7 @@
 #include "core/files/yaml.h"
 
 #include "core/base/arena.h"
+#include "core/base/printable.h"
 #include "core/files/text.h"
 
 #include <stdlib.h>
@@ -54,6 +55,23 @@ static bool is_null(const yaml_event_t *event)
     return event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
            (text[0] == '\0' || strcmp(text, "~") == 0 ||
             strcmp(text, "null") == 0);
+}
+
+/* A quoted scalar may hold by an escape what a text may not: "\e[2J". */
+static core_status check_scalar(const tree *t, const yaml_event_t *event)
+{
+    char shown[CORE_SHOWN_BYTES];
+    int n;
+    const char *at = (const char *)event->data.scalar.value;
+    CORE_FAIL_IF(strlen(at) != event->data.scalar.length, CORE_E_FORMAT,
+                 "%s:%d: expected text, found a zero", t->name,
+                 (int)event->start_mark.line + 1);
+    while ((at = core_unprintable(at)) != NULL && (*at == '\n' || *at == '\t'))
+        at++;
+    CORE_FAIL_IF(at != NULL, CORE_E_FORMAT, "%s:%d:%d: expected text, found %s",
+                 t->name, (int)event->start_mark.line + 1,
+                 (int)event->start_mark.column + 1, core_shown(shown, at, &n));
+    return CORE_OK;
 }
 
 /* A new node at the place of the event, with room for its text. */
@@ -166,6 +184,8 @@ static core_status take(tree *t, const yaml_event_t *event)
     if (event->type == YAML_MAPPING_END_EVENT ||
         event->type == YAML_SEQUENCE_END_EVENT)
         return end(t);
+    if (kind == CORE_YAML_SCALAR)
+        CORE_TRY(check_scalar(t, event));
     CORE_TRY(add(t, kind, event, &node));
     link_in(t, node);
     return kind == CORE_YAML_MAP || kind == CORE_YAML_LIST ? begin(t, node)

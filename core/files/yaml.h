@@ -35,9 +35,10 @@ enum { CORE_YAML_LEVELS = 64, CORE_YAML_NODES = 1 << 19 };
 
 /* Hand the root (NULL: an empty document) of the one document in `text` to
  * read(self, root).  `name` is used in messages.                      [local]
- * Errors: E_FORMAT for what core_text_check refuses, a directive, more levels
- * or nodes, no document, a second one, or as "NAME:LINE: no valid YAML at
- * 'START OF THE LINE'"; E_MEMORY; what read returns. */
+ * Errors: E_FORMAT for what core_text_check refuses, a directive, a scalar that
+ * is not printable but for line ends and tabs, more levels or nodes, no
+ * document, a second one, or as "NAME:LINE: no valid YAML at 'START OF THE
+ * LINE'"; E_MEMORY; what read returns.                                       */
 CORE_NODISCARD core_status core_yaml_read(
     const char *text, const char *name,
     core_status (*read)(void *self, const core_yaml_node *root), void *self);

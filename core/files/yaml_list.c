@@ -55,6 +55,8 @@ static core_status read_scalar(const reader *r, const core_yaml_node *node,
     at.column = word.column;
     if (!is_word)
         return refuse(r, &at, "expected a value");
+    if (memchr(word.text, '\n', word.n) != NULL)
+        return refuse(r, &at, "expected one line");
     CORE_FAIL_IF(word.n >= sizeof entry.text, CORE_E_FORMAT,
                  "%s:%d:%d: %s: expected less than %d characters",
                  r->list->file, at.line, at.column, w->path, CORE_YAML_TEXT);

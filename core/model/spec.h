@@ -398,6 +398,10 @@ bool core_spec_beyond(const core_spec *spec, double most, const char **path,
 /* Write the spec in our own YAML form: core_spec_parse_yaml reads it back.   */
 void core_spec_write_yaml(const core_spec *spec, FILE *out);
 
+/* The fields of that form as a table of Markdown: name, whether it must stand
+ * there, its values, what it is.                                             */
+void core_spec_write_fields(FILE *out);
+
 /* Check sizes and combinations; every parser ends with it.                   */
 CORE_NODISCARD core_status core_spec_validate(const core_spec *spec);
 

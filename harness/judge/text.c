@@ -7,6 +7,7 @@
 
 #include "core/base/printable.h"
 #include "harness/diagnose/report.h"
+#include "harness/words/colour.h"
 
 #include <math.h>
 #include <string.h>
@@ -338,7 +339,7 @@ static void write_hint(const har_judgement *g, FILE *out)
 
 void har_judge_text(const har_judgement *g, FILE *out)
 {
-    char text[HAR_SPOT_TEXT], figures[HAR_FIGURES_TEXT];
+    char line[HAR_SPOT_TEXT + 16], text[HAR_SPOT_TEXT], figures[HAR_FIGURES_TEXT];
     int64_t n = 0;
     write_head(g, out);
     write_routing(g, out);
@@ -383,6 +384,7 @@ void har_judge_text(const har_judgement *g, FILE *out)
     write_undecided(g, out);
     write_leans(g, out);
     write_hint(g, out);
-    fprintf(out, "%-10s %s\n", har__word_text(g),
-            har__verdict_text(text, g));
+    snprintf(line, sizeof line, "%-10s %s\n", har__word_text(g),
+             har__verdict_text(text, g));
+    har_verdict_line(out, line);
 }

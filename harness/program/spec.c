@@ -11,7 +11,7 @@
 typedef struct request {
     const char *model;
     core_config_ignore ignore;
-    bool yaml, taps, families;
+    bool yaml, taps, families, fields;
 } request;
 
 static const har_command_line line = {
@@ -30,6 +30,8 @@ static void read_command_line(request *r, int argc, char **argv)
         {"families", .flag = &r->families,
          .help = "list the model_types of config.json files that are read, and "
                  "those that are refused"},
+        {"fields", .flag = &r->fields,
+         .help = "list the fields of a model file, which --yaml prints"},
         {"taps", .flag = &r->taps, .help = "list every observation point"},
         {0}};
     har_parse(&line, options, r, argc, argv);
@@ -177,6 +179,10 @@ int har_cmd_spec(int argc, char **argv)
     read_command_line(&r, argc, argv);
     if (r.families)
         return har_end(har_families_write(stdout));
+    if (r.fields) {
+        core_spec_write_fields(stdout);
+        return 0;
+    }
     if (r.model == NULL) {
         for (int i = 0; core_spec_preset_name(i) != NULL; i++)
             puts(core_spec_preset_name(i));

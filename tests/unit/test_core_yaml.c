@@ -60,6 +60,10 @@ static const struct {
     {"", "---\n", 2, "", "f: a second document, expected one"},
     {"", "---\n", 1, "a: 1\n...\n", NULL},
     {"", "# nothing\n", 1, "", "f:1:1: no YAML document"},
+    {"a: \"\\e[2J", "b", 1, "\"", "f:1:4: expected text, found \\x1B"},
+    {"a: \"\\u202e", "b", 1, "\"", "f:1:4: expected text, found \\u202E"},
+    {"a: \"\\0", "b", 1, "\"", "f:1: expected text, found a zero"},
+    {"a: \"\\n\\t", "\xc3\xa4", 1, "\"", NULL},
     {"a: 1\nb: [\n", "\n", 3, "", "f:2: no valid YAML at 'b: ['"},
 };
 
