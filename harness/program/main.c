@@ -5,6 +5,7 @@
  * final.  A standard stream that the caller closed is opened the wrong way
  * round: otherwise the next file would get its number, and the report with it.
  */
+#include "core/files/json.h"
 #include "harness/program/command.h"
 #include "harness/program/startup.h"
 
@@ -181,6 +182,7 @@ static int run(int argc, char **argv)
 int main(int argc, char **argv)
 {
     har_starting();
+    core_json_watch_memory();
     const int exit_code = run(argc, argv);
     har_leaving();
     return exit_code;

@@ -1,8 +1,10 @@
 /* tests/alloc/fail_alloc.c -- preloaded: the n-th allocation of one process of a
  * run fails, once or from then on.
  *
- *     FAIL_ALLOC="N WHO [once]"   WHO: launcher, or the number of a rank
- *     COUNT_ALLOC=FILE            instead: how many there were, at the end
+ *     FAIL_ALLOC="N WHO [once]"   WHO: launcher, or the number of a rank; 0 is
+ *                                 none
+ *     CUT_FILE=FILE               instead of failing, the n-th cuts this file
+ *     COUNT_ALLOC=FILE            how many there were, at the end
  *
  * Others than the program itself (mpiexec, its proxy, a shell) are left alone.
  */
@@ -67,6 +69,9 @@ static bool fails(void)
     const long n = atomic_fetch_add(&count, 1) + 1;
     if (fail_at == 0 || n < fail_at || (fails_once && n > fail_at))
         return false;
+    const char *cut = getenv("CUT_FILE");
+    if (cut != NULL)
+        return truncate(cut, 0) != 0;
     errno = ENOMEM;
     return true;
 }
