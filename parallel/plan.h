@@ -19,6 +19,7 @@ typedef struct par_plan {
     char text[PAR_PLAN_TEXT]; /* as the user wrote it: for reports              */
     int dp, pp, tp, ep, etp;  /* >= 1                                           */
     par_scope scope;
+    bool sp; /* the stream's tokens are cut over tp                      */
     int mb, rounds;           /* micro-batches; successive parts of the batch   */
     int n_stage;              /* 0: layers are split evenly, first stages longer;
                                * else pp, and stage_layers holds their lengths  */

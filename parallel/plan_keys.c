@@ -29,6 +29,9 @@ static const struct {
     [PAR__KEY_EDP] = {"edp", "degree",
                       "replicas of the experts, which the others make: stated "
                       "to be checked"},
+    [PAR__KEY_SP] = {"sp", "0, 1",
+                     "1: tensor ranks share the tokens of the stream between "
+                     "blocks, too: sequence parallel (0)"},
     [PAR__KEY_MB] = {"mb", "number",
                      "micro-batches of a replica in a round (1)"},
     [PAR__KEY_ROUNDS] = {"rounds", "number",
@@ -86,8 +89,8 @@ core_status par__read_key(par__reader *reader, par__text name, par__key *out)
         return CORE_OK;
     }
     CORE_FAIL(reader->status,
-              "%s: unknown key '%.*s', expected tp, pp, dp, ep, etp, edp, mb, "
-              "rounds, scope, stages or placement",
+              "%s: unknown key '%.*s', expected tp, pp, dp, ep, etp, edp, sp, "
+              "mb, rounds, scope, stages or placement",
               reader->where, shown(name), name.s);
 }
 
@@ -191,6 +194,15 @@ static core_status read_scope(par__reader *reader, par__text value)
     return CORE_OK;
 }
 
+static core_status read_switch(par__reader *reader, par__key key,
+                               par__text value, bool *out)
+{
+    int number = 0;
+    CORE_TRY(read_number(reader, key, value, 0, 1, &number));
+    *out = number == 1;
+    return CORE_OK;
+}
+
 core_status par__read_value(par__reader *reader, par__key key, par__text value)
 {
     par_plan *p = reader->plan;
@@ -204,6 +216,8 @@ core_status par__read_value(par__reader *reader, par__key key, par__text value)
     case PAR__KEY_EDP: number = &reader->edp; break;
     case PAR__KEY_MB: number = &p->mb; break;
     case PAR__KEY_ROUNDS: number = &p->rounds; break;
+    case PAR__KEY_SP:
+        return read_switch(reader, key, value, &p->sp);
     case PAR__KEY_SCOPE: return read_scope(reader, value);
     case PAR__KEY_STAGES:
         p->n_stage = 0; /* a preset's or file's value is replaced */

@@ -364,6 +364,40 @@ static void write_value(const core_spec *spec, const core__field *f, FILE *out)
     }
 }
 
+/* As it would be written; "-" where it would not. */
+static core_status text_of(const core_spec *spec, const core__field *f, char **out)
+{
+    size_t n = 0;
+    FILE *stream = open_memstream(out, &n);
+    CORE_FAIL_IF(stream == NULL, CORE_E_MEMORY, "no memory for a field");
+    if (core__field_applies(f, spec) && !(f->optional && is_blank(spec, f)))
+        write_value(spec, f, stream);
+    else
+        fprintf(stream, "-");
+    CORE_FAIL_IF(fclose(stream) != 0, CORE_E_MEMORY, "no memory for a field");
+    return CORE_OK;
+}
+
+core_status core_spec_compare(const core_spec *a, const core_spec *b,
+                              core_spec_differs differs, void *self)
+{
+    core_status status = CORE_OK;
+    const core__field *f;
+    for (int i = 0; status == CORE_OK && (f = core__spec_field(i)) != NULL;
+         i++) {
+        char *mine = NULL, *theirs = NULL;
+        status = text_of(a, f, &mine);
+        if (status == CORE_OK)
+            status = text_of(b, f, &theirs);
+        if (status == CORE_OK && f->type != CORE__FIELD_NAME &&
+            strcmp(mine, theirs) != 0)
+            differs(self, f->path, mine, theirs);
+        free(mine);
+        free(theirs);
+    }
+    return status;
+}
+
 void core_spec_write_yaml(const core_spec *spec, FILE *out)
 {
     char section[CORE_SPEC_PATH_BYTES] = "";

@@ -1,6 +1,7 @@
 /* harness/judge/comparison.c -- see comparison.h. */
 #include "harness/judge/comparison.h"
 
+#include "core/files/mapped.h"
 #include "harness/judge/captured.h"
 #include "harness/judge/forced.h"
 
@@ -32,8 +33,9 @@ core_status har_comparison_make(har_comparison *out, const char *golden,
     CORE_TRY(har_captured_check(&out->dump, &out->yard));
     CORE_TRY(har_foreign_place(&out->dump, &out->yard, with));
     CORE_TRY(har_forced_check(&out->dump, &out->yard));
-    return har_judge_make(&out->judged, &out->yard, &out->dump, with->map,
-                          forced_routing);
+    CORE_TRY(har_judge_make(&out->judged, &out->yard, &out->dump, with->map,
+                            forced_routing));
+    return core_mapped_check();
 }
 
 void har_comparison_free(har_comparison *comparison)

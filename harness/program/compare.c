@@ -111,7 +111,6 @@ static core_status write_file(const char *path,
 
 static core_status write_reports(const request *r, const har_judgement *judged)
 {
-    CORE_TRY(core_mapped_check());
     har_judge_text(judged, stdout);
     if (r->json != NULL)
         CORE_TRY(har_judge_json(judged, r->json));

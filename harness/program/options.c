@@ -26,7 +26,7 @@ static const struct words {
     {"json", 0, "FILE", "the result for machines"},
     {"layers", 0, "N", "only the first N layers"},
     {"machine", 0, "M", "a preset's name or a machine file"},
-    {"model", 'm', "MODEL", "preset, spec file or checkpoint folder"},
+    {"model", 'm', "MODEL", "preset, spec file, checkpoint folder or GGUF file"},
     {"numerics", 'n', "NAME",
      "exact, fp64, fp32, fp16, bf16, llama-default, vllm-bf16, w=bf16+kv=f16+.."
      " (docs/numerics.md)"},

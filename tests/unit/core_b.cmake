@@ -15,6 +15,7 @@ add_unit(test_core_checkpoint SOURCES test_core_checkpoint.c LABELS unit)
 add_unit(test_core_experts SOURCES test_core_experts.c LABELS unit)
 add_unit(test_core_quant SOURCES test_core_quant.c LABELS unit)
 add_unit(test_core_stored SOURCES test_core_stored.c LABELS unit)
+add_unit(test_core_gguf SOURCES test_core_gguf.c LABELS unit)
 add_unit(test_core_families SOURCES test_core_families.c LABELS unit)
 add_unit(test_core_config SOURCES test_core_config.c LABELS unit)
 

@@ -8,9 +8,9 @@ for line in WORLD_SIZE=32 '--tensor-model-parallel-size 4' '--pipeline-model-par
 done
 cp out args
 expect 0 moeparity plan --import args
-[ "$(head -1 out)" = tp=4,pp=4,dp=2,ep=8,mb=8 ] || fail "back: $(cat out)"
+[ "$(head -1 out)" = tp=4,pp=4,dp=2,ep=8,sp=1,mb=8 ] || fail "back: $(cat out)"
 expect 0 moeparity plan --import "$(cat args)" --model seed-30b
-[ "$(head -1 out)" = tp=4,pp=4,dp=2,ep=8,mb=8 ] || fail "back from a text: $(cat out)"
+[ "$(head -1 out)" = tp=4,pp=4,dp=2,ep=8,sp=1,mb=8 ] || fail "back from a text: $(cat out)"
 expect 0 moeparity plan "$(head -1 out)" # and it is a plan
 
 refused 2 'megatron: scope=replica: .* of its own stage' moeparity plan seed-32 --emit megatron
