@@ -50,19 +50,16 @@ static void join(char *line, size_t bytes, const char *text)
 
 static _Noreturn void end_process(const char *path)
 {
-    char line[512] = "";
-    join(line, 400, path);
+    char line[512] = "moeparity: ";
+    const size_t n_name = strlen(line);
+    join(line, 420, path);
     join(line, sizeof line, ": cut short while it was read");
     core_target_drop_all();
-    if (told != NULL) {
-        told(line);
-    } else {
-        static const char name[] = "moeparity: ";
-        if (write(STDERR_FILENO, name, sizeof name - 1) < 0 ||
-            write(STDERR_FILENO, line, strlen(line)) < 0 ||
-            write(STDERR_FILENO, "\n", 1) < 0)
-            _exit(core_status_exit_code(CORE_E_INTERNAL));
-    }
+    if (told != NULL)
+        told(line + n_name);
+    join(line, sizeof line, "\n");
+    if (write(STDERR_FILENO, line, strlen(line)) < 0)
+        _exit(core_status_exit_code(CORE_E_INTERNAL));
     _exit(core_status_exit_code(CORE_E_FILE));
 }
 
