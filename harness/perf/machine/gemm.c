@@ -15,23 +15,32 @@ typedef struct product {
     double peak;               /* of one unit, sustained                     */
     double feed_bw;            /* bytes/s from the cache into all units      */
     double bytes;              /* each operand once                          */
+    const har_generation *rules;
 } product;
+
+/* Bytes that a unit takes for a tile, per element of K.  The tiles of a row of
+ * a cluster share their rows, those of a column their columns. */
+static double fed(const product *p, const int tile[2])
+{
+    const double in_row = fmin(p->rules->shared, ceil(p->n / tile[1]));
+    const double in_column = fmin(p->rules->shared, ceil(p->m / tile[0]));
+    return (tile[0] / in_row + tile[1] / in_column) * p->bytes_per;
+}
 
 static har__parts with_tile(const har_machine *machine, const product *p,
                             const int tile[2], double n_split)
 {
     const double units = machine->n_unit;
     const double n_tile = ceil(p->m / tile[0]) * ceil(p->n / tile[1]) * n_split;
-    const double waves = ceil(n_tile / units);
+    const double waves = p->rules->is_dealt ? fmax(1, n_tile / units)
+                                            : ceil(n_tile / units);
     const double k = ceil(p->k / n_split / 32) * 32;
     const double area = (double)tile[0] * tile[1];
     const double mma = 2 * area * k / p->peak;
-    const double feed =
-        (tile[0] + tile[1]) * k * p->bytes_per * units / p->feed_bw;
+    const double feed = fed(p, tile) * k * units / p->feed_bw;
     const double share = fmin(8, fmax(1, 128 * 256 / area));
     har__parts parts = {.overhead = har__seconds(machine, HAR_COEF_LAUNCH),
-                        .latency = har__seconds(machine, HAR_COEF_FILL) *
-                                   fmax(1, waves / share),
+                            .latency = har__fill(machine, waves / share),
                         .compute = waves * har__overlap(mma, feed),
                         .memory = p->bytes / har__memory_bw(machine)};
     if (n_split > 1) /* partial sums in fp32, written and read */
@@ -74,7 +83,8 @@ har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,
                                har__coef(machine, HAR_COEF_COMPUTE) /
                                machine->n_unit,
                        .feed_bw = har__feed_bw(machine),
-                       .bytes = size * (m * k + k * n + m * n)};
+                       .bytes = size * (m * k + k * n + m * n),
+                       .rules = har_generation_of(machine->arch)};
     har__parts best = {.latency = HUGE_VAL};
     for (int i = 0; i < machine->n_tile; i++)
         for (int s = 1; s <= machine->max_split && s * 128 <= fmax(k, 128);

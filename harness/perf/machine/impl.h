@@ -53,10 +53,31 @@ CORE_NODISCARD core_status har__read_number(const char *file,
                                             double least, double most,
                                             double *out);
 
+enum { HAR__MAX_PATH = 1024 };
+
+/* What a machine file says of coefficients and sigmas: value, origin.        */
+typedef struct har__stated {
+    const char *file, *reference; /* coefficients_from; "" if it is not there */
+    bool *coef, *coef_from, *sigma, *sigma_from;
+} har__stated;
+
+/* Put in what the file leaves to its arch, and say it is there; carry over what
+ * was transferred.  Errors: E_FILE, E_FORMAT.                        [local] */
+CORE_NODISCARD core_status har__fill_in(har_machine *m,
+                                        const har__stated *stated);
+
 /* x, or the limit that it is beyond; NaN is below.                           */
 static inline double har__within(double x, double least, double most)
 {
     return fmin(most, fmax(least, x));
+}
+
+/* Seconds of filling the pipelines of a unit's tiles, n of them one after the
+ * other.                                                                     */
+static inline double har__fill(const har_machine *m, double n)
+{
+    const double refill = har_generation_of(m->arch)->refill;
+    return har__seconds(m, HAR_COEF_FILL) * (1 + refill * fmax(0, n - 1));
 }
 
 /* What a kernel's parts are, before they are put together.                   */

@@ -16,6 +16,7 @@
 
 #include "core/base/status.h"
 #include "core/numbers/dtype.h"
+#include "harness/perf/machine/generation.h"
 #include "harness/perf/machine/rates.h"
 
 #include <stdint.h>
@@ -97,6 +98,9 @@ typedef struct har_value {
 
 typedef struct har_machine {
     char name[HAR_MACHINE_NAME];
+    har_arch arch;              /* whose rules (generation.h)                 */
+    har_arch from_arch;         /* what `transferred` coefficients were       */
+    double from_clock_hz;       /* measured on                                */
     double peak[CORE_N_DTYPES]; /* flop/s; 0: the machine has no such unit    */
     double memory_bytes, memory_bw;
     double n_unit, clock_hz;    /* SMs or cores                               */
@@ -107,7 +111,8 @@ typedef struct har_machine {
     int max_split;              /* most parts of K: a power of two            */
     int n_link;
     har_link link[HAR_MAX_LINKS]; /* nearest first                            */
-    har_value coef[HAR_N_COEF];   /* in the units of their keys               */
+    har_value coef[HAR_N_COEF];   /* in the units of their keys; transferred
+                                   * ones as har_carry made them              */
     har_value sigma[HAR_N_KIND];  /* relative, one sigma                      */
     har_rates rates;              /* of a processor; none: all zero           */
 } har_machine;
@@ -120,6 +125,10 @@ CORE_NODISCARD core_status har_machine_open(har_machine *out, const char *name);
 /* The same from a text; `name` stands in messages.                   [local] */
 CORE_NODISCARD core_status har_machine_parse(har_machine *out, const char *text,
                                              const char *name);
+
+/* What a coefficient that was measured on the machine's `from` is worth here,
+ * as a factor: 1 for one that was not transferred, or without an arch. [local] */
+double har_carry(const har_machine *m, har_coef coef);
 
 /* Put every number that was measured or fitted into the range that a machine
  * file may have: what har_machine_print writes is then read again.  [local] */

@@ -132,8 +132,7 @@ static void add_product(const har_machine *machine, core_dtype dtype,
     parts->compute += waves * har__overlap(mma, feed);
     parts->memory += size * (s->distinct * n * k + s->rows * (n + k)) /
                      har__memory_bw(machine);
-    parts->latency +=
-        har__seconds(machine, HAR_COEF_FILL) * fmax(1, waves / TILES_PER_UNIT);
+    parts->latency += har__fill(machine, waves / TILES_PER_UNIT);
 }
 
 har_time har_time_grouped_gemm(const har_machine *machine, core_dtype dtype,

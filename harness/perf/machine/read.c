@@ -24,6 +24,7 @@ typedef struct reader {
     bool coef[HAR_N_COEF], coef_from[HAR_N_COEF];
     bool sigma[HAR_N_KIND], sigma_from[HAR_N_KIND];
     bool link_from[HAR_MAX_LINKS];
+    char reference[HAR__MAX_PATH]; /* coefficients_from; "": not said         */
 } reader;
 
 static core_status whole(const reader *r, const core_yaml_entry *e, int least,
@@ -220,6 +221,13 @@ static core_status read_entry(reader *r, const core_yaml_entry *e)
         return word(r, e, r->m.name, sizeof r->m.name);
     if (strcmp(e->path, "about") == 0)
         return CORE_OK;
+    if (strcmp(e->path, "arch") == 0)
+        return har_arch_of_word(&r->m.arch, e->text)
+                   ? CORE_OK
+                   : har__read_refuse(r->file, e,
+                                      "sm80, sm89, sm90, sm100 or sm120");
+    if (strcmp(e->path, "coefficients_from") == 0)
+        return word(r, e, r->reference, sizeof r->reference);
     if (strcmp(e->path, "max_split") == 0)
         return whole(r, e, 1, 1024, &r->m.max_split);
     for (int i = 0; i < (int)N_NUMBERS; i++)
@@ -328,6 +336,9 @@ core_status har_machine_parse(har_machine *out, const char *text,
 {
     reader r = {.file = name};
     CORE_TRY(read_all(&r, text));
+    const har__stated stated = {name, r.reference, r.coef, r.coef_from,
+                                r.sigma, r.sigma_from};
+    CORE_TRY(har__fill_in(&r.m, &stated));
     CORE_TRY(check_complete(&r));
     assume_sigma(&r.m);
     *out = r.m;

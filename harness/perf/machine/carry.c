@@ -1,0 +1,107 @@
+/* harness/perf/machine/carry.c -- what a machine file leaves to its `arch`.
+ *
+ * Of design: tiles, parts of K and bytes per clock.  Coefficients that nobody
+ * measured on this machine are those of the machine that `coefficients_from`
+ * names, an A100 if it names none, as the rules of both generations carry them.
+ */
+#include "harness/perf/machine/impl.h"
+
+#include <string.h>
+
+double har_carry(const har_machine *m, har_coef coef)
+{
+    const har_generation *here = har_generation_of(m->arch);
+    const har_generation *there = har_generation_of(m->from_arch);
+    if (m->arch == HAR_ARCH_NONE || m->coef[coef].origin != HAR_TRANSFERRED)
+        return 1;
+    switch (coef) {
+    case HAR_COEF_LAUNCH: /* so many instructions, one after the other */
+    case HAR_COEF_FILL:
+        return m->from_clock_hz / m->clock_hz;
+    case HAR_COEF_MEMORY:
+        return here->memory / there->memory;
+    default:
+        return 1;
+    }
+}
+
+/* What libraries of every generation have kernels for; others are between. */
+static void design(har_machine *m)
+{
+    static const int tiles[][2] = {{256, 128}, {128, 256}, {128, 128},
+                                   {128, 64},  {64, 128},  {64, 64},
+                                   {32, 64},   {64, 32},   {16, 64},
+                                   {32, 128}};
+    if (!(m->unit_bytes_per_clock > 0))
+        m->unit_bytes_per_clock = har_generation_of(m->arch)->bytes_per_clock;
+    if (m->n_tile == 0) {
+        m->n_tile = (int)(sizeof tiles / sizeof tiles[0]);
+        memcpy(m->tile, tiles, sizeof tiles);
+    }
+    if (m->max_split == 0)
+        m->max_split = 16;
+}
+
+/* A path beside the file that names it. */
+static core_status open_reference(har_machine *out, const har__stated *s)
+{
+    char path[2 * HAR__MAX_PATH];
+    const char *name = s->reference[0] != '\0' ? s->reference : "a100-sxm";
+    const char *preset, *text, *slash = strrchr(s->file, '/');
+    bool is_preset = false;
+    for (int i = 0; har_machine_preset(i, &preset, &text); i++)
+        is_preset |= strcmp(preset, name) == 0;
+    if (is_preset || slash == NULL || name[0] == '/')
+        return har_machine_open(out, name);
+    CORE_FAIL_IF((size_t)(slash - s->file) >= HAR__MAX_PATH, CORE_E_FORMAT,
+                 "%s: coefficients_from: too long a path", s->file);
+    snprintf(path, sizeof path, "%.*s/%s", (int)(slash - s->file), s->file,
+             name);
+    return har_machine_open(out, path);
+}
+
+static bool needs_reference(const har_machine *m, const har__stated *s)
+{
+    bool needs = false;
+    for (int i = 0; i < HAR_N_COEF; i++)
+        needs |= !s->coef[i] || m->coef[i].origin == HAR_TRANSFERRED;
+    for (int i = 0; i < HAR_N_KIND; i++)
+        needs |= !s->sigma[i];
+    return needs;
+}
+
+core_status har__fill_in(har_machine *m, const har__stated *s)
+{
+    har_machine from;
+    CORE_FAIL_IF(m->arch == HAR_ARCH_NONE && s->reference[0] != '\0',
+                 CORE_E_FORMAT,
+                 "%s: coefficients_from: expected beside it an `arch`, whose "
+                 "rules carry them, found none",
+                 s->file);
+    if (m->arch == HAR_ARCH_NONE)
+        return CORE_OK;
+    design(m);
+    if (!needs_reference(m, s))
+        return CORE_OK;
+    CORE_TRY(open_reference(&from, s));
+    CORE_FAIL_IF(from.arch == HAR_ARCH_NONE || from.from_clock_hz > 0,
+                 CORE_E_FORMAT,
+                 "%s: coefficients_from: expected a machine with an `arch` and "
+                 "coefficients of its own, found %s",
+                 s->file, from.name);
+    m->from_arch = from.arch;
+    m->from_clock_hz = from.clock_hz;
+    for (int i = 0; i < HAR_N_COEF; i++) {
+        if (!s->coef[i] && !s->coef_from[i]) {
+            m->coef[i] = (har_value){from.coef[i].value, HAR_TRANSFERRED};
+            s->coef[i] = s->coef_from[i] = true;
+        }
+        m->coef[i].value *= har_carry(m, i);
+    }
+    for (int i = 0; i < HAR_N_KIND; i++)
+        if (!s->sigma[i] && !s->sigma_from[i]) {
+            m->sigma[i] = (har_value){from.sigma[i].value, HAR_TRANSFERRED};
+            s->sigma[i] = s->sigma_from[i] = true;
+        }
+    return CORE_OK;
+}
