@@ -28,10 +28,9 @@ double har_carry(const har_machine *m, har_coef coef)
 /* What libraries of every generation have kernels for; others are between. */
 static void design(har_machine *m)
 {
-    static const int tiles[][2] = {{256, 128}, {128, 256}, {128, 128},
-                                   {128, 64},  {64, 128},  {64, 64},
-                                   {32, 64},   {64, 32},   {16, 64},
-                                   {32, 128}};
+    static const int tiles[][2] = {
+        {256, 128}, {128, 256}, {128, 128}, {128, 64}, {64, 128},
+        {64, 64},   {32, 64},   {64, 32},   {16, 64},  {32, 128}};
     if (!(m->unit_bytes_per_clock > 0))
         m->unit_bytes_per_clock = har_generation_of(m->arch)->bytes_per_clock;
     if (m->n_tile == 0) {

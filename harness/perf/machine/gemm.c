@@ -32,15 +32,15 @@ static har__parts with_tile(const har_machine *machine, const product *p,
 {
     const double units = machine->n_unit;
     const double n_tile = ceil(p->m / tile[0]) * ceil(p->n / tile[1]) * n_split;
-    const double waves = p->rules->is_dealt ? fmax(1, n_tile / units)
-                                            : ceil(n_tile / units);
+    const double waves =
+        p->rules->is_dealt ? fmax(1, n_tile / units) : ceil(n_tile / units);
     const double k = ceil(p->k / n_split / 32) * 32;
     const double area = (double)tile[0] * tile[1];
     const double mma = 2 * area * k / p->peak;
     const double feed = fed(p, tile) * k * units / p->feed_bw;
     const double share = fmin(8, fmax(1, 128 * 256 / area));
     har__parts parts = {.overhead = har__seconds(machine, HAR_COEF_LAUNCH),
-                            .latency = har__fill(machine, waves / share),
+                        .latency = har__fill(machine, waves / share),
                         .compute = waves * har__overlap(mma, feed),
                         .memory = p->bytes / har__memory_bw(machine)};
     if (n_split > 1) /* partial sums in fp32, written and read */
@@ -63,10 +63,10 @@ static bool is_measured(const har_machine *machine, core_dtype dtype)
 static har_time measured(const har_machine *machine, core_dtype dtype, double m,
                          double n, double k)
 {
-    return (har_time){
-        .seconds = har_rates_product(&machine->rates, dtype, m, n, k, 0),
-        .sigma = machine->sigma[HAR_GEMM].value,
-        .bound = HAR_BOUND_COMPUTE};
+    return (har_time){.seconds =
+                          har_rates_product(&machine->rates, dtype, m, n, k, 0),
+                      .sigma = machine->sigma[HAR_GEMM].value,
+                      .bound = HAR_BOUND_COMPUTE};
 }
 
 har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,

@@ -1,4 +1,5 @@
-/* harness/perf/machine/generation.c -- see generation.h; docs/machines.md has the reasons. */
+/* harness/perf/machine/generation.c -- see generation.h; docs/machines.md has
+ * the reasons. */
 #include "harness/perf/machine/generation.h"
 
 #include <stddef.h>
@@ -22,6 +23,8 @@ static const har_generation GENERATIONS[HAR_N_ARCH] = {
                        .shared = 2,
                        .refill = 0.5,
                        .is_dealt = true,
+                       .is_async = true,
+                       .n_prepare = 1,
                        .bytes_per_clock = 64,
                        .memory = 1.15},
     [HAR_ARCH_SM100] = {.word = "sm100",
@@ -29,6 +32,8 @@ static const har_generation GENERATIONS[HAR_N_ARCH] = {
                         .shared = 4,
                         .refill = 0.5,
                         .is_dealt = true,
+                        .is_async = true,
+                        .n_prepare = 1,
                         .bytes_per_clock = 64,
                         .memory = 1.15},
     [HAR_ARCH_SM120] = {.word = "sm120",

@@ -1,4 +1,5 @@
-/* harness/perf/machine/generation.h -- what the design of a generation of GPUs changes.
+/* harness/perf/machine/generation.h -- what the design of a generation of GPUs
+ * changes.
  *
  * A data sheet has peaks, bandwidths, units and a clock.  How an operand gets
  * into a unit, what a library does with it and what a switch adds up is not on
@@ -29,7 +30,7 @@ typedef enum har_arch {
 
 typedef struct har_generation {
     const char *word;
-    double step;   /* generations after A100: how far a coefficient is carried */
+    double step; /* generations after A100: how far a coefficient is carried */
 
     /* Products. */
     double shared; /* tiles in a row or column of a cluster, whose operands one
@@ -38,16 +39,20 @@ typedef struct har_generation {
                     * unit's first still costs                                */
     bool is_dealt; /* a unit takes its next tile when it is done: the work ends
                     * evenly, not in whole waves                              */
+    bool is_async; /* products run beside the unit's other work               */
+    double n_prepare; /* kernels before attention that deal its tiles         */
     double bytes_per_clock; /* from the shared cache into one unit            */
 
     /* Carrying: times the measured share or microseconds. */
     double memory; /* memory_fraction                                         */
 } har_generation;
 
-/* The row of an arch; a word is NULL where there is none.             [local] */
+/* The row of an arch; a word is NULL where there is none.             [local]
+ */
 const har_generation *har_generation_of(har_arch arch);
 
-/* The arch that a word names; false if none does.                     [local] */
+/* The arch that a word names; false if none does.                     [local]
+ */
 bool har_arch_of_word(har_arch *out, const char *word);
 
 #endif

@@ -35,6 +35,13 @@ static inline double har__memory_bw(const har_machine *m)
     return m->memory_bw * har__coef(m, HAR_COEF_MEMORY);
 }
 
+/* The same for kernels that gather rows by their addresses, without the bulk
+ * copies that rules.memory stands for.                                       */
+static inline double har__gather_bw(const har_machine *m)
+{
+    return har__memory_bw(m) / har_generation_of(m->arch)->memory;
+}
+
 /* From the cache into all units.                                             */
 static inline double har__feed_bw(const har_machine *m)
 {
