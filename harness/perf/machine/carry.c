@@ -18,11 +18,25 @@ double har_carry(const har_machine *m, har_coef coef)
     case HAR_COEF_LAUNCH: /* so many instructions, one after the other */
     case HAR_COEF_FILL:
         return m->from_clock_hz / m->clock_hz;
+    case HAR_COEF_HOP:
+    case HAR_COEF_RENDEZVOUS:
+        return m->from_clock_hz / m->clock_hz * here->small / there->small;
+    case HAR_COEF_HOST:
+        return here->host / there->host;
     case HAR_COEF_MEMORY:
         return here->memory / there->memory;
     default:
         return 1;
     }
+}
+
+/* A link named after its bus; the node of a generation that has the switch. */
+static har_link_kind kind_of(const har_machine *m, int i)
+{
+    if (strstr(m->link[i].name, "pcie") != NULL)
+        return HAR_LINK_PCIE;
+    return i == 0 && har_generation_of(m->arch)->has_switch ? HAR_LINK_SWITCH
+                                                            : HAR_LINK_PLAIN;
 }
 
 /* What libraries of every generation have kernels for; others are between. */
@@ -39,6 +53,9 @@ static void design(har_machine *m)
     }
     if (m->max_split == 0)
         m->max_split = 16;
+    for (int i = 0; i < m->n_link; i++)
+        if (m->link[i].kind == HAR_LINK_UNSAID)
+            m->link[i].kind = kind_of(m, i);
 }
 
 /* A path beside the file that names it. */

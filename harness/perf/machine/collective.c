@@ -3,18 +3,31 @@
  * The library sends around a ring, 2 (n - 1) steps for a reduction that
  * everyone gets and n - 1 otherwise, in the faster of two protocols: small
  * messages carry flags in them, start at once and use a part of the link; large
- * ones use nearly all of it after a rendezvous.  All-to-all goes by pairs, all
- * at once.  What stays on the device is copied through its memory.  Peers that
- * read each other reduce in one shot (everybody reads everything) or two (a
- * part each, then the parts); beyond 8 MiB they leave it to the library.
+ * ones use nearly all of it after a rendezvous.  A switch that adds up takes
+ * each device's buffer once and hands every part of the sum to all at once,
+ * instead of two turns of the ring.  All-to-all goes by pairs, all at once.
+ * What stays on the device is copied through its memory.  Peers that read each
+ * other reduce in one shot (everybody reads everything) or two (a part each,
+ * then the parts); below 8 MiB, beyond they leave it to the library.
  */
 #include "harness/perf/machine/impl.h"
 
 enum {
     N_START = 4,      /* launches before the first byte                       */
     N_START_SHOT = 2, /* the same, without a library                          */
-    SHOT_BYTES = 8 << 20
+    SHOT_BYTES = 8 << 20,       /* less than these */
+    ONE_SHOT_BYTES = 256 << 10, /* of up to eight devices; of four twice it   */
+    BUFFER_BYTES = 4 << 20,   /* between two devices                          */
+    SWITCH_BYTES = 64 << 10, /* from here on a switch adds up                */
+    PCIE_HOPS = 2            /* to the host's memory, and from it            */
 };
+
+/* Of a link without peers, whose every byte crosses the host's memory. */
+static const double PCIE_SHARE = 0.75;
+/* Of the second turn of an all-reduce, what flags do not hide. */
+static const double SECOND_TURN = 0.25;
+/* Of a link, what a switch that adds up gets out of it. */
+static const double SWITCH_SHARE = 0.85;
 
 /* Steps one after the other, and the share of the buffer on a device's link. */
 static double steps_of(har_collective kind, double n)
@@ -47,35 +60,65 @@ static har_time link_time(const har_machine *machine, double overhead,
                                                  : HAR_BOUND_OVERHEAD};
 }
 
+/* Bytes/s of a link for large messages, and seconds of a step over it. */
+static double full_bw(const har_machine *machine, const har_link *link)
+{
+    return link->bw * har__coef(machine, HAR_COEF_LINK) *
+           (link->kind == HAR_LINK_PCIE ? PCIE_SHARE : 1);
+}
+
+static double hop_of(const har_machine *machine, const har_link *link)
+{
+    return har__seconds(machine, HAR_COEF_HOP) *
+               (link->kind == HAR_LINK_PCIE ? PCIE_HOPS : 1) +
+           link->alpha;
+}
+
+/* Each device's buffer once through the switch, and a part of the sum from it
+ * to all. */
+static double by_switch(const har_machine *machine, double bytes, double n,
+                        const har_link *link)
+{
+    return bytes * (1 + 1 / n) / (SWITCH_SHARE * full_bw(machine, link));
+}
+
 static har_time by_library(const har_machine *machine, har_collective kind,
                            double bytes, double n, const har_link *link)
 {
-    const double steps = steps_of(kind, n);
     const double wire = bytes * wire_of(kind, n);
-    const double hop = har__seconds(machine, HAR_COEF_HOP) + link->alpha;
-    const double start =
-        N_START * har__seconds(machine, HAR_COEF_LAUNCH) + steps * hop;
+    const double start = N_START * har__seconds(machine, HAR_COEF_LAUNCH) *
+                             har_generation_of(machine->arch)->small +
+                         steps_of(kind, n) * hop_of(machine, link);
     const double stays = kind == HAR_SEND_RECV ? 0 : 2 * bytes / n;
-    const double full = link->bw * har__coef(machine, HAR_COEF_LINK);
-    const double small = 2 * wire * n / (2 * (n - 1)) /
-                         (link->bw * har__coef(machine, HAR_COEF_SMALL));
-    const double rendezvous =
-        kind == HAR_SEND_RECV ? 0 : har__seconds(machine, HAR_COEF_RENDEZVOUS);
-    const double large = wire / full + stays / har__memory_bw(machine);
-    if (small < rendezvous + large)
-        return link_time(machine, start, small);
-    return link_time(machine, start + rendezvous, large);
+    const double turns = kind == HAR_ALL_REDUCE ? 1 + SECOND_TURN : 1;
+    const double small =
+        turns * bytes / (link->bw * har__coef(machine, HAR_COEF_SMALL));
+    /* a message that does not fill the buffers between devices waits less */
+    const double rendezvous = kind == HAR_SEND_RECV
+                                  ? 0
+                                  : har__seconds(machine, HAR_COEF_RENDEZVOUS) *
+                                        bytes / (bytes + BUFFER_BYTES);
+    double large = wire / full_bw(machine, link) +
+                   stays / har__memory_bw(machine);
+    if (kind == HAR_ALL_REDUCE && link->kind == HAR_LINK_SWITCH && n > 2 &&
+        bytes >= SWITCH_BYTES)
+        large = fmin(large, by_switch(machine, bytes, n, link));
+    return link_time(machine, start, fmin(small, rendezvous + large));
 }
 
 static har_time by_shots(const har_machine *machine, double bytes, double n,
                          const har_link *link)
 {
-    const double hop = har__seconds(machine, HAR_COEF_HOP) + link->alpha;
-    const double start = N_START_SHOT * har__seconds(machine, HAR_COEF_LAUNCH);
-    const double bw = link->bw * har__coef(machine, HAR_COEF_LINK);
-    const double one = hop + bytes * (n - 1) / bw;
-    const double two = 2 * hop + 2 * bytes * (n - 1) / n / bw;
-    return link_time(machine, start, fmin(one, two));
+    const double hop = hop_of(machine, link);
+    const double start = N_START_SHOT * har__seconds(machine, HAR_COEF_LAUNCH) /
+                         har_carry(machine, HAR_COEF_LAUNCH);
+    const double bw = full_bw(machine, link);
+    const double most = n <= 4 ? 2 * ONE_SHOT_BYTES : ONE_SHOT_BYTES;
+    if (n <= 2 || bytes < most)
+        return link_time(machine, start, hop + bytes * (n - 1) / bw);
+    /* every peer is waited for once more */
+    return link_time(machine, start,
+                     (n + 1) * hop + 2 * bytes * (n - 1) / n / bw);
 }
 
 har_time har_time_collective(const har_machine *machine, har_collective kind,
@@ -85,7 +128,7 @@ har_time har_time_collective(const har_machine *machine, har_collective kind,
     const har_link *link = &machine->link[tier];
     if (n < 2 || bytes <= 0)
         return (har_time){.sigma = machine->sigma[HAR_COLLECTIVE].value};
-    if (algorithm == HAR_SHOT && kind == HAR_ALL_REDUCE && bytes <= SHOT_BYTES)
+    if (algorithm == HAR_SHOT && kind == HAR_ALL_REDUCE && bytes < SHOT_BYTES)
         return by_shots(machine, bytes, n, link);
     return by_library(machine, kind, bytes, n, link);
 }

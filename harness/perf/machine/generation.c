@@ -6,17 +6,22 @@
 #include <string.h>
 
 static const har_generation GENERATIONS[HAR_N_ARCH] = {
-    [HAR_ARCH_NONE] = {.shared = 1, .refill = 1, .memory = 1},
+    [HAR_ARCH_NONE] =
+        {.shared = 1, .refill = 1, .small = 1, .host = 1, .memory = 1},
     [HAR_ARCH_SM80] = {.word = "sm80",
                        .shared = 1,
                        .refill = 1,
                        .bytes_per_clock = 64,
+                       .small = 1,
+                       .host = 1,
                        .memory = 1},
     [HAR_ARCH_SM89] = {.word = "sm89",
                        .step = 1,
                        .shared = 1,
                        .refill = 1,
                        .bytes_per_clock = 64,
+                       .small = 1,
+                       .host = 0.55,
                        .memory = 1},
     [HAR_ARCH_SM90] = {.word = "sm90",
                        .step = 1,
@@ -26,6 +31,9 @@ static const har_generation GENERATIONS[HAR_N_ARCH] = {
                        .is_async = true,
                        .n_prepare = 1,
                        .bytes_per_clock = 64,
+                       .has_switch = true,
+                       .small = 0.85,
+                       .host = 0.55,
                        .memory = 1.15},
     [HAR_ARCH_SM100] = {.word = "sm100",
                         .step = 2,
@@ -35,6 +43,9 @@ static const har_generation GENERATIONS[HAR_N_ARCH] = {
                         .is_async = true,
                         .n_prepare = 1,
                         .bytes_per_clock = 64,
+                        .has_switch = true,
+                        .small = 0.85,
+                        .host = 0.55,
                         .memory = 1.15},
     [HAR_ARCH_SM120] = {.word = "sm120",
                         .step = 2,
@@ -42,6 +53,8 @@ static const har_generation GENERATIONS[HAR_N_ARCH] = {
                         .refill = 0.5,
                         .is_dealt = true,
                         .bytes_per_clock = 64,
+                        .small = 0.85,
+                        .host = 0.55,
                         .memory = 1.15},
 };
 

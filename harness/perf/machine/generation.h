@@ -43,7 +43,12 @@ typedef struct har_generation {
     double n_prepare; /* kernels before attention that deal its tiles         */
     double bytes_per_clock; /* from the shared cache into one unit            */
 
+    /* Links. */
+    bool has_switch; /* that adds up, between the devices of a node           */
+    double small; /* of starting and stepping, beside the clock              */
+
     /* Carrying: times the measured share or microseconds. */
+    double host;   /* host_us                                                 */
     double memory; /* memory_fraction                                         */
 } har_generation;
 

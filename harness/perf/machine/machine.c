@@ -47,6 +47,16 @@ const char *har_origin_name(har_origin origin)
     return names[origin];
 }
 
+const char *har_link_kind_name(har_link_kind kind)
+{
+    static const char *const names[HAR_N_LINK_KIND] = {
+        [HAR_LINK_UNSAID] = "",
+        [HAR_LINK_PLAIN] = "plain",
+        [HAR_LINK_SWITCH] = "switch",
+        [HAR_LINK_PCIE] = "pcie"};
+    return names[kind];
+}
+
 har_time har__together(const har_machine *m, har_kind kind, har__parts parts)
 {
     har_time out = {.sigma = m->sigma[kind].value};

@@ -81,6 +81,14 @@ enum { HAR_MAX_TILES = 12, HAR_MAX_LINKS = 4, HAR_MACHINE_NAME = 64 };
 /* Of an assumed link whose file gives none.                                  */
 #define HAR_ASSUMED_LINK_SIGMA 0.5
 
+typedef enum har_link_kind {
+    HAR_LINK_UNSAID, /* as plain                                              */
+    HAR_LINK_PLAIN,  /* peers write into each other                           */
+    HAR_LINK_SWITCH, /* the same through a switch that adds up                */
+    HAR_LINK_PCIE,   /* through the memory of the host                        */
+    HAR_N_LINK_KIND
+} har_link_kind;
+
 typedef struct har_link {
     char name[32];
     int n_gpu;      /* reaches that many devices (the tier inside included)   */
@@ -89,6 +97,7 @@ typedef struct har_link {
     double sigma;   /* relative, one sigma, of bw: a judgement where the link
                      * is assumed; 0: the sigma of collectives says all       */
     har_origin origin;
+    har_link_kind kind;
 } har_link;
 
 typedef struct har_value {
@@ -151,6 +160,7 @@ const char *har_coef_key(har_coef coef);
 har_kind har_coef_kind(har_coef coef);
 const char *har_kind_name(har_kind kind);
 const char *har_origin_name(har_origin origin);
+const char *har_link_kind_name(har_link_kind kind); /* of HAR_LINK_UNSAID: ""  */
 
 /* --- times ------------------------------------------------------------------ */
 

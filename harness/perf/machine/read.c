@@ -59,6 +59,17 @@ static core_status origin(const reader *r, const core_yaml_entry *e,
                             "measured, transferred, assumed or datasheet");
 }
 
+static core_status link_kind(const reader *r, const core_yaml_entry *e,
+                             har_link_kind *out)
+{
+    for (int i = HAR_LINK_UNSAID + 1; i < HAR_N_LINK_KIND; i++)
+        if (strcmp(e->text, har_link_kind_name(i)) == 0) {
+            *out = i;
+            return CORE_OK;
+        }
+    return har__read_refuse(r->file, e, "plain, switch or pcie");
+}
+
 /* --- the keys --- */
 
 static const struct {
@@ -161,6 +172,8 @@ static core_status read_link(reader *r, const core_yaml_entry *e,
         link->bw *= 1e9;
         return CORE_OK;
     }
+    if (strcmp(key, "kind") == 0)
+        return link_kind(r, e, &link->kind);
     if (strcmp(key, "sigma") == 0)
         return har__read_number(r->file, e, SIGMA[0], SIGMA[1], &link->sigma);
     if (strcmp(key, "extra_us") == 0) {
@@ -336,8 +349,8 @@ core_status har_machine_parse(har_machine *out, const char *text,
 {
     reader r = {.file = name};
     CORE_TRY(read_all(&r, text));
-    const har__stated stated = {name, r.reference, r.coef, r.coef_from,
-                                r.sigma, r.sigma_from};
+    const har__stated stated = {name,        r.reference, r.coef,
+                                r.coef_from, r.sigma,     r.sigma_from};
     CORE_TRY(har__fill_in(&r.m, &stated));
     CORE_TRY(check_complete(&r));
     assume_sigma(&r.m);

@@ -80,6 +80,8 @@ void har_machine_print(FILE *out, const har_machine *m)
                 "from: %s",
                 m->link[i].name, m->link[i].n_gpu, m->link[i].bw * 1e-9,
                 m->link[i].alpha * 1e6, har_origin_name(m->link[i].origin));
+        if (m->link[i].kind != HAR_LINK_UNSAID)
+            fprintf(out, ", kind: %s", har_link_kind_name(m->link[i].kind));
         if (m->link[i].sigma > 0)
             fprintf(out, ", sigma: %.4g", m->link[i].sigma);
         fputs("}\n", out);
