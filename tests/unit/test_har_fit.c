@@ -68,6 +68,7 @@ START_TEST(fit_finds_planted_coefficients)
     write_gemm(&planted, 1);
     har_table table = read_ok(path, HAR_GEMM);
     har_machine fitted = preset("template");
+    fitted.arch = planted.arch;
     memcpy(fitted.peak, planted.peak, sizeof fitted.peak);
     fitted.memory_bw = planted.memory_bw;
     fitted.n_unit = planted.n_unit;

@@ -30,6 +30,39 @@ double har_carry(const har_machine *m, har_coef coef)
     }
 }
 
+/* One generation on.  A judgement, wider where a design changes what a number
+ * stands for: how a pipeline is filled more than what a memory gives. */
+static const double PRIOR[HAR_N_COEF] = {
+    [HAR_COEF_LAUNCH] = 0.08,     [HAR_COEF_COMPUTE] = 0.05,
+    [HAR_COEF_MEMORY] = 0.05,     [HAR_COEF_FILL] = 0.12,
+    [HAR_COEF_FEED] = 0.12,       [HAR_COEF_MOE] = 0.08,
+    [HAR_COEF_ATTENTION] = 0.15,   [HAR_COEF_LINK] = 0.08,
+    [HAR_COEF_SMALL] = 0.15,      [HAR_COEF_HOP] = 0.12,
+    [HAR_COEF_RENDEZVOUS] = 0.15, [HAR_COEF_HOST] = 0.3};
+
+double har_prior(const har_machine *m, har_coef coef)
+{
+    if (m->arch == HAR_ARCH_NONE || m->coef[coef].origin != HAR_TRANSFERRED)
+        return 0;
+    const double steps = fabs(har_generation_of(m->arch)->step -
+                              har_generation_of(m->from_arch)->step);
+    /* another chip of the same design; then each step is as unsure as the rule
+     * before it was */
+    return PRIOR[coef] *
+           (m->arch == m->from_arch ? 0.5 : fmax(1, steps * steps));
+}
+
+double har_sigma(const har_machine *m, har_kind kind)
+{
+    static const har_coef carriers[HAR_N_KIND] = {
+        [HAR_GEMM] = HAR_COEF_COMPUTE,
+        [HAR_MOE] = HAR_COEF_MOE,
+        [HAR_ATTENTION] = HAR_COEF_ATTENTION,
+        [HAR_COLLECTIVE] = HAR_COEF_LINK,
+        [HAR_PLAN] = HAR_COEF_COMPUTE};
+    return hypot(m->sigma[kind].value, har_prior(m, carriers[kind]));
+}
+
 /* A link named after its bus; the node of a generation that has the switch. */
 static har_link_kind kind_of(const har_machine *m, int i)
 {

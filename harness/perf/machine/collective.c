@@ -17,7 +17,7 @@ enum {
     N_START_SHOT = 2, /* the same, without a library                          */
     SHOT_BYTES = 8 << 20,       /* less than these */
     ONE_SHOT_BYTES = 256 << 10, /* of up to eight devices; of four twice it   */
-    BUFFER_BYTES = 4 << 20,   /* between two devices                          */
+    BUFFER_BYTES = 4 << 20,  /* between two devices                          */
     SWITCH_BYTES = 64 << 10, /* from here on a switch adds up                */
     PCIE_HOPS = 2            /* to the host's memory, and from it            */
 };
@@ -54,10 +54,14 @@ static double wire_of(har_collective kind, double n)
 static har_time link_time(const har_machine *machine, double overhead,
                           double moving)
 {
-    return (har_time){.seconds = overhead + moving,
-                      .sigma = machine->sigma[HAR_COLLECTIVE].value,
-                      .bound = moving > overhead ? HAR_BOUND_LINK
-                                                 : HAR_BOUND_OVERHEAD};
+    const double seconds = overhead + moving;
+    const double starts = har_prior(machine, HAR_COEF_HOP) * overhead / seconds;
+    const double moves = har_prior(machine, HAR_COEF_LINK) * moving / seconds;
+    return (har_time){
+        .seconds = seconds,
+        .sigma =
+            hypot(machine->sigma[HAR_COLLECTIVE].value, hypot(starts, moves)),
+        .bound = moving > overhead ? HAR_BOUND_LINK : HAR_BOUND_OVERHEAD};
 }
 
 /* Bytes/s of a link for large messages, and seconds of a step over it. */
@@ -98,8 +102,8 @@ static har_time by_library(const har_machine *machine, har_collective kind,
                                   ? 0
                                   : har__seconds(machine, HAR_COEF_RENDEZVOUS) *
                                         bytes / (bytes + BUFFER_BYTES);
-    double large = wire / full_bw(machine, link) +
-                   stays / har__memory_bw(machine);
+    double large =
+        wire / full_bw(machine, link) + stays / har__memory_bw(machine);
     if (kind == HAR_ALL_REDUCE && link->kind == HAR_LINK_SWITCH && n > 2 &&
         bytes >= SWITCH_BYTES)
         large = fmin(large, by_switch(machine, bytes, n, link));

@@ -139,6 +139,13 @@ CORE_NODISCARD core_status har_machine_parse(har_machine *out, const char *text,
  * as a factor: 1 for one that was not transferred, or without an arch. [local] */
 double har_carry(const har_machine *m, har_coef coef);
 
+/* How far off such a coefficient may be, relative, one sigma: a judgement that
+ * grows with the generations between; 0 where har_carry is 1 by rule.  [local] */
+double har_prior(const har_machine *m, har_coef coef);
+
+/* The sigma of a kind, with that of what carries it.                  [local] */
+double har_sigma(const har_machine *m, har_kind kind);
+
 /* Put every number that was measured or fitted into the range that a machine
  * file may have: what har_machine_print writes is then read again.  [local] */
 void har_machine_clamp(har_machine *m);

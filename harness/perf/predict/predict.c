@@ -102,7 +102,11 @@ static worlds make_worlds(const har_machine *machine, bool is_one)
         *slow = as_predicted();
         causes_of(kind, &first, &end);
         for (int cause = first; cause < end; cause++)
-            slow->factor[cause] = 1 + machine->sigma[kind].value;
+            slow->factor[cause] =
+                1 + (kind == HAR_COLLECTIVE ? har_sigma(machine, kind)
+                                            : machine->sigma[kind].value);
+        if (kind != HAR_COLLECTIVE) /* what its coefficients may be off */
+            slow->more[kind] = 1;
     }
     for (int tier = 0; tier < machine->n_link; tier++) {
         if (!(machine->link[tier].sigma > 0))
