@@ -17,7 +17,7 @@
 enum { MAX_TABLES = 8 };
 
 typedef struct request {
-    const char *action, *machine, *kind, *out, *json;
+    const char *action, *machine, *kind, *out, *json, *only;
     const char *table[MAX_TABLES];
     int n_table;
     bool held_out;
@@ -48,6 +48,9 @@ static void read_command_line(request *r, int argc, char **argv)
         {"out", .text = &r->out},
         {"held-out", .flag = &r->held_out,
          .help = "score only shapes that no fit has seen"},
+        {"only", .text = &r->only, .argument = "OP",
+         .help = "score only rows of that operator: all_reduce, dispatch, "
+                 "decode and so on, as the table calls it"},
         {"json", .text = &r->json},
         {0}};
     har_parse(&line, options, r, argc, argv);
@@ -71,8 +74,9 @@ static core_status check_request(const request *r)
     CORE_FAIL_IF(r->n_table == 0, CORE_E_USAGE, "--table: missing");
     const bool is_fit = strcmp(r->action, "fit") == 0;
     CORE_FAIL_IF(is_fit && r->out == NULL, CORE_E_USAGE, "--out: missing");
-    CORE_FAIL_IF(is_fit && (r->held_out || r->json != NULL), CORE_E_USAGE,
-                 "--held-out and --json belong to score");
+    CORE_FAIL_IF(is_fit && (r->held_out || r->json != NULL || r->only != NULL),
+                 CORE_E_USAGE,
+                 "--held-out, --only and --json belong to score");
     CORE_FAIL_IF(!is_fit && r->out != NULL, CORE_E_USAGE,
                  "--out belongs to fit");
     return CORE_OK;
@@ -184,6 +188,20 @@ static core_status read_tables(har_table *out, const request *r, har_kind kind)
     return status;
 }
 
+/* Leave the rows of one operator. */
+static core_status keep_only(har_table *table, const char *op)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < table->n; i++)
+        if (table->row[i].shape.op != NULL &&
+            strcmp(table->row[i].shape.op, op) == 0)
+            table->row[n++] = table->row[i];
+    CORE_FAIL_IF(n == 0, CORE_E_USAGE, "--only: no row is of operator '%s'",
+                 op);
+    table->n = n;
+    return CORE_OK;
+}
+
 static core_status run(const request *r)
 {
     har_kind kind = HAR_GEMM;
@@ -191,6 +209,8 @@ static core_status run(const request *r)
     CORE_TRY(check_request(r));
     CORE_TRY(parse_kind(&kind, r->kind));
     core_status status = read_tables(&table, r, kind);
+    if (status == CORE_OK && r->only != NULL)
+        status = keep_only(&table, r->only);
     if (status == CORE_OK)
         status = strcmp(r->action, "fit") == 0 ? fit_table(r, &table)
                                                : score_table(r, &table);

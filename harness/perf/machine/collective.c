@@ -51,8 +51,8 @@ static double wire_of(har_collective kind, double n)
     return (kind == HAR_ALL_REDUCE ? 2 : 1) * (n - 1) / n;
 }
 
-static har_time link_time(const har_machine *machine, double overhead,
-                          double moving)
+har_time har__link_time(const har_machine *machine, double overhead,
+                        double moving)
 {
     const double seconds = overhead + moving;
     const double starts = har_prior(machine, HAR_COEF_HOP) * overhead / seconds;
@@ -64,18 +64,23 @@ static har_time link_time(const har_machine *machine, double overhead,
         .bound = moving > overhead ? HAR_BOUND_LINK : HAR_BOUND_OVERHEAD};
 }
 
-/* Bytes/s of a link for large messages, and seconds of a step over it. */
-static double full_bw(const har_machine *machine, const har_link *link)
+double har__link_bw(const har_machine *machine, const har_link *link)
 {
     return link->bw * har__coef(machine, HAR_COEF_LINK) *
            (link->kind == HAR_LINK_PCIE ? PCIE_SHARE : 1);
 }
 
-static double hop_of(const har_machine *machine, const har_link *link)
+double har__link_hop(const har_machine *machine, const har_link *link)
 {
     return har__seconds(machine, HAR_COEF_HOP) *
                (link->kind == HAR_LINK_PCIE ? PCIE_HOPS : 1) +
            link->alpha;
+}
+
+double har__link_start(const har_machine *machine)
+{
+    return N_START * har__seconds(machine, HAR_COEF_LAUNCH) *
+           har_generation_of(machine->arch)->small;
 }
 
 /* Each device's buffer once through the switch, and a part of the sum from it
@@ -83,16 +88,15 @@ static double hop_of(const har_machine *machine, const har_link *link)
 static double by_switch(const har_machine *machine, double bytes, double n,
                         const har_link *link)
 {
-    return bytes * (1 + 1 / n) / (SWITCH_SHARE * full_bw(machine, link));
+    return bytes * (1 + 1 / n) / (SWITCH_SHARE * har__link_bw(machine, link));
 }
 
 static har_time by_library(const har_machine *machine, har_collective kind,
                            double bytes, double n, const har_link *link)
 {
     const double wire = bytes * wire_of(kind, n);
-    const double start = N_START * har__seconds(machine, HAR_COEF_LAUNCH) *
-                             har_generation_of(machine->arch)->small +
-                         steps_of(kind, n) * hop_of(machine, link);
+    const double start = har__link_start(machine) +
+                         steps_of(kind, n) * har__link_hop(machine, link);
     const double stays = kind == HAR_SEND_RECV ? 0 : 2 * bytes / n;
     const double turns = kind == HAR_ALL_REDUCE ? 1 + SECOND_TURN : 1;
     const double small =
@@ -103,26 +107,26 @@ static har_time by_library(const har_machine *machine, har_collective kind,
                                   : har__seconds(machine, HAR_COEF_RENDEZVOUS) *
                                         bytes / (bytes + BUFFER_BYTES);
     double large =
-        wire / full_bw(machine, link) + stays / har__memory_bw(machine);
+        wire / har__link_bw(machine, link) + stays / har__memory_bw(machine);
     if (kind == HAR_ALL_REDUCE && link->kind == HAR_LINK_SWITCH && n > 2 &&
         bytes >= SWITCH_BYTES)
         large = fmin(large, by_switch(machine, bytes, n, link));
-    return link_time(machine, start, fmin(small, rendezvous + large));
+    return har__link_time(machine, start, fmin(small, rendezvous + large));
 }
 
 static har_time by_shots(const har_machine *machine, double bytes, double n,
                          const har_link *link)
 {
-    const double hop = hop_of(machine, link);
+    const double hop = har__link_hop(machine, link);
     const double start = N_START_SHOT * har__seconds(machine, HAR_COEF_LAUNCH) /
                          har_carry(machine, HAR_COEF_LAUNCH);
-    const double bw = full_bw(machine, link);
+    const double bw = har__link_bw(machine, link);
     const double most = n <= 4 ? 2 * ONE_SHOT_BYTES : ONE_SHOT_BYTES;
     if (n <= 2 || bytes < most)
-        return link_time(machine, start, hop + bytes * (n - 1) / bw);
+        return har__link_time(machine, start, hop + bytes * (n - 1) / bw);
     /* every peer is waited for once more */
-    return link_time(machine, start,
-                     (n + 1) * hop + 2 * bytes * (n - 1) / n / bw);
+    return har__link_time(machine, start,
+                          (n + 1) * hop + 2 * bytes * (n - 1) / n / bw);
 }
 
 har_time har_time_collective(const har_machine *machine, har_collective kind,

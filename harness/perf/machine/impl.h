@@ -92,6 +92,14 @@ typedef struct har__parts {
     double overhead, latency, compute, memory;
 } har__parts;
 
+/* Of a link: starting anything over it; bytes/s of large messages; a step; and a
+ * time of both with its sigma.                                               */
+double har__link_start(const har_machine *machine);
+double har__link_bw(const har_machine *machine, const har_link *link);
+double har__link_hop(const har_machine *machine, const har_link *link);
+har_time har__link_time(const har_machine *machine, double overhead,
+                        double moving);
+
 /* overhead + latency + overlap(compute, memory), and which is the largest.   */
 har_time har__together(const har_machine *m, har_kind kind, har__parts parts);
 

@@ -262,6 +262,25 @@ har_time har_time_collective(const har_machine *machine, har_collective kind,
                              har_algorithm algorithm, double bytes, int n,
                              int tier);
 
+/* An all-to-all of n devices, n_near of them in the node of each: bytes to those
+ * go over the nearest links, beside the others' over tier `tier`.             */
+har_time har_time_all_to_all(const har_machine *machine, double bytes, int n,
+                             int n_near, int tier);
+
+/* Dispatch or combine of experts by a kernel made for it.                     */
+typedef struct har_exchange {
+    double n_token;     /* of one rank                                        */
+    double n_d;
+    double value_bytes; /* of a value on the links, its scale included        */
+    int n_k, n_gpu;     /* choices of a token; ranks                          */
+    int n_unit;         /* units that copy; 0: all                            */
+    bool is_combine;
+    bool is_quick;      /* made for few tokens: one copy for each choice      */
+} har_exchange;
+
+har_time har_time_exchange(const har_machine *machine,
+                           const har_exchange *exchange);
+
 /* The nearest tier that reaches n devices; the last if none does.             */
 int har_tier(const har_machine *machine, int n_gpu);
 

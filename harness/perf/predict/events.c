@@ -268,6 +268,7 @@ static void join_all(putting *u, const par_layout *lay, bool speaks)
                            .ep = k->ep,
                            .etp = k->etp,
                            .scope = k->scope};
+    u->p->timer.n_near = har_experts_near(m, &mesh);
     join(u, CORE_AXIS_TP, &lay->tp_group);
     join(u, CORE_AXIS_EP, &lay->ep_group);
     join(u, CORE_AXIS_ETP, &lay->etp_group);

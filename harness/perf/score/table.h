@@ -27,7 +27,10 @@ typedef struct har_op_shape {
             bool is_eager; /* started by the host each time                   */
         } collective;
         har_training training;
+        har_exchange exchange;
     } as;
+    bool is_exchange;        /* of HAR_COLLECTIVE                             */
+    const char *op;          /* static: all_reduce, decode, dispatch ...      */
     bool is_decode;
 } har_op_shape;
 

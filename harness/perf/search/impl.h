@@ -34,6 +34,7 @@ enum { HAR__NOBODY = -1 }; /* pair: no stage sends rows                       */
 typedef struct har__part_key {
     int64_t n_row; /* of the micro-batch                                      */
     int kind, i, tp, ep, etp;
+    int n_near; /* of the expert group in a node                           */
     int tier[CORE_N_AXES];
 } har__part_key;
 
