@@ -17,7 +17,7 @@
 enum { MAX_TABLES = 8 };
 
 typedef struct request {
-    const char *action, *machine, *kind, *out, *json, *only;
+    const char *action, *checked, *machine, *kind, *out, *json, *only;
     const char *table[MAX_TABLES];
     int n_table;
     bool held_out;
@@ -27,10 +27,11 @@ static const har_command_line line = {
     "perf",
     "fit --machine M --kind KIND --table FILE... --out FILE\n"
     "score --machine M --kind KIND --table FILE... [--held-out]\n"
+    "check MACHINE\n"
     "machines",
     "Fits the coefficients of a machine on a table of measured times, "
-    "scores its predictions on one, or lists the machines that come "
-    "with the program.\vOne shape in five, chosen by its hash, is for "
+    "scores its predictions on one, looks for contradictions in a machine "
+    "file, or lists the machines that come with the program.\vOne shape in five, chosen by its hash, is for "
     "fitting.\n" HAR_EXIT_CODES,
     NULL};
 
@@ -38,6 +39,7 @@ static void read_command_line(request *r, int argc, char **argv)
 {
     const har_option options[] = {
         {.text = &r->action},
+        {.text = &r->checked},
         {"machine", .text = &r->machine},
         {"kind", .text = &r->kind, .argument = "KIND",
          .help = "gemm, moe, attention, collective or plan: what the table "
@@ -231,15 +233,37 @@ static core_status list_machines(void)
     return CORE_OK;
 }
 
+static core_status check_machine(const request *r, bool *is_right)
+{
+    har_machine m;
+    CORE_FAIL_IF(r->checked == NULL, CORE_E_USAGE,
+                 "perf check: expected a machine, found none");
+    CORE_TRY(har_machine_open(&m, r->checked));
+    printf("machine %s\n", m.name);
+    const int n = har_machine_check(stdout, &m);
+    printf("%d contradictions\n", n);
+    *is_right = n == 0;
+    return CORE_OK;
+}
+
 int har_cmd_perf(int argc, char **argv)
 {
     request r = {.action = ""};
     read_command_line(&r, argc, argv);
+    bool is_right = true;
+    if (strcmp(r.action, "check") == 0) {
+        const int code = har_end(check_machine(&r, &is_right));
+        return code == 0 && !is_right ? core_status_exit_code(CORE_E_DIFFERS)
+                                      : code;
+    }
+    if (r.checked != NULL)
+        return har_end(core_fail(CORE_E_USAGE, "perf %s: expected no '%s'",
+                                 r.action, r.checked));
     if (strcmp(r.action, "machines") == 0)
         return har_end(list_machines());
     if (strcmp(r.action, "fit") != 0 && strcmp(r.action, "score") != 0)
         return har_end(core_fail(CORE_E_USAGE,
-                                 "perf: expected fit, score or machines, "
+                                 "perf: expected fit, score, check or machines, "
                                  "found '%s'",
                                  r.action));
     return har_end(run(&r));

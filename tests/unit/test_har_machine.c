@@ -403,7 +403,7 @@ START_TEST(presets_are_complete)
         for (int i = 0; i < HAR_N_COEF; i++)
             ck_assert_int_eq(m.coef[i].origin, origin);
     }
-    ck_assert_int_eq(n, 3);
+    ck_assert_int_eq(n, 9);
     ck_assert(HAR_N_COEF <= 12);
     const har_machine seed = preset("gpu-400t-64g");
     near(seed.peak[CORE_DTYPE_BF16], 400e12, 0);

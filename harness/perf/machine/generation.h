@@ -43,7 +43,10 @@ typedef struct har_generation {
     double n_prepare; /* kernels before attention that deal its tiles         */
     double bytes_per_clock; /* from the shared cache into one unit            */
 
+    double flop_per_clock; /* of a unit, f16, dense: to check a file with     */
+
     /* Links. */
+    double link_bw; /* out of a device, one direction; 0: none of its own     */
     bool has_switch; /* that adds up, between the devices of a node           */
     double small; /* of starting and stepping, beside the clock              */
 

@@ -163,6 +163,10 @@ void har_machine_write(FILE *out, const char *text, const har_machine *m);
 /* Everything but the name, as a machine file has it.                  [local] */
 void har_machine_print(FILE *out, const har_machine *m);
 
+/* Write a line for each thing that two numbers of a machine say of each other;
+ * returns how many contradict.                                       [local] */
+int har_machine_check(FILE *out, const har_machine *m);
+
 const char *har_coef_key(har_coef coef);
 har_kind har_coef_kind(har_coef coef);
 const char *har_kind_name(har_kind kind);

@@ -363,8 +363,8 @@ core_status har_machine_parse(har_machine *out, const char *text,
 static core_status read_file(char **out, const char *path)
 {
     CORE_FAIL_IF(access(path, F_OK) != 0, CORE_E_FILE,
-                 "%s: %s; the machines that come with the program are "
-                 "gpu-400t-64g, a100-sxm and template",
+                 "%s: %s; machines that come with the program are gpu-400t-64g, "
+                 "a100-sxm, h100-sxm and those of `moeparity perf machines`",
                  path, strerror(errno));
     return core_text_read(out, path, MAX_FILE_BYTES);
 }

@@ -26,6 +26,14 @@ enum { HAR_ROUTING_TEXT = 600 };
 const char *har_routing_text(char text[HAR_ROUTING_TEXT],
                              const har_predict_case *request);
 
+/* "products", "links nvlink" ...; and what would make it smaller.  Both return
+ * text.    [local] */
+enum { HAR_DOUBT_TEXT = 200 };
+const char *har_doubt_name(char text[HAR_DOUBT_TEXT], const har_doubt *doubt,
+                          const har_machine *machine);
+const char *har_doubt_remedy(char text[HAR_DOUBT_TEXT], const har_doubt *doubt,
+                            const har_machine *machine);
+
 /* The report: headlines with definitions, stages, operators.                 */
 void har_predict_write(FILE *out, const har_predict_case *request,
                        const har_machine *machine, const har_prediction *p);
