@@ -195,7 +195,8 @@ START_TEST(excerpts_are_read_and_scored)
 }
 END_TEST
 
-/* A line of DeepEP's tables is two rows: a byte for each value there, two back. */
+/* A line of DeepEP's tables is two rows: a byte for each value there, two back.
+ */
 START_TEST(dispatch_and_combine_are_rows_of_their_own)
 {
     har_table table =
@@ -277,6 +278,16 @@ static const struct {
     {"op_name,nccl_dtype,num_gpus,message_size,latency\n"
      "some_reduce,half,2,256,0.01\n",
      ":2:1: op_name: unknown word 'some_reduce'", HAR_COLLECTIVE},
+    {"framework,version,device,op_name,kernel_source,node_num,hidden_size,"
+     "num_token,num_topk,num_experts,combine_avg_t_us,combine_bandwidth_gbps,"
+     "dispatch_avg_t_us,dispatch_bandwidth_gbps\n"
+     "a,b,c,ll,d,1,2048,1,8,128,11.1,2.9,ten,1.6\n",
+     ":2:13: dispatch_avg_t_us: expected a number", HAR_COLLECTIVE},
+    {"framework,version,device,op_name,kernel_source,node_num,hidden_size,"
+     "num_token,num_topk,num_experts,combine_avg_t_us,combine_bandwidth_gbps,"
+     "dispatch_avg_t_us,dispatch_bandwidth_gbps\n"
+     "a,b,c,ll,d,1,2048,1,8,128,11.1,2.9,10,1.6\n",
+     NULL, HAR_COLLECTIVE},
     {"op_name,nccl_dtype,num_gpus,message_size,latency\n"
      "all_reduce,half,1,256,0.01\n",
      ":2:3: num_gpus: expected a number from 2", HAR_COLLECTIVE},

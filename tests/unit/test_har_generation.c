@@ -70,15 +70,6 @@ START_TEST(tiles_of_a_cluster_share_what_they_read)
 }
 END_TEST
 
-/* A row of tiles has nobody to share its columns with. */
-START_TEST(a_single_row_of_tiles_shares_its_rows_alone)
-{
-    const double k = 32e5;
-    hand.arch = HAR_ARCH_SM90;
-    near(gemm(100, 1000, k), 0.75 * 8e-9 * k, 1e-3);
-}
-END_TEST
-
 /* Eleven tiles on ten units. */
 START_TEST(a_dealt_product_ends_without_whole_waves)
 {
@@ -125,6 +116,68 @@ START_TEST(softmax_hides_behind_asynchronous_products)
     hand.arch = HAR_ARCH_SM90;
     near(har_time_prefill(&hand, CORE_DTYPE_F32, &a).seconds,
          tile * (5050 * product + 100 * clock), 1e-3);
+}
+END_TEST
+
+/* Keys that a window hides: five parts of the row on four waves of units, each
+ * of which starts; of a row no longer than the window one part and one wave. */
+START_TEST(parts_are_cut_from_the_whole_row)
+{
+    har_attention a = {.n_row = 1,
+                       .n_t = 8192,
+                       .n_h = 16,
+                       .n_g = 8,
+                       .n_dh = 64,
+                       .window = 128,
+                       .kv_share = 1};
+    near(har_time_decode(&hand, CORE_DTYPE_F32, &a).seconds,
+         4e-6 + 2e-6 + 4 * 3e-6, 1e-3);
+    a.n_t = 128;
+    near(har_time_decode(&hand, CORE_DTYPE_F32, &a).seconds, 4e-6 + 3e-6, 1e-3);
+}
+END_TEST
+
+/* --- experts ----------------------------------------------------------------
+ */
+
+/* One expert: gate and up, down, and what goes through memory between them. */
+START_TEST(a_fused_layer_moves_its_activations)
+{
+    const har_moe moe = {.n_token = 1e5,
+                         .n_d = 32,
+                         .n_f = 64,
+                         .n_expert = 1,
+                         .n_k = 1,
+                         .ep = 1,
+                         .n_matrix = 3};
+    hand.unit_bytes_per_clock = 1e9;
+    hand.memory_bw = 1e9;
+    hand.coef[HAR_COEF_FILL].value = 1e-6;
+    hand.coef[HAR_COEF_LAUNCH].value = 1e-6;
+    const double weights = 3 * 32 * 64, products = 1e5 * (128 + 32 + 32 + 64);
+    const double between = 1e5 * (3 * 64 + 32);
+    near(har_time_moe(&hand, CORE_DTYPE_F32, &moe).seconds,
+         4 * (weights + products + between) / 1e9, 1e-3);
+}
+END_TEST
+
+/* A token's eight choices on four ranks: two on a mean rank, three on the fullest. */
+START_TEST(the_fullest_of_random_ranks_is_no_mean_one)
+{
+    const har_moe moe = {.n_token = 1,
+                         .n_d = 1024,
+                         .n_f = 1024,
+                         .n_expert = 256,
+                         .n_k = 8,
+                         .ep = 4,
+                         .n_matrix = 3,
+                         .popularity = {true, 1.2}};
+    const double expert = 4 * 3 * 1024.0 * 1024 / 1e12;
+    hand.unit_bytes_per_clock = 1e9;
+    hand.memory_bw = 1e12;
+    hand.coef[HAR_COEF_FILL].value = 1e-6;
+    hand.coef[HAR_COEF_LAUNCH].value = 1e-6;
+    near(har_time_moe(&hand, CORE_DTYPE_F32, &moe).seconds, 3 * expert, 0.01);
 }
 END_TEST
 
@@ -185,6 +238,12 @@ START_TEST(experts_kernels_send_once_to_each_rank)
     har_exchange x = {
         .n_token = 1e6, .n_d = 1000, .value_bytes = 1, .n_k = 2, .n_gpu = 8};
     near(har_time_exchange(&hand, &x).seconds, 1.875e9 * 7 / 8 / 1e10, 0.01);
+    x.n_token = 1e-6; /* four launches and seven hops: counts, then rows      */
+    near(har_time_exchange(&hand, &x).seconds, 2 * 11e-6, 1e-6);
+    x.is_combine = true; /* and waiting for the last row                      */
+    near(har_time_exchange(&hand, &x).seconds, 3 * 11e-6, 1e-6);
+    x.is_combine = false;
+    x.n_token = 1e6;
     x.n_unit = 1; /* reads a token, and writes it: ten bytes in a clock       */
     near(har_time_exchange(&hand, &x).seconds, 2.875e9 / 1e10, 0.03);
     x.is_quick = true; /* once for each choice; memory is free here           */
@@ -437,10 +496,12 @@ static Suite *generation_suite(void)
     TCase *times = tcase_create("times");
     tcase_add_checked_fixture(times, setup, NULL);
     tcase_add_test(times, tiles_of_a_cluster_share_what_they_read);
-    tcase_add_test(times, a_single_row_of_tiles_shares_its_rows_alone);
     tcase_add_test(times, a_dealt_product_ends_without_whole_waves);
     tcase_add_test(times, the_next_tile_is_filled_beside_the_one_before);
     tcase_add_test(times, softmax_hides_behind_asynchronous_products);
+    tcase_add_test(times, parts_are_cut_from_the_whole_row);
+    tcase_add_test(times, a_fused_layer_moves_its_activations);
+    tcase_add_test(times, the_fullest_of_random_ranks_is_no_mean_one);
     tcase_add_test(times, a_switch_adds_up);
     tcase_add_test(times, without_peers_every_byte_crosses_the_host);
     tcase_add_test(times,

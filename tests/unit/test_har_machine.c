@@ -103,7 +103,8 @@ END_TEST
 /* More rows on a padded tile cost nothing, and never less than nothing. */
 START_TEST(gemm_is_monotone_in_every_size)
 {
-    static const char *const names[] = {"a100-sxm", "gpu-400t-64g"};
+    static const char *const names[] = {"a100-sxm", "gpu-400t-64g",
+                                        "h100-sxm", "b200-sxm"};
     const har_machine m = preset(names[_i]);
     static const double sizes[] = {1, 16, 100, 512, 1000, 4096, 20000};
     for (int a = 0; a < 7; a++)
@@ -589,7 +590,7 @@ static Suite *machine_suite(void)
     tcase_add_test(times, a_thin_product_is_its_bytes);
     tcase_add_test(times, an_empty_product_is_its_overhead);
     tcase_add_test(times, split_k_fills_idle_units);
-    tcase_add_loop_test(times, gemm_is_monotone_in_every_size, 0, 2);
+    tcase_add_loop_test(times, gemm_is_monotone_in_every_size, 0, 4);
     tcase_add_test(times, elementwise_is_bytes_over_bandwidth);
     tcase_add_loop_test(times, counts_add_up_and_are_whole, 0, 10);
     tcase_add_test(times, few_tokens_read_only_their_experts);

@@ -18,13 +18,13 @@ typedef struct product {
     const har_generation *rules;
 } product;
 
-/* Bytes that a unit takes for a tile, per element of K.  The tiles of a row of
- * a cluster share their rows, those of a column their columns. */
+/* Bytes that a unit takes for a tile, per element of K: the tiles of a cluster
+ * share their rows and columns.  Trap: where a product has but one row of tiles
+ * there is nobody to share with, but to say so would make it slower than one with
+ * more rows; it is bound by memory or by latency then. */
 static double fed(const product *p, const int tile[2])
 {
-    const double in_row = fmin(p->rules->shared, ceil(p->n / tile[1]));
-    const double in_column = fmin(p->rules->shared, ceil(p->m / tile[0]));
-    return (tile[0] / in_row + tile[1] / in_column) * p->bytes_per;
+    return (tile[0] + tile[1]) * p->bytes_per / p->rules->shared;
 }
 
 static har__parts with_tile(const har_machine *machine, const product *p,
