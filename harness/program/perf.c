@@ -139,11 +139,13 @@ static core_status write_json(const request *r, const har_table *table,
                               const har_score *score)
 {
     json_t *root = json_pack(
-        "{s:i, s:s, s:s, s:s, s:s, s:b, s:I, s:f, s:f, s:f, s:f}", "schema", 1,
+        "{s:i, s:s, s:s, s:s, s:s, s:b, s:I, s:f, s:f, s:f, s:f, s:f, s:f}",
+        "schema", 1,
         "machine", machine->name, "kind", har_kind_name(table->kind), "source",
         table->source, "table", r->table[0], "held_out", r->held_out, "n",
         (json_int_t)score->n, "median", score->median, "p90", score->p90,
-        "bias", score->bias, "coverage", score->coverage);
+        "bias", score->bias, "coverage", score->coverage, "naive_median",
+        score->naive_median, "naive_p90", score->naive_p90);
     if (root != NULL && score->has_ranking)
         json_object_set_new(root, "ranking",
                             json_pack("{s:I, s:f, s:f, s:f}", "groups",
@@ -168,6 +170,8 @@ static core_status score_table(const request *r, const har_table *table)
     printf("bias       %+.1f %%\n", 100 * score.bias);
     printf("coverage   %.1f %% of rows in the 90 %% interval\n",
            100 * score.coverage);
+    printf("naive      median %.1f %%, p90 %.1f %% (a rule of thumb)\n",
+           100 * score.naive_median, 100 * score.naive_p90);
     if (score.has_ranking)
         printf("ranking    tau %.3f, regret %.1f %%, at worst %.1f %%, over "
                "%lld choices\n",

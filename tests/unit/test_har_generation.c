@@ -381,6 +381,20 @@ START_TEST(doubt_grows_with_the_distance)
 }
 END_TEST
 
+/* Each part by its coefficient: a large product by its arithmetic, a small one by
+ * its launch and its filling. */
+START_TEST(doubt_is_of_the_part_that_binds)
+{
+    const har_machine m = preset("h100-sxm");
+    const double sigma = m.sigma[HAR_GEMM].value;
+    near(har_time_gemm(&m, CORE_DTYPE_BF16, 32768, 32768, 32768).sigma,
+         hypot(sigma, har_prior(&m, HAR_COEF_COMPUTE)), 0.01);
+    const double small = har_time_gemm(&m, CORE_DTYPE_BF16, 1, 16, 16).sigma;
+    ck_assert(small > hypot(sigma, 0.4 * har_prior(&m, HAR_COEF_FILL)));
+    ck_assert(small < hypot(sigma, har_prior(&m, HAR_COEF_FILL)));
+}
+END_TEST
+
 /* A fit of one kind keeps what is carried as it was before it was carried. */
 START_TEST(writing_does_not_carry_twice)
 {
@@ -513,6 +527,7 @@ static Suite *generation_suite(void)
     tcase_add_test(files, a_stated_number_wins);
     tcase_add_test(files, a_fitted_machine_carries_to_its_like);
     tcase_add_test(files, doubt_grows_with_the_distance);
+    tcase_add_test(files, doubt_is_of_the_part_that_binds);
     tcase_add_test(files, writing_does_not_carry_twice);
     tcase_add_loop_test(files, an_arch_is_read_strictly, 0, N_EDITS);
     tcase_add_test(files, contradictions_are_found);

@@ -20,11 +20,19 @@ typedef struct product {
 
 /* Bytes that a unit takes for a tile, per element of K: the tiles of a cluster
  * share their rows and columns.  Trap: where a product has but one row of tiles
- * there is nobody to share with, but to say so would make it slower than one with
- * more rows; it is bound by memory or by latency then. */
+ * there is nobody to share with, but to say so would make it slower than one
+ * with more rows; it is bound by memory or by latency then. */
 static double fed(const product *p, const int tile[2])
 {
     return (tile[0] + tile[1]) * p->bytes_per / p->rules->shared;
+}
+
+/* Seconds of filling the pipelines of a unit's tiles, n of them one after the
+ * other. */
+static double fill(const har_machine *machine, const product *p, double n)
+{
+    return har__seconds(machine, HAR_COEF_FILL) *
+           (1 + p->rules->refill * fmax(0, n - 1));
 }
 
 static har__parts with_tile(const har_machine *machine, const product *p,
@@ -40,7 +48,7 @@ static har__parts with_tile(const har_machine *machine, const product *p,
     const double feed = fed(p, tile) * k * units / p->feed_bw;
     const double share = fmin(8, fmax(1, 128 * 256 / area));
     har__parts parts = {.overhead = har__seconds(machine, HAR_COEF_LAUNCH),
-                        .latency = har__fill(machine, waves / share),
+                        .latency = fill(machine, p, waves / share),
                         .compute = waves * har__overlap(mma, feed),
                         .memory = p->bytes / har__memory_bw(machine)};
     if (n_split > 1) /* partial sums in fp32, written and read */

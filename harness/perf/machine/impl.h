@@ -79,14 +79,6 @@ static inline double har__within(double x, double least, double most)
     return fmin(most, fmax(least, x));
 }
 
-/* Seconds of filling the pipelines of a unit's tiles, n of them one after the
- * other.                                                                     */
-static inline double har__fill(const har_machine *m, double n)
-{
-    const double refill = har_generation_of(m->arch)->refill;
-    return har__seconds(m, HAR_COEF_FILL) * (1 + refill * fmax(0, n - 1));
-}
-
 /* What a kernel's parts are, before they are put together.                   */
 typedef struct har__parts {
     double overhead, latency, compute, memory;

@@ -62,6 +62,9 @@ void har_table_free(har_table *table);
 /* The model's time for a shape.                                       [local] */
 har_time har_op_time(const har_machine *machine, const har_op_shape *shape);
 
+/* What a rule of thumb says of it (naive.c).                          [local] */
+double har_naive_time(const har_machine *machine, const har_op_shape *shape);
+
 /* One shape in five is for fitting; the same shape always falls on the same
  * side, in whatever table and row it stands.                                  */
 bool har_is_for_fitting(uint64_t hash);
