@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static har_machine hand;
 
@@ -161,7 +162,8 @@ START_TEST(a_fused_layer_moves_its_activations)
 }
 END_TEST
 
-/* A token's eight choices on four ranks: two on a mean rank, three on the fullest. */
+/* A token's eight choices on four ranks: two on a mean rank, three on the
+ * fullest. */
 START_TEST(the_fullest_of_random_ranks_is_no_mean_one)
 {
     const har_moe moe = {.n_token = 1,
@@ -320,9 +322,13 @@ END_TEST
  * doubt. */
 START_TEST(a_fitted_machine_carries_to_its_like)
 {
-    FILE *file = fopen("/tmp/har-fitted.yaml", "w");
+    char path[64], more[96];
+    sprintf(path, "/tmp/har-from-%d.yaml", (int)getpid());
+    sprintf(more, "coefficients_from: %s\n", path + strlen("/tmp/"));
+    FILE *file = fopen(path, "w");
     char *text = NULL;
     har_machine m = preset("template");
+    const har_machine h100 = m;
     ck_assert_ptr_nonnull(file);
     ck_assert_int_eq(har_machine_text(&text, "template"), CORE_OK);
     for (int i = 0; i < HAR_N_COEF; i++)
@@ -331,20 +337,29 @@ START_TEST(a_fitted_machine_carries_to_its_like)
     har_machine_write(file, text, &m);
     fclose(file);
     free(text);
-    m = template_with("coefficients_from: har-fitted.yaml\n", CORE_OK);
+    m = template_with(more, CORE_OK);
     near(m.coef[HAR_COEF_LAUNCH].value, 0.9, 1e-9);
     near(m.coef[HAR_COEF_MEMORY].value, 0.9, 1e-9);
     near(har_prior(&m, HAR_COEF_COMPUTE),
-         har_prior(
-             &(har_machine){.arch = HAR_ARCH_SM90,
-                            .from_arch = HAR_ARCH_SM80,
-                            .coef[HAR_COEF_COMPUTE].origin = HAR_TRANSFERRED},
-             HAR_COEF_COMPUTE) /
-             2,
+         har_prior(&h100, HAR_COEF_COMPUTE) / 2, 1e-9);
+    /* what an H100 has from an A100 comes from there */
+    m = template_with("coefficients_from: h100-sxm\n", CORE_OK);
+    near(m.coef[HAR_COEF_LAUNCH].value, h100.coef[HAR_COEF_LAUNCH].value, 1e-9);
+    near(har_prior(&m, HAR_COEF_COMPUTE), har_prior(&h100, HAR_COEF_COMPUTE),
          1e-9);
-    remove("/tmp/har-fitted.yaml");
-    (void)template_with("coefficients_from: h100-sxm\n", CORE_E_FORMAT);
-    ck_assert_ptr_nonnull(strstr(core_message(), "coefficients of its own"));
+    /* a file that names itself */
+    file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(har_machine_text(&text, "template"), CORE_OK);
+    fprintf(file, "%s%s", text, more);
+    fclose(file);
+    free(text);
+    core_message_clear();
+    ck_assert_int_eq(har_machine_open(&m, path), CORE_E_FORMAT);
+    ck_assert_ptr_nonnull(strstr(core_message(), "at most 4 files"));
+    remove(path);
+    (void)template_with("coefficients_from: gpu-400t-64g\n", CORE_E_FORMAT);
+    ck_assert_ptr_nonnull(strstr(core_message(), "machine with an `arch`"));
     (void)template_with("coefficients_from: none.yaml\n", CORE_E_FILE);
 }
 END_TEST
@@ -381,8 +396,8 @@ START_TEST(doubt_grows_with_the_distance)
 }
 END_TEST
 
-/* Each part by its coefficient: a large product by its arithmetic, a small one by
- * its launch and its filling. */
+/* Each part by its coefficient: a large product by its arithmetic, a small one
+ * by its launch and its filling. */
 START_TEST(doubt_is_of_the_part_that_binds)
 {
     const har_machine m = preset("h100-sxm");

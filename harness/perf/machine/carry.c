@@ -11,16 +11,17 @@
 double har_carry(const har_machine *m, har_coef coef)
 {
     const har_generation *here = har_generation_of(m->arch);
-    const har_generation *there = har_generation_of(m->from_arch);
+    const har_generation *there = har_generation_of(m->from[coef].arch);
     if (m->arch == HAR_ARCH_NONE || m->coef[coef].origin != HAR_TRANSFERRED)
         return 1;
     switch (coef) {
     case HAR_COEF_LAUNCH: /* so many instructions, one after the other */
     case HAR_COEF_FILL:
-        return m->from_clock_hz / m->clock_hz;
+        return m->from[coef].clock_hz / m->clock_hz;
     case HAR_COEF_HOP:
     case HAR_COEF_RENDEZVOUS:
-        return m->from_clock_hz / m->clock_hz * here->small / there->small;
+        return m->from[coef].clock_hz / m->clock_hz * here->small /
+               there->small;
     case HAR_COEF_HOST:
         return here->host / there->host;
     case HAR_COEF_MEMORY:
@@ -36,7 +37,7 @@ static const double PRIOR[HAR_N_COEF] = {
     [HAR_COEF_LAUNCH] = 0.08,     [HAR_COEF_COMPUTE] = 0.05,
     [HAR_COEF_MEMORY] = 0.05,     [HAR_COEF_FILL] = 0.12,
     [HAR_COEF_FEED] = 0.12,       [HAR_COEF_MOE] = 0.08,
-    [HAR_COEF_ATTENTION] = 0.15,   [HAR_COEF_LINK] = 0.08,
+    [HAR_COEF_ATTENTION] = 0.15,  [HAR_COEF_LINK] = 0.08,
     [HAR_COEF_SMALL] = 0.15,      [HAR_COEF_HOP] = 0.12,
     [HAR_COEF_RENDEZVOUS] = 0.15, [HAR_COEF_HOST] = 0.3};
 
@@ -45,11 +46,11 @@ double har_prior(const har_machine *m, har_coef coef)
     if (m->arch == HAR_ARCH_NONE || m->coef[coef].origin != HAR_TRANSFERRED)
         return 0;
     const double steps = fabs(har_generation_of(m->arch)->step -
-                              har_generation_of(m->from_arch)->step);
+                              har_generation_of(m->from[coef].arch)->step);
     /* another chip of the same design; then each step is as unsure as the rule
      * before it was */
     return PRIOR[coef] *
-           (m->arch == m->from_arch ? 0.5 : fmax(1, steps * steps));
+           (m->arch == m->from[coef].arch ? 0.5 : fmax(1, steps * steps));
 }
 
 double har_sigma(const har_machine *m, har_kind kind)
@@ -91,6 +92,8 @@ static void design(har_machine *m)
             m->link[i].kind = kind_of(m, i);
 }
 
+enum { MAX_DEPTH = 4 }; /* of machines that take from machines */
+
 /* A path beside the file that names it. */
 static core_status open_reference(har_machine *out, const har__stated *s)
 {
@@ -100,13 +103,17 @@ static core_status open_reference(har_machine *out, const har__stated *s)
     bool is_preset = false;
     for (int i = 0; har_machine_preset(i, &preset, &text); i++)
         is_preset |= strcmp(preset, name) == 0;
+    CORE_FAIL_IF(s->depth >= MAX_DEPTH, CORE_E_FORMAT,
+                 "%s: coefficients_from: expected at most %d files one after "
+                 "the other, found more",
+                 s->file, MAX_DEPTH);
     if (is_preset || slash == NULL || name[0] == '/')
-        return har_machine_open(out, name);
+        return har__machine_open(out, name, s->depth + 1);
     CORE_FAIL_IF((size_t)(slash - s->file) >= HAR__MAX_PATH, CORE_E_FORMAT,
                  "%s: coefficients_from: too long a path", s->file);
     snprintf(path, sizeof path, "%.*s/%s", (int)(slash - s->file), s->file,
              name);
-    return har_machine_open(out, path);
+    return har__machine_open(out, path, s->depth + 1);
 }
 
 static bool needs_reference(const har_machine *m, const har__stated *s)
@@ -133,16 +140,20 @@ core_status har__fill_in(har_machine *m, const har__stated *s)
     if (!needs_reference(m, s))
         return CORE_OK;
     CORE_TRY(open_reference(&from, s));
-    CORE_FAIL_IF(from.arch == HAR_ARCH_NONE || from.from_clock_hz > 0,
-                 CORE_E_FORMAT,
-                 "%s: coefficients_from: expected a machine with an `arch` and "
-                 "coefficients of its own, found %s",
+    CORE_FAIL_IF(from.arch == HAR_ARCH_NONE, CORE_E_FORMAT,
+                 "%s: coefficients_from: expected a machine with an `arch`, "
+                 "found %s",
                  s->file, from.name);
-    m->from_arch = from.arch;
-    m->from_clock_hz = from.clock_hz;
+    m->is_carried = true;
     for (int i = 0; i < HAR_N_COEF; i++) {
-        if (!s->coef[i] && !s->coef_from[i]) {
-            m->coef[i] = (har_value){from.coef[i].value, HAR_TRANSFERRED};
+        const bool is_missing = !s->coef[i] && !s->coef_from[i];
+        m->from[i] = (har_origin_machine){from.arch, from.clock_hz};
+        /* from where it was measured, not from where it was carried to */
+        if (is_missing && from.coef[i].origin == HAR_TRANSFERRED)
+            m->from[i] = from.from[i];
+        if (is_missing) {
+            const double value = from.coef[i].value / har_carry(&from, i);
+            m->coef[i] = (har_value){value, HAR_TRANSFERRED};
             s->coef[i] = s->coef_from[i] = true;
         }
         m->coef[i].value *= har_carry(m, i);

@@ -65,8 +65,13 @@ enum { HAR__MAX_PATH = 1024 };
 /* What a machine file says of coefficients and sigmas: value, origin.        */
 typedef struct har__stated {
     const char *file, *reference; /* coefficients_from; "" if it is not there */
+    int depth; /* of files that name files                                    */
     bool *coef, *coef_from, *sigma, *sigma_from;
 } har__stated;
+
+/* har_machine_open of a file that another names.                      [local] */
+CORE_NODISCARD core_status har__machine_open(har_machine *out, const char *name,
+                                             int depth);
 
 /* Put in what the file leaves to its arch, and say it is there; carry over what
  * was transferred.  Errors: E_FILE, E_FORMAT.                        [local] */

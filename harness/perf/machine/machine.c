@@ -73,7 +73,7 @@ static double sigma_of(const har_machine *m, har_kind kind, const har__parts *p,
                                                   [HAR_ATTENTION] =
                                                       HAR_COEF_ATTENTION};
     const double sigma = m->sigma[kind].value;
-    if (m->from_clock_hz <= 0 || !(seconds > 0) || !(work > 0))
+    if (!m->is_carried || !(seconds > 0) || !(work > 0))
         return sigma;
     const double c = pow(p->compute / work, 4) * work / seconds;
     return sqrt(sigma * sigma +

@@ -105,11 +105,18 @@ typedef struct har_value {
     har_origin origin;
 } har_value;
 
+/* What a carried coefficient was measured on.                                 */
+typedef struct har_origin_machine {
+    har_arch arch;
+    double clock_hz;
+} har_origin_machine;
+
 typedef struct har_machine {
     char name[HAR_MACHINE_NAME];
     har_arch arch;              /* whose rules (generation.h)                 */
-    har_arch from_arch;         /* what `transferred` coefficients were       */
-    double from_clock_hz;       /* measured on                                */
+    bool is_carried;            /* some coefficients came from elsewhere      */
+    har_origin_machine from[HAR_N_COEF]; /* where a transferred one was
+                                          * measured                          */
     double peak[CORE_N_DTYPES]; /* flop/s; 0: the machine has no such unit    */
     double memory_bytes, memory_bw;
     double n_unit, clock_hz;    /* SMs or cores                               */

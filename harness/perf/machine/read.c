@@ -344,12 +344,12 @@ static core_status read_all(reader *r, const char *text)
     return status;
 }
 
-core_status har_machine_parse(har_machine *out, const char *text,
-                              const char *name)
+static core_status parse(har_machine *out, const char *text, const char *name,
+                         int depth)
 {
     reader r = {.file = name};
     CORE_TRY(read_all(&r, text));
-    const har__stated stated = {name,        r.reference, r.coef,
+    const har__stated stated = {name,        r.reference, depth,       r.coef,
                                 r.coef_from, r.sigma,     r.sigma_from};
     CORE_TRY(har__fill_in(&r.m, &stated));
     CORE_TRY(check_complete(&r));
@@ -358,14 +358,21 @@ core_status har_machine_parse(har_machine *out, const char *text,
     return CORE_OK;
 }
 
+core_status har_machine_parse(har_machine *out, const char *text,
+                              const char *name)
+{
+    return parse(out, text, name, 0);
+}
+
 /* --- files --- */
 
 static core_status read_file(char **out, const char *path)
 {
-    CORE_FAIL_IF(access(path, F_OK) != 0, CORE_E_FILE,
-                 "%s: %s; machines that come with the program are gpu-400t-64g, "
-                 "a100-sxm, h100-sxm and those of `moeparity perf machines`",
-                 path, strerror(errno));
+    CORE_FAIL_IF(
+        access(path, F_OK) != 0, CORE_E_FILE,
+        "%s: %s; machines that come with the program are gpu-400t-64g, "
+        "a100-sxm, h100-sxm and those of `moeparity perf machines`",
+        path, strerror(errno));
     return core_text_read(out, path, MAX_FILE_BYTES);
 }
 
@@ -382,11 +389,16 @@ core_status har_machine_text(char **out, const char *name)
     return read_file(out, name);
 }
 
-core_status har_machine_open(har_machine *out, const char *name)
+core_status har__machine_open(har_machine *out, const char *name, int depth)
 {
     char *text = NULL;
     CORE_TRY(har_machine_text(&text, name));
-    const core_status status = har_machine_parse(out, text, name);
+    const core_status status = parse(out, text, name, depth);
     free(text);
     return status;
+}
+
+core_status har_machine_open(har_machine *out, const char *name)
+{
+    return har__machine_open(out, name, 0);
 }

@@ -94,7 +94,7 @@ static double more_of(const putting *u, const core_cost *c, har_time time)
         return c->collective == CORE_RECEIVE
                    ? 0
                    : har_timer_slower(t, c, u->tier[c->axis]);
-    if (!(t->machine->from_clock_hz > 0))
+    if (!t->machine->is_carried)
         return 0;
     return time.seconds *
            (time.sigma - t->machine->sigma[har_timer_kind(c->kind)].value);
