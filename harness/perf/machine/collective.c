@@ -1,14 +1,14 @@
 /* harness/perf/machine/collective.c -- piecewise alpha-beta, by algorithm.
  *
  * The library sends around a ring, 2 (n - 1) steps for a reduction that
- * everyone gets and n - 1 otherwise, in the faster of two protocols: small
- * messages carry flags in them, start at once and use a part of the link; large
- * ones use nearly all of it after a rendezvous.  A switch that adds up takes
- * each device's buffer once and hands every part of the sum to all at once,
- * instead of two turns of the ring.  All-to-all goes by pairs, all at once.
- * What stays on the device is copied through its memory.  Peers that read each
- * other reduce in one shot (everybody reads everything) or two (a part each,
- * then the parts); below 8 MiB, beyond they leave it to the library.
+ * everyone gets and n - 1 otherwise: small messages carry flags in them and
+ * start at once, large ones after a rendezvous; it changes over by degrees.  A
+ * switch that adds up takes each device's buffer once and hands every part of
+ * the sum to all at once, instead of two turns of the ring.  All-to-all goes by
+ * pairs, all at once. What stays on the device is copied through its memory.
+ * Peers that read each other reduce in one shot (everybody reads everything) or
+ * two (a part each, then the parts); below 8 MiB, beyond they leave it to the
+ * library.
  */
 #include "harness/perf/machine/impl.h"
 
@@ -17,15 +17,12 @@ enum {
     N_START_SHOT = 2, /* the same, without a library                          */
     SHOT_BYTES = 8 << 20,       /* less than these */
     ONE_SHOT_BYTES = 256 << 10, /* of up to eight devices; of four twice it   */
-    BUFFER_BYTES = 4 << 20,  /* between two devices                          */
     SWITCH_BYTES = 64 << 10, /* from here on a switch adds up                */
     PCIE_HOPS = 2            /* to the host's memory, and from it            */
 };
 
 /* Of a link without peers, whose every byte crosses the host's memory. */
 static const double PCIE_SHARE = 0.75;
-/* Of the second turn of an all-reduce, what flags do not hide. */
-static const double SECOND_TURN = 0.25;
 /* Of a link, what a switch that adds up gets out of it. */
 static const double SWITCH_SHARE = 0.85;
 
@@ -91,6 +88,14 @@ static double by_switch(const har_machine *machine, double bytes, double n,
     return bytes * (1 + 1 / n) / (SWITCH_SHARE * har__link_bw(machine, link));
 }
 
+/* A message of few bytes carries flags in them, one of many waits for a
+ * rendezvous: the less of the two, and between them less than either. */
+static double waiting(const har_machine *machine, double flagged)
+{
+    const double rendezvous = har__seconds(machine, HAR_COEF_RENDEZVOUS);
+    return flagged * rendezvous / (flagged + rendezvous);
+}
+
 static har_time by_library(const har_machine *machine, har_collective kind,
                            double bytes, double n, const har_link *link)
 {
@@ -98,20 +103,17 @@ static har_time by_library(const har_machine *machine, har_collective kind,
     const double start = har__link_start(machine) +
                          steps_of(kind, n) * har__link_hop(machine, link);
     const double stays = kind == HAR_SEND_RECV ? 0 : 2 * bytes / n;
-    const double turns = kind == HAR_ALL_REDUCE ? 1 + SECOND_TURN : 1;
-    const double small =
-        turns * bytes / (link->bw * har__coef(machine, HAR_COEF_SMALL));
-    /* a message that does not fill the buffers between devices waits less */
-    const double rendezvous = kind == HAR_SEND_RECV
-                                  ? 0
-                                  : har__seconds(machine, HAR_COEF_RENDEZVOUS) *
-                                        bytes / (bytes + BUFFER_BYTES);
+    const double waits =
+        kind == HAR_SEND_RECV
+            ? 0
+            : waiting(machine,
+                      bytes / (link->bw * har__coef(machine, HAR_COEF_SMALL)));
     double large =
         wire / har__link_bw(machine, link) + stays / har__memory_bw(machine);
     if (kind == HAR_ALL_REDUCE && link->kind == HAR_LINK_SWITCH && n > 2 &&
         bytes >= SWITCH_BYTES)
         large = fmin(large, by_switch(machine, bytes, n, link));
-    return har__link_time(machine, start, fmin(small, rendezvous + large));
+    return har__link_time(machine, start, waits + large);
 }
 
 static har_time by_shots(const har_machine *machine, double bytes, double n,
