@@ -8,6 +8,7 @@
 #include "golden/golden_impl.h"
 
 #include "core/base/arena.h"
+#include "core/files/open.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -25,8 +26,8 @@ static void hex64(uint64_t value, char out[GOLD_HEX_BYTES])
 static core_status fingerprint_file(const char *path, char out[GOLD_HEX_BYTES],
                                     json_int_t *bytes)
 {
-    FILE *file = fopen(path, "rb");
-    CORE_FAIL_IF(file == NULL, CORE_E_FILE, "%s: cannot be opened", path);
+    FILE *file = NULL;
+    CORE_TRY(core_open_stream(&file, path));
     XXH3_state_t *state = XXH3_createState();
     core_assert(state != NULL && XXH3_64bits_reset(state) == XXH_OK);
     static _Thread_local char chunk[1 << 16];

@@ -215,8 +215,7 @@ core_status gold__write_manifest(const gold_case *gold, const char *folder,
                                                 JSON_SORT_KEYS) != 0) {
         const int why = errno;
         core_target_drop(&target);
-        status = core_fail(why == ENOSPC ? CORE_E_SPACE : CORE_E_FILE,
-                           "%s: cannot be written: %s", path, strerror(why));
+        status = core_target_failed(path, why);
     }
     if (status == CORE_OK)
         status = core_target_commit(&target);

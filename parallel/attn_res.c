@@ -1,10 +1,10 @@
 /* parallel/attn_res.c -- attention residuals: a sum for the block of layers at
  * hand, and one from before each block.
  *
- * Replicate, as every stream is: each rank of a tensor group weighs the same
- * sums by itself.  From stage to stage all of a token's sums travel, those of
- * blocks still to come among them (they hold the embedding), so that its row is
- * as wide in every stage.
+ * Replicate or Shard(token), as every stream is: a rank weighs the sums of the
+ * tokens that it has by itself.  From stage to stage all of a token's sums
+ * travel, those of blocks still to come among them (they hold the embedding),
+ * so that its row is as wide in every stage.
  *
  * Column 0 of scores and weights belongs to the running sum, which lies first.
  */
@@ -73,12 +73,12 @@ static void score(par_model *m, const shards *s, int64_t n_sum, core_tap tap)
     const int64_t n_d = m->spec->n_d, n_x = core_spec_n_x(m->spec);
     double largest = 0.0;
     core_cost *cost =
-        par__cost_rows(m, tap, m->now.n, n_sum,
+        par__cost_rows(m, tap, m->now.n_s, n_sum,
                        n_d * (CORE_FLOPS_SQUARES + CORE_FLOPS_MULTIPLY_ADD) +
                            CORE_FLOPS_SCALE);
-    cost->read = m->now.n * n_sum * n_d;
-    cost->weights = m->now.n > 0 ? 2 * n_d : 0;
-    for (int64_t i = 0; i < m->now.n; i++)
+    cost->read = m->now.n_s * n_sum * n_d;
+    cost->weights = m->now.n_s > 0 ? 2 * n_d : 0;
+    for (int64_t i = 0; i < m->now.n_s; i++)
         for (int64_t j = 0; j < n_sum; j++) {
             const double *x = m->now.x + i * n_x + j * n_d;
             const double square = par__sum_of_squares(x, n_d);
@@ -92,23 +92,23 @@ static void score(par_model *m, const shards *s, int64_t n_sum, core_tap tap)
     par__check_squares(m, tap, largest);
     if (m->numerics == CORE_EXACT)
         par__check(m, tap, sqrt(largest), s->norm_look, CORE_STEP_ACT, s->step);
-    par__tap_replicated(m, tap, m->work.joint);
+    par__tap_stream(m, tap, m->work.joint);
 }
 
 static void weigh(par_model *m, int64_t n_sum, core_tap tap)
 {
-    par__cost_rows(m, tap, m->now.n, n_sum, CORE_FLOPS_SOFTMAX);
-    for (int64_t i = 0; i < m->now.n; i++) {
+    par__cost_rows(m, tap, m->now.n_s, n_sum, CORE_FLOPS_SOFTMAX);
+    for (int64_t i = 0; i < m->now.n_s; i++) {
         double *p = m->work.joint + i * n_sum;
         par__softmax(m, p, p, n_sum);
     }
-    par__tap_replicated(m, tap, m->work.joint);
+    par__tap_stream(m, tap, m->work.joint);
 }
 
 static void read_sums(par_model *m, int64_t n_sum, core_tap tap)
 {
     const int64_t n_d = m->spec->n_d, n_x = core_spec_n_x(m->spec);
-    const int64_t n = m->now.n;
+    const int64_t n = m->now.n_s;
     par__cost_rows(m, tap, n, n_d, n_sum * CORE_FLOPS_MULTIPLY_ADD)->read =
         n * n_sum * (n_d + 1);
     for (int64_t i = 0; i < n; i++) {
@@ -127,14 +127,14 @@ static void read_sums(par_model *m, int64_t n_sum, core_tap tap)
         if (m->numerics == CORE_EXACT)
             par__check(m, tap, most, 1.0, CORE_STEP_PROB, CORE_STEP_ACT);
     }
-    par__tap_replicated(m, tap, m->work.h);
+    par__tap_stream(m, tap, m->work.h);
 }
 
 /* The running sum becomes that before block b, and is nothing. */
 static void begin_block(par_model *m, int64_t b)
 {
     const int64_t n_d = m->spec->n_d, n_x = core_spec_n_x(m->spec);
-    for (int64_t i = 0; i < m->now.n; i++) {
+    for (int64_t i = 0; i < m->now.n_s; i++) {
         double *sum = m->now.x + i * n_x;
         for (int64_t d = 0; d < n_d; d++) {
             sum[(1 + b) * n_d + d] = sum[d];
@@ -150,7 +150,7 @@ static void collapse(par_model *m, const void *of_part, int l, par__part part)
     const int64_t n_sum = 1 + core_attn_res_begun(r, at.n_layer);
     const int64_t n_d = m->spec->n_d;
     if (n_sum == 1) /* the embedding */
-        for (int64_t i = 0; i < m->now.n; i++)
+        for (int64_t i = 0; i < m->now.n_s; i++)
             memcpy(m->work.h + i * n_d, m->now.x + i * core_spec_n_x(m->spec),
                    (size_t)n_d * sizeof *m->work.h);
     else {
@@ -167,12 +167,12 @@ static void expand(par_model *m, const double *y, core_tap tap)
 {
     const int64_t n_d = m->spec->n_d, n_x = core_spec_n_x(m->spec);
     par__enter(m, PAR_OP_ATTN_RES, tap);
-    par__cost_rows(m, tap, m->now.n, n_d, CORE_FLOPS_ADD)->read +=
-        m->now.n * n_d;
-    for (int64_t i = 0; i < m->now.n; i++)
+    par__cost_rows(m, tap, m->now.n_s, n_d, CORE_FLOPS_ADD)->read +=
+        m->now.n_s * n_d;
+    for (int64_t i = 0; i < m->now.n_s; i++)
         for (int64_t d = 0; d < n_d; d++)
             m->now.x[i * n_x + d] += y[i * n_d + d];
-    par__tap_replicated(m, tap, m->now.x);
+    par__tap_stream(m, tap, m->now.x);
 }
 
 const par__connection par__attn_res = {

@@ -158,11 +158,17 @@ par_request *par_post_recv(par_comm *comm, int from, int tag, void *buf,
                            int64_t bytes);
 void par_wait(par_comm *comm, par_request *request); /* accepts NULL */
 
+/* Release of the MPI that the program runs with, such as "MPICH 4.0.2", into
+ * text.  MPI need not be started.                                     [local] */
+enum { PAR_LIBRARY_TEXT = 80 };
+const char *par_library(char text[PAR_LIBRARY_TEXT]);
+
 /* --- failure ----------------------------------------------------------------- */
 
 /* End of a phase: all ranks learn the worst status, and the message of the
- * lowest rank that has it ("rank 3: ..."), which becomes core_message() on every
- * rank.  Returns the same status everywhere.              [collective, world] */
+ * lowest rank that has it ("rank 3: ..., and 2 more ranks"; without a rank what
+ * every one of them says), which becomes core_message() on every rank.  Returns
+ * the same status everywhere.                             [collective, world] */
 CORE_NODISCARD core_status par_agree(par_comm *comm, core_status status);
 
 /* End the whole run now, from one rank: prints "[rank/size] message" and ends

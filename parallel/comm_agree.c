@@ -1,9 +1,9 @@
 /* parallel/comm_agree.c -- what all ranks must know: who failed, who takes
  * part.
  *
- * Agreement: the worst status, the lowest rank that has it, its message and how
- * many ranks failed travel up a tree and down again, in one record of fixed
- * size.
+ * Agreement: the worst status, the lowest rank that has it, its message, how
+ * many ranks failed and whether all of them say the same travel up a tree and
+ * down again, in one record of fixed size.
  *
  * A communicator of the first n ranks costs no messages in MPI: it is a table.
  * All started ranks meet when one is opened; those beyond n get none and meet
@@ -13,18 +13,24 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct verdict {
     int status, rank, n_failed;
+    bool alike; /* the messages of those that failed                          */
     char message[PAR_BOARD_LINE];
 } verdict;
 
 static void worse_of(verdict *a, const verdict *b)
 {
     const int n_failed = a->n_failed + b->n_failed;
+    const bool alike = a->alike && b->alike &&
+                       (a->n_failed == 0 || b->n_failed == 0 ||
+                        strcmp(a->message, b->message) == 0);
     if (b->status > a->status || (b->status == a->status && b->rank < a->rank))
         *a = *b;
     a->n_failed = n_failed;
+    a->alike = alike;
 }
 
 static void agree(par_comm *comm, verdict *v)
@@ -51,13 +57,18 @@ core_status par_agree(par_comm *comm, core_status status)
 {
     verdict v = {.status = (int)status,
                  .rank = comm->rank,
-                 .n_failed = status != CORE_OK};
+                 .n_failed = status != CORE_OK,
+                 .alike = true};
     if (status != CORE_OK)
         snprintf(v.message, sizeof v.message, "%s",
                  core_message()[0] ? core_message() : core_status_name(status));
     agree(comm, &v);
     if (v.status == CORE_OK)
         return CORE_OK;
+    if (v.n_failed == comm->size && v.alike) {
+        core_message_clear();
+        CORE_FAIL((core_status)v.status, "%.900s", v.message);
+    }
     char others[48] = "";
     if (v.n_failed > 1)
         snprintf(others, sizeof others, ", and %d more rank%s", v.n_failed - 1,

@@ -340,3 +340,17 @@ void par_comm_stop(void)
     par_board_unmap(all->impl->board);
     par__comm_free(all);
 }
+
+/* MPICH says "MPICH Version:\t4.0.2" in the first of many lines. */
+const char *par_library(char text[PAR_LIBRARY_TEXT])
+{
+    char all[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    char name[24] = "", release[40] = "";
+    int n = 0;
+    if (MPI_Get_library_version(all, &n) == MPI_SUCCESS &&
+        sscanf(all, "%23s Version: %39s", name, release) == 2)
+        snprintf(text, PAR_LIBRARY_TEXT, "%s %s", name, release);
+    else
+        snprintf(text, PAR_LIBRARY_TEXT, "%.*s", (int)strcspn(all, "\n"), all);
+    return text;
+}

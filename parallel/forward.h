@@ -53,7 +53,7 @@ const char *par_operator_name(par_operator op);
 
 /* True for operators that the plan repeats on every rank of a tensor group:
  * counted apart when work is compared with the reference.                    */
-bool par_operator_is_replicated(par_operator op);
+bool par_operator_is_replicated(const par_plan *plan, par_operator op);
 
 /* How the model's operator number i is placed, a line of text ("word  pp
  * Shard(layer), ..."), of those that not every model has; NULL after the last.

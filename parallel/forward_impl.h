@@ -6,7 +6,7 @@
  * them linear.c and shard.c.
  *
  * Placements, in the words of the field: the residual stream x is Replicate over
- * tp; q, k, v, context, gate, up are Shard(columns); products with a weight that
+ * tp, with sp Shard(token) (stream.c); q, k, v, context, gate, up are Shard(columns); products with a weight that
  * is split along K are Partial until a reduction has made them whole.  A value
  * is stored (snapped, rounded) only when it is whole.
  */
@@ -144,11 +144,11 @@ typedef struct par_work {
     int64_t n_in, n_out;            /* widest operand, widest buffer of rows  */
     par_grow fresh[PAR_MAX_FRESH];  /* what every tick starts by poisoning    */
     int n_fresh;
-    double *x[2];                   /* [n, Dx] residual stream, by micro-batch
-                                     * parity, and the keys that travel with
-                                     * it                                     */
-    double *h;                      /* [n, D] what a part reads of it         */
-    double *joint;                  /* [n, *] weights of a connection         */
+    double *x[2];                   /* [n_s, Dx] residual stream, by micro-
+                                     * batch parity, and the keys that travel
+                                     * with it                                */
+    double *h;                      /* [n_s, D] what a part reads of it       */
+    double *joint;                  /* [n_s, *] weights of a connection       */
     double *old_x;                  /* [Dx] of a token                        */
     int64_t *token_id;              /* [n] global tokens                      */
     struct {                        /* of each kind of heads                  */
@@ -203,7 +203,7 @@ typedef struct par_work {
     int64_t *recv_first;            /* [member+1]                             */
     int64_t *in_at, *in_bytes, *out_at, *out_bytes; /* [member]               */
     int64_t *part_count;            /* [etp]                                  */
-    int64_t *gather_bytes;          /* [tp]                                   */
+    int64_t *slice;                 /* [tp] what each rank's tokens take      */
     int64_t *bucket;                /* [buckets + 1] (layer, expert) of mine  */
     int64_t *cursor;                /* [buckets]                              */
     int64_t *n_expert;              /* [n_pair * my experts], this tick       */
@@ -217,6 +217,7 @@ typedef struct par_now {
     int64_t row0, n_row; /* rows of the batch                                 */
     int64_t n;           /* tokens                                            */
     int64_t t0, t1;      /* my slice of them, to be dispatched                */
+    int64_t s0, n_s;     /* those whose part of the stream I have             */
     double *x;
     int64_t *seen;       /* [n, columns of sets] keys chosen last: behind x   */
 } par_now;
@@ -292,6 +293,9 @@ void par__tap_replicated(par_model *m, core_tap tap, double *values);
 void par__tap_columns(par_model *m, core_tap tap, double *values, int64_t col0,
                       int64_t n_col);
 void par__tap_ints(par_model *m, core_tap tap, int64_t *values);
+/* Whole rows of the tokens whose part of the stream I have: values [n_s, *].  */
+void par__tap_stream(par_model *m, core_tap tap, double *values);
+void par__tap_stream_ints(par_model *m, core_tap tap, int64_t *values);
 
 /* Show rows of choices, layer by layer, for every layer that a pair serves.  */
 void par__observe_choices(par_model *m, core_tap_kind kind, int pair,
@@ -382,19 +386,40 @@ void par__add_bias(par_model *m, double *y, int64_t n, int64_t n_col,
 /* Sum over my tensor group: makes what the open record computes whole.       */
 void par__reduce_tp(par_model *m, double *values, int64_t n);
 
+/* --- stream.c ------------------------------------------------------------ */
+
+/* Of n tokens of a micro-batch, how many of the stream I have.               */
+int64_t par__stream_tokens(const par_layout *lay, int64_t n);
+/* Of x [tokens, D], the first row of those.                                  */
+double *par__mine(const par_model *m, double *x);
+/* x [tokens, n_col] of which I have the rows of the stream, of which I have the
+ * slice, is made whole.                                        [collective] */
+void par__gather_stream(par_model *m, double *x, int64_t n_col, core_tap tap);
+void par__gather_stream_ints(par_model *m, int64_t *x, int64_t n_col,
+                             core_tap tap);
+void par__gather_slices(par_model *m, double *x, core_tap tap);
+/* y [tokens, D], Partial over tp, is made whole where I have the stream; its
+ * bias is added once, it is stored and shown.                   [collective] */
+void par__reduce_stream(par_model *m, double *y);
+void par__complete(par_model *m, double *y, const double *bias, core_tap tap);
+
 /* --- operators ----------------------------------------------------------- */
 
-/* norm.c */
+/* norm.c: y, x: the tokens whose stream I have.  The second one: what parts
+ * that read all tokens are given, w->xn.                                     */
 void par__norm(par_model *m, double *y, const double *x, const par_norm *norm,
                core_tap tap);
+void par__norm_all(par_model *m, const double *x, const par_norm *norm,
+                   core_tap tap);
 /* n_row rows of n_col columns, row strides ldy, ldx; weight NULL: without one.
  * y may be x.  The rows are not stored.                                      */
 void par__rms_rows(par_model *m, double *y, int64_t ldy, const double *x,
                    int64_t ldx, int64_t n_row, int64_t n_col,
                    const double *weight, double eps, core_tap tap);
 /* Whole rows: (x - mean) / deviation, weighed; y may not be x.               */
-void par__layer_rows(par_model *m, double *y, const double *x, int64_t n_d,
-                     const par_norm *norm, double eps, core_tap tap);
+void par__layer_rows(par_model *m, double *y, const double *x, int64_t n_row,
+                     int64_t n_d, const par_norm *norm, double eps,
+                     core_tap tap);
 double par__sum_of_squares(const double *x, int64_t n);
 /* Exact mode: `largest`, a sum of squares, must fit.                         */
 void par__check_squares(par_model *m, core_tap tap, double largest);

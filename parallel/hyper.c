@@ -1,8 +1,8 @@
 /* parallel/hyper.c -- hyper-connections: n streams for every token.
  *
- * Replicate: the streams are whole on every rank of a tensor group, and so are
- * the weights that are made from them; what a part gives is whole, too, before
- * it joins.  From stage to stage all streams travel.
+ * As the stream is, Replicate or Shard(token): a rank has whole rows of all
+ * streams, and so of the weights that are made from them; what a part gives is
+ * whole, too, before it joins.  From stage to stage all streams travel.
  *
  * A token's row of weights: n that read, n that add, then the mixing matrix,
  * row j for stream j as it comes in.  The matrix is balanced with all its rows
@@ -70,7 +70,7 @@ static void carve(par_work *w, const core_spec *spec)
 static void score(par_model *m, const shards *s, core_tap tap)
 {
     par_work *w = &m->work;
-    const int64_t n_x = s->mix.n_col, n_w = s->mix.n_row, n = m->now.n;
+    const int64_t n_x = s->mix.n_col, n_w = s->mix.n_row, n = m->now.n_s;
     double largest = 0.0;
     par__linear(m, w->joint, n_w, m->now.x, n_x, n, &s->mix, tap);
     m->cost.record.flops +=
@@ -84,7 +84,7 @@ static void score(par_model *m, const shards *s, core_tap tap)
         largest = par__worse(largest, square);
     }
     par__check_squares(m, tap, largest);
-    par__tap_replicated(m, tap, w->joint);
+    par__tap_stream(m, tap, w->joint);
 }
 
 /* Intermediate matrices have the type of sums, in exact mode their step. */
@@ -180,7 +180,7 @@ static void check_sum(par_model *m, core_tap tap, double most)
 static void read_streams(par_model *m, int64_t n_w, core_tap tap)
 {
     par_work *w = &m->work;
-    const int64_t n_s = m->spec->hyper.n, n_d = m->spec->n_d, n = m->now.n;
+    const int64_t n_s = m->spec->hyper.n, n_d = m->spec->n_d, n = m->now.n_s;
     par__cost_rows(m, tap, n, n_d, n_s * CORE_FLOPS_MULTIPLY_ADD)->read =
         n * (n_s * n_d + n_s);
     for (int64_t i = 0; i < n; i++) {
@@ -191,7 +191,7 @@ static void read_streams(par_model *m, int64_t n_w, core_tap tap)
             add(m, h, w->joint[i * n_w + j], x + j * n_d);
         check_sum(m, tap, most_of(w->joint + i * n_w, n_s, x, n_s * n_d));
     }
-    par__tap_replicated(m, tap, w->h);
+    par__tap_stream(m, tap, w->h);
 }
 
 static void collapse(par_model *m, const void *of_part, int l, par__part part)
@@ -199,14 +199,14 @@ static void collapse(par_model *m, const void *of_part, int l, par__part part)
     const shards *s = of_part;
     const place at = place_of(part);
     const core_tap weight = par__tap(at.weight, l);
-    const int64_t n_w = s->mix.n_row, n = m->now.n;
+    const int64_t n_w = s->mix.n_row, n = m->now.n_s;
     par__enter(m, PAR_OP_HYPER, par__tap(at.score, l));
     score(m, s, par__tap(at.score, l));
     par__cost_rows(m, weight, n, n_w, CORE_FLOPS_FUNCTION)->weights =
         n > 0 ? n_w + (part == PAR_PART_HEAD ? 1 : CORE_HYPER_SCALES) : 0;
     for (int64_t i = 0; i < n; i++)
         weigh_token(m, s, m->work.joint + i * n_w);
-    par__tap_replicated(m, weight, m->work.joint);
+    par__tap_stream(m, weight, m->work.joint);
     read_streams(m, n_w, par__tap(at.sum, l));
 }
 
@@ -214,7 +214,7 @@ static void collapse(par_model *m, const void *of_part, int l, par__part part)
 static void expand(par_model *m, const double *y, core_tap tap)
 {
     par_work *w = &m->work;
-    const int64_t n_s = m->spec->hyper.n, n_d = m->spec->n_d, n = m->now.n;
+    const int64_t n_s = m->spec->hyper.n, n_d = m->spec->n_d, n = m->now.n_s;
     const int64_t n_x = n_s * n_d, n_w = n_s * (2 + n_s);
     par__enter(m, PAR_OP_HYPER, tap);
     par__cost_rows(m, tap, n, n_x, (n_s + 1) * CORE_FLOPS_MULTIPLY_ADD)->read +=
@@ -233,7 +233,7 @@ static void expand(par_model *m, const double *y, core_tap tap)
                   most_of(mixes, n_s * n_s, w->old_x, n_x) +
                       most_of(adds, n_s, y + i * n_d, n_d));
     }
-    par__tap_replicated(m, tap, m->now.x);
+    par__tap_stream(m, tap, m->now.x);
 }
 
 const par__connection par__hyper = {

@@ -86,7 +86,8 @@ static void prepare(par_model *m, const shards *s, const buffers *b, int l)
     project(m, b->k_raw, m->work.xn, spec->n_d, &s->k,
             par__tap(CORE_TAP_INDEX_K, l));
     par__enter(m, PAR_OP_INDEXER, norm);
-    par__layer_rows(m, b->k, b->k_raw, n_dh, &s->k_norm, KEY_EPS, norm);
+    par__layer_rows(m, b->k, b->k_raw, m->now.n, n_dh, &s->k_norm, KEY_EPS,
+                    norm);
     par__tap_replicated(m, norm, b->k);
     rotate(m, b->q, spec->indexer.n_h, par__tap(CORE_TAP_INDEX_Q_ROPE, l));
     rotate(m, b->k, 1, par__tap(CORE_TAP_INDEX_K_ROPE, l));

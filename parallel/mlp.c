@@ -42,9 +42,7 @@ void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out)
     par__activate(m, w->gate, w->up, n, n_f, NULL, act_tap);
     par__tap_columns(m, act_tap, w->up, mlp->up.r0, n_f);
     par__linear(m, out, n_d, w->up, n_f, n, &mlp->down, tap);
-    par__reduce_tp(m, out, n * n_d);
-    par__add_bias(m, out, n, n_d, mlp->down.bias);
-    par__tap_replicated(m, tap, out);
+    par__complete(m, out, mlp->down.bias, tap);
     const par__entry *shared = par__shared(m->spec, l);
     if (shared != NULL)
         shared->run(m, mlp->shared, l, out);

@@ -3,10 +3,11 @@
  * The sum over a token's choices runs over ascending expert ids, so it does not
  * depend on who answered first; it is made from my own routing, never from what
  * came back.  Each rank of the tensor group sums its slice of the tokens, then
- * the slices are gathered, projected back to D columns before that if experts
- * have a width of their own.  Where the weight has multiplied the input, the
- * outputs are added as they are.  Experts that are a branch have a norm before
- * and one behind, of whole rows: Replicate, made on every rank.
+ * the slices are gathered, unless the stream is cut alike; projected back to D
+ * columns before that if experts have a width of their own.  Where the weight
+ * has multiplied the input, the outputs are added as they are.  Experts that
+ * are a branch have a norm before and one behind, of whole rows: Replicate,
+ * made on every rank.
  */
 #include "parallel/forward_impl.h"
 
@@ -50,7 +51,7 @@ void par__combine(par_model *m, int layer, double *out)
 {
     par_work *w = &m->work;
     const bool widens = m->spec->n_de > 0;
-    const int64_t n_d = m->spec->n_d, n_de = core_spec_n_de(m->spec);
+    const int64_t n_de = core_spec_n_de(m->spec);
     const int64_t t0 = m->now.t0, n = m->now.t1 - t0;
     core_tap tap = par__tap(CORE_TAP_COMBINE, layer);
     double *sum = widens ? w->sum : out;
@@ -63,12 +64,7 @@ void par__combine(par_model *m, int layer, double *out)
         tap = par__tap(CORE_TAP_WIDE, layer);
         par__widen(m, layer, out);
     }
-    par__cost_collective(m, PAR_ALL_GATHER, &m->layout->tp_group, tap, n * n_d,
-                         m->now.n * n_d);
-    par__pause(m);
-    par_all_gather(m->comm, &m->layout->tp_group, out + t0 * n_d, out,
-                   w->gather_bytes);
-    par__resume(m);
+    par__gather_slices(m, out, tap);
 }
 
 void par__moe(par_model *m, int layer, int pair, double *out)
@@ -76,7 +72,7 @@ void par__moe(par_model *m, int layer, int pair, double *out)
     const bool is_branch = layer >= 0 && m->spec->branch_norm;
     const par_layer *mine = layer >= 0 ? &m->layer[layer - m->layer0] : NULL;
     if (is_branch)
-        par__norm(m, m->work.tokens, m->now.x, &mine->moe_norm,
+        par__norm(m, par__mine(m, m->work.tokens), m->now.x, &mine->moe_norm,
                   par__tap(CORE_TAP_MOE_NORM, layer));
     if (layer >= 0 && m->spec->n_de > 0)
         par__narrow(m, layer);
@@ -86,6 +82,6 @@ void par__moe(par_model *m, int layer, int pair, double *out)
     if (layer >= 0)
         par__combine(m, layer, out);
     if (is_branch)
-        par__norm(m, out, out, &mine->moe_post,
+        par__norm(m, par__mine(m, out), par__mine(m, out), &mine->moe_post,
                   par__tap(CORE_TAP_MOE_POST, layer));
 }

@@ -1,8 +1,7 @@
-/* parallel/norm.c -- norms over whole rows, replicated: x is whole on every
- * rank that takes part.
+/* parallel/norm.c -- norms over whole rows, of the tokens whose stream I have.
  *
- * The statistic is over all columns of a row; nothing here is sharded, so
- * nothing is reduced (qk_norm.c has the norm that is).  The order of the
+ * The statistic is over all columns of a row; no row is sharded, so nothing is
+ * reduced (qk_norm.c has the norm that is).  The order of the
  * operations is part of the definition.  A layernorm's variance is
  * (D S2 - S1^2) / D^2: exact as long as D S2 is, because S1^2 is never larger.
  */
@@ -54,14 +53,15 @@ void par__rms_rows(par_model *m, double *y, int64_t ldy, const double *x,
     par__check_squares(m, tap, largest);
 }
 
-void par__layer_rows(par_model *m, double *y, const double *x, int64_t n_d,
-                     const par_norm *norm, double eps, core_tap tap)
+void par__layer_rows(par_model *m, double *y, const double *x, int64_t n_row,
+                     int64_t n_d, const par_norm *norm, double eps,
+                     core_tap tap)
 {
     const double width = (double)n_d;
     double largest = 0.0;
-    par__cost_rows(m, tap, m->now.n, n_d, CORE_FLOPS_LAYERNORM)->weights =
-        m->now.n > 0 ? 2 * n_d : 0;
-    for (int64_t i = 0; i < m->now.n; i++) {
+    par__cost_rows(m, tap, n_row, n_d, CORE_FLOPS_LAYERNORM)->weights =
+        n_row > 0 ? 2 * n_d : 0;
+    for (int64_t i = 0; i < n_row; i++) {
         const double *x_d = x + i * n_d;
         double s1 = 0.0;
         for (int64_t d = 0; d < n_d; d++)
@@ -77,15 +77,30 @@ void par__layer_rows(par_model *m, double *y, const double *x, int64_t n_d,
     par__check_squares(m, tap, largest);
 }
 
-void par__norm(par_model *m, double *y, const double *x, const par_norm *norm,
-               core_tap tap)
+static void norm_rows(par_model *m, double *y, const double *x,
+                      const par_norm *norm, core_tap tap)
 {
     const int64_t n_d = m->spec->n_d;
     par__enter(m, PAR_OP_NORM, tap);
     if (m->spec->norm == CORE_NORM_LAYER)
-        par__layer_rows(m, y, x, n_d, norm, m->spec->norm_eps, tap);
+        par__layer_rows(m, y, x, m->now.n_s, n_d, norm, m->spec->norm_eps, tap);
     else
-        par__rms_rows(m, y, n_d, x, n_d, m->now.n, n_d, norm->weight,
+        par__rms_rows(m, y, n_d, x, n_d, m->now.n_s, n_d, norm->weight,
                       m->spec->norm_eps, tap);
-    par__tap_replicated(m, tap, y);
+}
+
+void par__norm(par_model *m, double *y, const double *x, const par_norm *norm,
+               core_tap tap)
+{
+    norm_rows(m, y, x, norm, tap);
+    par__tap_stream(m, tap, y);
+}
+
+void par__norm_all(par_model *m, const double *x, const par_norm *norm,
+                   core_tap tap)
+{
+    double *xn = m->work.xn;
+    norm_rows(m, par__mine(m, xn), x, norm, tap);
+    par__gather_stream(m, xn, m->spec->n_d, tap);
+    par__tap_replicated(m, tap, xn);
 }

@@ -117,6 +117,31 @@ void par__tap_ints(par_model *m, core_tap tap, int64_t *values)
     par__observe(m, &piece);
 }
 
+static par_piece stream_piece(const par_model *m, core_tap tap)
+{
+    par_piece piece = token_piece(m, tap, 0, core_tap_cols(m->spec, tap));
+    piece.row_ids += m->now.s0;
+    piece.n_row = m->now.n_s;
+    piece.n_owners = m->layout->plan.sp ? 1 : m->layout->plan.tp;
+    piece.i_owner = m->layout->plan.sp ? 0 : m->layout->t;
+    return piece;
+}
+
+void par__tap_stream(par_model *m, core_tap tap, double *values)
+{
+    par_piece piece = stream_piece(m, tap);
+    piece.values = values;
+    par__store(m, tap.kind, values, piece.n_row * piece.n_col);
+    par__observe(m, &piece);
+}
+
+void par__tap_stream_ints(par_model *m, core_tap tap, int64_t *values)
+{
+    par_piece piece = stream_piece(m, tap);
+    piece.ints = values;
+    par__observe(m, &piece);
+}
+
 /* Show every run of rows that belongs to the layer; an empty piece if none.  */
 static void observe_layer(par_model *m, par_piece *piece, double *values,
                           const par_choices *rows)

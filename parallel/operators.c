@@ -73,9 +73,9 @@ const char *par_operator_name(par_operator op)
     return name[op];
 }
 
-/* What else is repeated: norms over whole rows, the router, and what stands
- * between the stream and the parts of a layer. */
-bool par_operator_is_replicated(par_operator op)
+/* What else is repeated, if the stream is: norms over whole rows, the router,
+ * and what stands between the stream and the parts of a layer. */
+bool par_operator_is_replicated(const par_plan *plan, par_operator op)
 {
 #define ROW(kind, name) [PAR_OP_##kind] = &par__##name,
     static const par__entry *const by_name[PAR_N_OPERATORS] = {
@@ -84,6 +84,7 @@ bool par_operator_is_replicated(par_operator op)
 #define IS_IT(kind, name) op == PAR_OP_##kind ||
     const bool connects = CORE_CONNECTION_LIST(IS_IT) false;
 #undef IS_IT
-    return op == PAR_OP_NORM || op == PAR_OP_ROUTER || connects ||
+    return (!plan->sp &&
+            (op == PAR_OP_NORM || op == PAR_OP_ROUTER || connects)) ||
            (by_name[op] != NULL && by_name[op]->is_replicated);
 }

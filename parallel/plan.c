@@ -192,6 +192,8 @@ void par_plan_format(const par_plan *plan, char out[PAR_PLAN_TEXT])
     write_number(&w, PAR__KEY_ETP, plan->etp);
     if (plan->scope == PAR_SCOPE_REPLICA)
         write_text(&w, "%sscope=replica", comma(&w));
+    if (plan->sp)
+        write_text(&w, "%ssp=1", comma(&w));
     write_number(&w, PAR__KEY_MB, plan->mb);
     write_number(&w, PAR__KEY_ROUNDS, plan->rounds);
     write_list(&w, plan, "stages", write_stages);

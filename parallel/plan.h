@@ -19,6 +19,7 @@ typedef struct par_plan {
     char text[PAR_PLAN_TEXT]; /* as the user wrote it: for reports              */
     int dp, pp, tp, ep, etp;  /* >= 1                                           */
     par_scope scope;
+    bool sp; /* the stream's tokens are cut over tp                      */
     int mb, rounds;           /* micro-batches; successive parts of the batch   */
     int n_stage;              /* 0: layers are split evenly, first stages longer;
                                * else pp, and stage_layers holds their lengths  */
@@ -40,6 +41,9 @@ void par_plan_format(const par_plan *plan, char out[PAR_PLAN_TEXT]);
 
 /* Name and text of preset i; false after the last.                   [local] */
 bool par_plan_preset(int i, const char **name, const char **text);
+
+/* The keys of a plan as a table of Markdown.                         [local] */
+void par_plan_write_fields(FILE *out);
 
 /* dp * pp * tp.                                                      [local] */
 int par_plan_world(const par_plan *plan);

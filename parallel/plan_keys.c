@@ -7,16 +7,58 @@
  */
 #include "parallel/plan_keys.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { MAX_NUMBER = 1 << 20 };
 
-static const char *const key_names[PAR__N_KEYS] = {
-    "tp", "pp",     "dp",    "ep",     "etp",       "edp",
-    "mb", "rounds", "scope", "stages", "placement",
+static const struct {
+    const char *name, *values, *what;
+} keys[PAR__N_KEYS] = {
+    [PAR__KEY_TP] = {"tp", "degree",
+                     "tensor-parallel ranks that share attention, MLPs and the "
+                     "vocabulary (1)"},
+    [PAR__KEY_PP] = {"pp", "degree", "pipeline stages (1)"},
+    [PAR__KEY_DP] = {"dp", "degree",
+                     "data-parallel replicas, which deal the rows of a batch "
+                     "among them (1)"},
+    [PAR__KEY_EP] = {"ep", "degree",
+                     "expert-parallel parts that share the experts (1)"},
+    [PAR__KEY_ETP] = {"etp", "degree",
+                      "ranks that share the inner columns of an expert (1)"},
+    [PAR__KEY_EDP] = {"edp", "degree",
+                      "replicas of the experts, which the others make: stated "
+                      "to be checked"},
+    [PAR__KEY_SP] = {"sp", "0, 1",
+                     "1: tensor ranks share the tokens of the stream between "
+                     "blocks, too: sequence parallel (0)"},
+    [PAR__KEY_MB] = {"mb", "number",
+                     "micro-batches of a replica in a round (1)"},
+    [PAR__KEY_ROUNDS] = {"rounds", "number",
+                         "successive parts of the batch, between which the "
+                         "pipeline drains (1)"},
+    [PAR__KEY_SCOPE] = {"scope", "stage, replica",
+                        "the ranks that experts are spread over: those of a "
+                        "stage, or of all stages of a replica (stage)"},
+    [PAR__KEY_STAGES] = {"stages", "numbers, 3/2/2; in YAML [3, 2, 2]",
+                         "layers of each stage (even, first stages longer)"},
+    [PAR__KEY_PLACEMENT] = {"placement",
+                            "ep indices, 0/0+3/1; in YAML [0, [0, 3], 1]",
+                            "where each expert is, the copies of a hot one "
+                            "too (contiguous)"},
 };
 
-const char *par__key_name(par__key key) { return key_names[key]; }
+const char *par__key_name(par__key key) { return keys[key].name; }
+
+void par_plan_write_fields(FILE *out)
+{
+    fputs("| field | value | what it is (what its absence means) |\n"
+          "|---|---|---|\n",
+          out);
+    for (int key = 0; key < PAR__N_KEYS; key++)
+        fprintf(out, "| `%s` | %s | %s |\n", keys[key].name, keys[key].values,
+                keys[key].what);
+}
 
 void par__plan_unit(par_plan *out)
 {
@@ -37,18 +79,18 @@ static int shown(par__text text) { return text.n < 40 ? (int)text.n : 40; }
 core_status par__read_key(par__reader *reader, par__text name, par__key *out)
 {
     for (int key = 0; key < PAR__N_KEYS; key++) {
-        if (!text_is(name, key_names[key]))
+        if (!text_is(name, keys[key].name))
             continue;
         CORE_FAIL_IF((reader->seen >> key & 1u) != 0, reader->status,
                      "%s: key '%s' is given twice", reader->where,
-                     key_names[key]);
+                     keys[key].name);
         reader->seen |= 1u << key;
         *out = (par__key)key;
         return CORE_OK;
     }
     CORE_FAIL(reader->status,
-              "%s: unknown key '%.*s', expected tp, pp, dp, ep, etp, edp, mb, "
-              "rounds, scope, stages or placement",
+              "%s: unknown key '%.*s', expected tp, pp, dp, ep, etp, edp, sp, "
+              "mb, rounds, scope, stages or placement",
               reader->where, shown(name), name.s);
 }
 
@@ -64,7 +106,7 @@ static core_status read_number(const par__reader *reader, par__key key,
     }
     CORE_FAIL_IF(!(good && number >= min && number <= max), reader->status,
                  "%s: %s: expected a whole number from %d to %d, found '%.*s'",
-                 reader->where, key_names[key], min, max, shown(text), text.s);
+                 reader->where, keys[key].name, min, max, shown(text), text.s);
     *out = number;
     return CORE_OK;
 }
@@ -152,6 +194,15 @@ static core_status read_scope(par__reader *reader, par__text value)
     return CORE_OK;
 }
 
+static core_status read_switch(par__reader *reader, par__key key,
+                               par__text value, bool *out)
+{
+    int number = 0;
+    CORE_TRY(read_number(reader, key, value, 0, 1, &number));
+    *out = number == 1;
+    return CORE_OK;
+}
+
 core_status par__read_value(par__reader *reader, par__key key, par__text value)
 {
     par_plan *p = reader->plan;
@@ -165,6 +216,8 @@ core_status par__read_value(par__reader *reader, par__key key, par__text value)
     case PAR__KEY_EDP: number = &reader->edp; break;
     case PAR__KEY_MB: number = &p->mb; break;
     case PAR__KEY_ROUNDS: number = &p->rounds; break;
+    case PAR__KEY_SP:
+        return read_switch(reader, key, value, &p->sp);
     case PAR__KEY_SCOPE: return read_scope(reader, value);
     case PAR__KEY_STAGES:
         p->n_stage = 0; /* a preset's or file's value is replaced */

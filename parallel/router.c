@@ -1,8 +1,9 @@
 /* parallel/router.c -- who goes where: scores, choices, weights, slots.
  *
- * Replicated over tp, on all tokens of the micro-batch, because capacity is
- * decided on the whole token group.  Ties go to the lowest expert.  A weight is
- * taken before anything is dropped.
+ * Made for the tokens whose stream a rank has; then all choices of the micro-
+ * batch are on every rank of a tensor group, because capacity is decided on the
+ * whole token group.  Ties go to the lowest expert.  A weight is taken before
+ * anything is dropped.
  */
 #include "parallel/forward_impl.h"
 
@@ -54,14 +55,14 @@ static void slots(par_model *m)
 static void score_all(par_model *m, int l)
 {
     par_work *w = &m->work;
-    const int64_t n = m->now.n, n_e = m->spec->n_e;
+    const int64_t n = m->now.n_s, n_e = m->spec->n_e;
     if (m->spec->router != CORE_ROUTER_SOFTMAX)
         for (int64_t i = 0; i < n * n_e; i++)
             w->probs[i] = core_router_score(m->spec->router, w->logits_e[i]);
     else
         for (int64_t i = 0; i < n; i++)
             par__softmax(m, w->logits_e + i * n_e, w->probs + i * n_e, n_e);
-    par__tap_replicated(m, par__tap(CORE_TAP_ROUTER_PROBS, l), w->probs);
+    par__tap_stream(m, par__tap(CORE_TAP_ROUTER_PROBS, l), w->probs);
 }
 
 static bool has_scores(const core_spec *spec)
@@ -70,18 +71,17 @@ static bool has_scores(const core_spec *spec)
 }
 
 /* The experts of every token: a row of the table for its id. */
-static void look_up(par_model *m, const double *table)
+static void look_up(par_model *m, const double *table, int64_t *idx)
 {
-    par_work *w = &m->work;
-    const int64_t n_k = m->spec->n_k;
-    for (int64_t i = 0; i < m->now.n; i++) {
-        const double *row = table + m->batch->ids[w->token_id[i]] * n_k;
+    const int64_t n_k = m->spec->n_k, *id = m->work.token_id + m->now.s0;
+    for (int64_t i = 0; i < m->now.n_s; i++) {
+        const double *row = table + m->batch->ids[id[i]] * n_k;
         for (int64_t j = 0; j < n_k; j++)
-            w->idx[i * n_k + j] = (int64_t)row[j];
+            idx[i * n_k + j] = (int64_t)row[j];
     }
 }
 
-/* Everything between the logits and the slots: one operator. */
+/* Everything between the logits and the choices: one operator. */
 static void count_routing(par_model *m, const par_layer *layer, int l)
 {
     static const int64_t score_flops[] = {
@@ -91,12 +91,12 @@ static void count_routing(par_model *m, const par_layer *layer, int l)
         [CORE_ROUTER_SQRT_SOFTPLUS] = CORE_FLOPS_FUNCTION,
         [CORE_ROUTER_SPARSEMIXER] = 2 * CORE_FLOPS_SOFTMAX};
     const core_spec *spec = m->spec;
-    const int64_t n = m->now.n, n_e = spec->n_e, n_k = spec->n_k;
+    const int64_t n = m->now.n_s, n_e = spec->n_e, n_k = spec->n_k;
     const int64_t n_search = layer->table == NULL ? n_k : 0;
     core_cost *cost = par__cost_rows(m, par__tap(CORE_TAP_SLOT, l), n, n_e,
                                      score_flops[spec->router] + n_search);
     cost->k = n_k;
-    cost->written = (has_scores(spec) ? n * n_e : 0) + 3 * n * n_k;
+    cost->written = (has_scores(spec) ? n * n_e : 0) + 2 * n * n_k;
     if (n > 0)
         cost->weights = (layer->correction != NULL ? n_e : 0) +
                         (layer->expert_scale != NULL ? n_e : 0);
@@ -104,52 +104,84 @@ static void count_routing(par_model *m, const par_layer *layer, int l)
         cost->weights += n * n_k;
 }
 
-/* What the router reads of all tokens: xn, or the stream normed for it alone and
+/* What the router reads of my tokens: xn, or the stream normed for it alone and
  * divided by the root of its width.                                          */
 static const double *router_input(par_model *m, const par_layer *layer, int l)
 {
     const core_tap tap = par__tap(CORE_TAP_ROUTER_IN, l);
-    const int64_t n_d = m->spec->n_d, n = m->now.n;
+    const int64_t n_d = m->spec->n_d, n = m->now.n_s;
     const double root = sqrt((double)n_d);
     double *in = m->work.router_in;
     if (layer->router_norm == NULL)
-        return m->work.xn;
+        return par__mine(m, m->work.xn);
     par__enter(m, PAR_OP_ROUTER, tap);
     par__rms_rows(m, in, n_d, m->now.x, n_d, n, n_d, layer->router_norm,
                   m->spec->norm_eps, tap);
     m->cost.record.flops += CORE_FLOPS_SCALE * n * n_d;
     for (int64_t i = 0; i < n * n_d; i++)
         in[i] /= root;
-    par__tap_replicated(m, tap, in);
+    par__tap_stream(m, tap, in);
     return in;
+}
+
+/* End the run where a choice that came from another rank is no expert. */
+static void check_choices(const par_model *m, core_tap tap)
+{
+    const int64_t n_k = m->spec->n_k, *idx = m->work.idx;
+    char name[CORE_NAME_BYTES];
+    for (int64_t c = 0; c < m->now.n * n_k; c++)
+        if (idx[c] < 0 || idx[c] >= m->spec->n_e)
+            par_abort(m->comm, CORE_E_DIFFERS,
+                      "rank %d: %s: choice %lld of token %lld is no expert: %s",
+                      m->comm->rank, core_tap_name(tap, name),
+                      (long long)(c % n_k),
+                      (long long)m->work.token_id[c / n_k],
+                      par__is_poison(idx[c]) ? "never written" : "corrupt");
+}
+
+/* The choices of my tokens become those of all, and get their slots: part of
+ * the record that is open, but for a gathering.                              */
+static void slots_of_all(par_model *m, int l)
+{
+    par_work *w = &m->work;
+    const int64_t n_k = m->spec->n_k, n = m->now.n * n_k;
+    const core_tap tap = par__tap(CORE_TAP_SLOT, l);
+    par__gather_stream_ints(m, w->idx, n_k, tap);
+    check_choices(m, tap);
+    par__gather_stream(m, w->weight, n_k, tap);
+    if (m->cost.record.kind == CORE_COST_COLLECTIVE)
+        par__cost_rows(m, tap, m->now.n, n_k, 0)->written = 0;
+    m->cost.record.written += n;
+    slots(m);
+    par__tap_ints(m, tap, w->slot);
 }
 
 void par__route(par_model *m, const par_layer *layer, int l)
 {
     par_work *w = &m->work;
     const core_spec *spec = m->spec;
-    const int64_t n = m->now.n, n_e = spec->n_e, n_k = spec->n_k;
+    const int64_t n = m->now.n_s, n_e = spec->n_e, n_k = spec->n_k;
+    int64_t *idx = w->idx + m->now.s0 * n_k;
+    double *weight = w->weight + m->now.s0 * n_k;
     const core_tap tap = par__tap(CORE_TAP_ROUTER_LOGITS, l);
     const double *in = router_input(m, layer, l);
     par__enter(m, PAR_OP_ROUTER, tap);
     par__linear(m, w->logits_e, n_e, in, spec->n_d, n, &layer->router, tap);
     par__add_bias(m, w->logits_e, n, n_e, layer->router.bias);
-    par__tap_replicated(m, tap, w->logits_e);
+    par__tap_stream(m, tap, w->logits_e);
 
     count_routing(m, layer, l);
     if (has_scores(spec))
         score_all(m, l);
     const double *score = has_scores(spec) ? w->probs : w->logits_e;
     if (layer->table != NULL)
-        look_up(m, layer->table);
+        look_up(m, layer->table, idx);
     for (int64_t i = 0; layer->table == NULL && i < n; i++)
-        par__choose(m, score + i * n_e, layer->correction, w->idx + i * n_k);
-    par__tap_ints(m, par__tap(CORE_TAP_TOPK_IDX, l), w->idx);
+        par__choose(m, score + i * n_e, layer->correction, idx + i * n_k);
+    par__tap_stream_ints(m, par__tap(CORE_TAP_TOPK_IDX, l), idx);
     for (int64_t i = 0; i < n; i++)
-        par__weigh(m, w->logits_e + i * n_e, w->probs + i * n_e,
-                   w->idx + i * n_k, layer->expert_scale, w->weight + i * n_k);
-    par__tap_replicated(m, par__tap(CORE_TAP_TOPK_WEIGHT, l), w->weight);
-
-    slots(m);
-    par__tap_ints(m, par__tap(CORE_TAP_SLOT, l), w->slot);
+        par__weigh(m, w->logits_e + i * n_e, w->probs + i * n_e, idx + i * n_k,
+                   layer->expert_scale, weight + i * n_k);
+    par__tap_stream(m, par__tap(CORE_TAP_TOPK_WEIGHT, l), weight);
+    slots_of_all(m, l);
 }

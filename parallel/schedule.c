@@ -30,18 +30,6 @@ static int64_t rows_of(const par_model *m, int round, int mb, int64_t *row0)
     return row1 - *row0;
 }
 
-/* Tokens of each slice: what par__combine gathers. */
-static void slice_bytes(par_model *m)
-{
-    par_layout other = *m->layout;
-    for (other.t = 0; other.t < other.plan.tp; other.t++) {
-        int64_t t0, t1;
-        par_layout_slice(&other, m->now.n, &t0, &t1);
-        m->work.gather_bytes[other.t] =
-            (t1 - t0) * m->spec->n_d * (int64_t)sizeof(double);
-    }
-}
-
 static void set_now(par_model *m, int round, int tick)
 {
     const par_plan *plan = &m->layout->plan;
@@ -60,10 +48,10 @@ static void set_now(par_model *m, int round, int tick)
     m->now.n_row = rows_of(m, round, mb, &m->now.row0);
     m->now.n = m->now.n_row * m->batch->n_t;
     m->now.x = w->x[mb % 2];
-    m->now.seen =
-        (int64_t *)(m->now.x + m->now.n * core_spec_n_x(m->spec));
     par_layout_slice(m->layout, m->now.n, &m->now.t0, &m->now.t1);
-    slice_bytes(m);
+    m->now.s0 = plan->sp ? m->now.t0 : 0;
+    m->now.n_s = par__stream_tokens(m->layout, m->now.n);
+    m->now.seen = (int64_t *)(m->now.x + m->now.n_s * core_spec_n_x(m->spec));
     for (int i = 0; i < w->n_fresh; i++)
         par__poison(w->fresh[i].at, w->fresh[i].bytes);
     for (int64_t i = 0; i < m->now.n; i++)
@@ -74,7 +62,8 @@ static void set_now(par_model *m, int round, int tick)
  * were chosen before and are attended to behind.                             */
 static int64_t n_stream(const par_model *m, int64_t n, int layer)
 {
-    return n * (core_spec_n_x(m->spec) + core_spec_kept(m->spec, layer));
+    return par__stream_tokens(m->layout, n) * core_spec_n_x(m->spec) +
+           n * core_spec_kept(m->spec, layer);
 }
 
 static int64_t stream_bytes(const par_model *m, int64_t n_row, int layer)

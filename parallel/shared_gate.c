@@ -1,12 +1,12 @@
 /* parallel/shared_gate.c -- a shared expert's output times sigmoid(xn . g).
  *
- * Replicate: every rank makes the one logit itself, and multiplies when the sum
- * of the expert's output is whole.
+ * A rank makes the logits of the tokens whose stream it has, and multiplies
+ * when the sum of the expert's output is whole.
  */
 #include "parallel/forward_impl.h"
 
 typedef struct buffers {
-    double *logit, *score; /* [n]                                             */
+    double *logit, *score; /* [n_s]                                           */
 } buffers;
 
 static void *make(par_model *m, int l)
@@ -26,10 +26,11 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
 static void run(par_model *m, const void *gate, int l, double *out)
 {
     const buffers *b = m->work.shared[CORE_SHARED_SHARED_GATE];
-    const int64_t n_d = m->spec->n_d, n = m->now.n;
+    const int64_t n_d = m->spec->n_d, n = m->now.n_s;
     const core_tap tap = par__tap(CORE_TAP_SHARED_LOGIT, l);
-    par__linear(m, b->logit, 1, m->work.xn, n_d, n, gate, tap);
-    par__tap_replicated(m, tap, b->logit);
+    par__linear(m, b->logit, 1, par__mine(m, m->work.xn), n_d, n, gate, tap);
+    par__tap_stream(m, tap, b->logit);
+    out = par__mine(m, out);
     core_cost *cost = par__cost_rows(m, par__tap(CORE_TAP_SHARED_WEIGHTED, l),
                                      n, n_d, CORE_FLOPS_SCALE);
     cost->flops += CORE_FLOPS_FUNCTION * n;
@@ -37,11 +38,11 @@ static void run(par_model *m, const void *gate, int l, double *out)
     cost->written += n;
     for (int64_t i = 0; i < n; i++)
         b->score[i] = core_sigmoid(b->logit[i]);
-    par__tap_replicated(m, par__tap(CORE_TAP_SHARED_SCORE, l), b->score);
+    par__tap_stream(m, par__tap(CORE_TAP_SHARED_SCORE, l), b->score);
     for (int64_t i = 0; i < n; i++)
         for (int64_t d = 0; d < n_d; d++)
             out[i * n_d + d] *= b->score[i];
-    par__tap_replicated(m, par__tap(CORE_TAP_SHARED_WEIGHTED, l), out);
+    par__tap_stream(m, par__tap(CORE_TAP_SHARED_WEIGHTED, l), out);
 }
 
 const par__entry par__shared_gate = {.make = make, .carve = carve, .run = run};

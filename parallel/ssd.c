@@ -316,9 +316,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     gate_and_norm(m, s, l);
     par__enter(m, PAR_OP_SSD, tap);
     par__linear(m, out, n_d, w->y, n_c, n, &s->out, tap);
-    par__reduce_tp(m, out, n * n_d);
-    par__add_bias(m, out, n, n_d, s->out.bias);
-    par__tap_replicated(m, tap, out);
+    par__complete(m, out, s->out.bias, tap);
 }
 
 static int64_t n_heads(const core_spec *spec)

@@ -1,9 +1,9 @@
 /* parallel/vocab.c -- the two ends of the network, Shard(vocabulary) over tp.
  *
  * Embedding: a rank knows the rows of its own tokens; for the others it adds
- * zeros, and the sum over the tensor group is the embedding, scaled once it is
- * whole.  Head: every rank makes the logits of its own tokens; they are never
- * gathered.
+ * zeros, and the sum over the tensor group is the embedding, of the tokens
+ * whose stream it has, scaled once it is whole.  Head: every rank makes the
+ * logits of its own tokens; they are never gathered.
  */
 #include "parallel/forward_impl.h"
 
@@ -35,7 +35,7 @@ static void spread(par_model *m)
 {
     const int64_t n_d = m->spec->n_d, n = core_spec_n_x(m->spec) / n_d;
     double *x = m->now.x;
-    for (int64_t i = m->now.n - 1; n > 1 && i >= 0; i--)
+    for (int64_t i = m->now.n_s - 1; n > 1 && i >= 0; i--)
         for (int64_t j = n - 1; j >= 0; j--)
             memmove(x + (i * n + j) * n_d, x + i * n_d,
                     (size_t)n_d * sizeof *x);
@@ -45,12 +45,13 @@ static void spread(par_model *m)
 void par__embed(par_model *m)
 {
     const core_batch *batch = m->batch;
-    const int64_t n_d = m->spec->n_d, n = m->now.n;
+    const int64_t n_d = m->spec->n_d, n = m->now.n, n_x = m->now.n_s * n_d;
     const int64_t first = m->now.row0 * batch->n_t;
+    double *out = m->work.out;
     if (m->spec->n_h == 0) {
-        if (n > 0)
-            memcpy(m->now.x, batch->hidden + first * n_d,
-                   (size_t)(n * n_d) * sizeof *m->now.x);
+        if (n_x > 0)
+            memcpy(m->now.x, batch->hidden + (first + m->now.s0) * n_d,
+                   (size_t)n_x * sizeof *m->now.x);
         return;
     }
     const core_tap tap = par__tap(CORE_TAP_EMBED, 0);
@@ -58,13 +59,14 @@ void par__embed(par_model *m)
     core_cost *cost = par__cost_rows(m, tap, n, n_d, 0);
     cost->read = 0;
     for (int64_t i = 0; i < n; i++)
-        if (embed_row(m, m->now.x + i * n_d, &m->embed, batch->ids[first + i]))
+        if (embed_row(m, out + i * n_d, &m->embed, batch->ids[first + i]))
             cost->weights += n_d;
-    par__reduce_tp(m, m->now.x, n * n_d);
-    par__cost_rows(m, tap, n, n_d, CORE_FLOPS_SCALE);
-    for (int64_t i = 0; i < n * n_d; i++)
-        m->now.x[i] *= m->spec->embed_scale;
-    par__tap_replicated(m, tap, m->now.x);
+    par__reduce_stream(m, out);
+    par__cost_rows(m, tap, m->now.n_s, n_d, CORE_FLOPS_SCALE);
+    out = par__mine(m, out);
+    for (int64_t i = 0; i < n_x; i++)
+        m->now.x[i] = out[i] * m->spec->embed_scale;
+    par__tap_stream(m, tap, m->now.x);
     spread(m);
 }
 
@@ -76,8 +78,7 @@ void par__head(par_model *m)
     const core_tap tap = par__tap(CORE_TAP_LOGITS, 0);
     const int64_t n_d = m->spec->n_d, n_v = m->head.n_row;
     const double *x = par__enter_part(m, m->around_head, 0, PAR_PART_HEAD);
-    par__norm(m, w->xn, x, &m->final_norm,
-              par__tap(CORE_TAP_FINAL_NORM, 0));
+    par__norm_all(m, x, &m->final_norm, par__tap(CORE_TAP_FINAL_NORM, 0));
     par__enter(m, PAR_OP_HEAD, tap);
     par__linear(m, w->logits, n_v, w->xn, n_d, m->now.n, &m->head, tap);
     par__add_bias(m, w->logits, m->now.n, n_v, m->head.bias);

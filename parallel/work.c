@@ -135,7 +135,7 @@ static void carve_tables(par_work *w, const core_spec *spec,
     w->out_at = core_arena_i64(a, n_member);
     w->out_bytes = core_arena_i64(a, n_member);
     w->part_count = core_arena_i64(a, lay->plan.etp);
-    w->gather_bytes = core_arena_i64(a, lay->plan.tp);
+    w->slice = core_arena_i64(a, lay->plan.tp);
     w->bucket = core_arena_i64(a, n_bucket + 1);
     w->cursor = core_arena_i64(a, n_bucket);
     w->n_expert = core_arena_i64(a, (int64_t)lay->n_pair * lay->n_my_expert);
@@ -185,9 +185,10 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
         w->rope[kind].sin_tj = core_arena_f64(a, n_t * n_j);
     }
     carve_tables(w, spec, lay);
+    const int64_t n_s = lay->plan.sp ? slice_of(lay, n) : n;
     for (int parity = 0; parity < 2; parity++)
         w->x[parity] =
-            core_arena_f64(a, n * (core_spec_n_x(spec) + most_seen(spec)));
+            core_arena_f64(a, n_s * core_spec_n_x(spec) + n * most_seen(spec));
     w->n_fresh = 0;
     w->n_kept = 0;
     if (par__connection_of(spec) != NULL)

@@ -2,9 +2,12 @@
  *
  * The buffer is fixed and thread-local, so recording an error cannot fail and
  * needs no cleaning up.  The first line wins: what the outermost function
- * thinks of a failure is worth less than what the innermost one saw.
+ * thinks of a failure is worth less than what the innermost one saw.  Trap: a
+ * name in it may hold line ends, and what a terminal obeys.
  */
 #include "core/base/status.h"
+
+#include "core/base/printable.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +21,14 @@
 enum { MESSAGE_BYTES = 1024 };
 
 static _Thread_local char message[MESSAGE_BYTES];
+
+/* Behind what is recorded: texts of a message come from files and arguments. */
+static void append(size_t used, const char *fmt, va_list args)
+{
+    char text[MESSAGE_BYTES];
+    vsnprintf(text, sizeof text, fmt, args);
+    core_printable(message + used, sizeof message - used, text);
+}
 
 int core_status_exit_code(core_status status)
 {
@@ -52,7 +63,7 @@ core_status core_fail(core_status status, const char *fmt, ...)
     if (message[0] == '\0') {
         va_list args;
         va_start(args, fmt);
-        vsnprintf(message, sizeof message, fmt, args);
+        append(0, fmt, args);
         va_end(args);
     }
     return status;
@@ -66,8 +77,7 @@ core_status core_fail_context(core_status status, const char *fmt, ...)
         memcpy(message + used, link, sizeof link);
         va_list args;
         va_start(args, fmt);
-        vsnprintf(message + used + sizeof link - 1,
-                  sizeof message - used - sizeof link + 1, fmt, args);
+        append(used + sizeof link - 1, fmt, args);
         va_end(args);
     }
     return status;

@@ -50,7 +50,8 @@ int core_status_exit_code(core_status status);
 /* The enumerator's name without its prefix, e.g. "E_PLAN".           [local] */
 const char *core_status_name(core_status status);
 
-/* The recorded line of this thread; "" if none.  Valid until the next
+/* The recorded line of this thread, fit to be shown (printable.h); "" if none.
+ * Valid until the next
  * core_fail or core_message_clear of this thread.                    [local] */
 const char *core_message(void);
 

@@ -2,10 +2,11 @@
  *
  * JSON says nothing about duplicate keys, and jansson by default lets the last
  * one win: a file that says two things is refused instead.  A place is told
- * with the text before it, for files of one long line; its control characters
- * would break our one-line rule.
+ * with the text before it, for files of one long line.
  */
 #include "core/files/json.h"
+
+#include "core/files/text.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -39,13 +40,14 @@ core_status core_json_parse(json_t **out, const char *text, size_t n_bytes,
                             const char *name)
 {
     json_error_t error;
+    CORE_TRY(core_text_check(text, n_bytes, name));
     json_t *root = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &error);
     if (root == NULL) {
         char before[SHOWN + 1] = "";
         int n = 0;
         for (int i = error.position - SHOWN; i < error.position; i++)
             if (i >= 0 && (size_t)i < n_bytes)
-                before[n++] = (unsigned char)text[i] < ' ' ? ' ' : text[i];
+                before[n++] = text[i];
         CORE_FAIL(json_error_code(&error) == json_error_out_of_memory
                       ? CORE_E_MEMORY
                       : CORE_E_FORMAT,

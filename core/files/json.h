@@ -15,8 +15,8 @@
 
 /* Parse n_bytes of UTF-8 text; duplicate keys and anything after the value but
  * white space are refused.  The caller frees *out with json_decref.   [local]
- * Errors: E_FORMAT as "NAME:LINE:COLUMN: reason, after 'TEXT'"; E_MEMORY; *out
- * unchanged.                                                                 */
+ * Errors: E_FORMAT for what core_text_check refuses, and as
+ * "NAME:LINE:COLUMN: reason, after 'TEXT'"; E_MEMORY; *out unchanged.        */
 CORE_NODISCARD core_status core_json_parse(json_t **out, const char *text,
                                            size_t n_bytes, const char *name);
 

@@ -9,58 +9,28 @@
 
 #include "core/base/arena.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-/* Map the file's bytes into *file. */
-static core_status map_bytes(core_st *file, int fd, bool writable)
-{
-    struct stat info;
-    CORE_FAIL_IF(fstat(fd, &info) != 0, CORE_E_FILE, "%s: %s", file->path,
-                 strerror(errno));
-    CORE_FAIL_IF(!S_ISREG(info.st_mode), CORE_E_FILE,
-                 "%s: expected a regular file, found %s", file->path,
-                 S_ISDIR(info.st_mode) ? "a directory" : "a special file");
-    CORE_FAIL_IF(info.st_size < CORE__ST_LENGTH_BYTES, CORE_E_FORMAT,
-                 "%s: expected at least the %d bytes of the header's length, "
-                 "found %lld",
-                 file->path, (int)CORE__ST_LENGTH_BYTES,
-                 (long long)info.st_size);
-    const size_t bytes = (size_t)info.st_size;
-    void *map = mmap(NULL, bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ,
-                     MAP_SHARED, fd, 0);
-    CORE_FAIL_IF(map == MAP_FAILED, CORE_E_FILE, "%s: cannot map %zu bytes: %s",
-                 file->path, bytes, strerror(errno));
-    file->map = map;
-    file->map_bytes = bytes;
-    return CORE_OK;
-}
-
-static core_status open_and_read(core_st *file, const char *path, bool writable)
+static core_status open_and_read(core_st *file, const char *path,
+                                 core_mapping kind)
 {
     void *copy = NULL;
     CORE_TRY(core_alloc(&copy, (int64_t)strlen(path) + 1, 1, path));
     file->path = strcpy(copy, path);
-    const int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-    CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: %s", path, strerror(errno));
-    const core_status status = map_bytes(file, fd, writable);
-    close(fd); /* the mapping keeps the file */
-    CORE_TRY(status);
+    CORE_TRY(core_map(&file->mapped, path, kind, CORE__ST_LENGTH_BYTES));
+    file->map = core_mapped_at(file->mapped);
+    file->map_bytes = core_mapped_bytes(file->mapped);
     return core__st_read_header(file);
 }
 
-core_status core__st_map(core_st **out, const char *path, bool writable)
+core_status core__st_map(core_st **out, const char *path, core_mapping kind)
 {
     core_st *file = calloc(1, sizeof *file);
     CORE_FAIL_IF(file == NULL, CORE_E_MEMORY, "no memory to open %s", path);
-    const core_status status = open_and_read(file, path, writable);
+    const core_status status = open_and_read(file, path, kind);
     if (status != CORE_OK) {
         core_st_close(file);
         return status;
@@ -71,20 +41,24 @@ core_status core__st_map(core_st **out, const char *path, bool writable)
 
 core_status core_st_open(core_st **out, const char *path)
 {
-    return core__st_map(out, path, false);
+    return core__st_map(out, path, CORE_MAP_INPUT);
+}
+
+core_status core_st_follow(core_st **out, const char *path)
+{
+    return core__st_map(out, path, CORE_MAP_OURS);
 }
 
 core_status core_st_attach(core_st **out, const char *path)
 {
-    return core__st_map(out, path, true);
+    return core__st_map(out, path, CORE_MAP_WRITE);
 }
 
 void core_st_close(core_st *file)
 {
     if (file == NULL)
         return;
-    if (file->map != NULL)
-        munmap(file->map, file->map_bytes);
+    core_unmap(file->mapped);
     if (file->target != NULL)
         core_target_drop(file->target); /* created and never committed */
     json_decref(file->header);

@@ -33,7 +33,8 @@ double core_st_rms(const core_st_tensor *tensor);
 
 typedef struct core_st core_st;
 
-/* Map a file.  Errors: E_FILE, E_FORMAT; *out unchanged.             [local] */
+/* Map a file, an input: core_mapped_check holds it to what it was.
+ * Errors: E_FILE, E_FORMAT; *out unchanged.                          [local] */
 CORE_NODISCARD core_status core_st_open(core_st **out, const char *path);
 void core_st_close(core_st *file); /* accepts NULL */
 
@@ -66,5 +67,8 @@ CORE_NODISCARD core_status core_st_commit(core_st *file);
 /* Map a file that another process has created (and not yet committed)
  * writable: `path` is core_st_path of the creator.  Closing removes nothing. */
 CORE_NODISCARD core_status core_st_attach(core_st **out, const char *path);
+
+/* The same to read, while others of the run still write to it.       [local] */
+CORE_NODISCARD core_status core_st_follow(core_st **out, const char *path);
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef CORE_SAFETENSORS_IMPL_H
 #define CORE_SAFETENSORS_IMPL_H
 
+#include "core/files/mapped.h"
 #include "core/files/safetensors.h"
 #include "core/files/target.h"
 
@@ -16,7 +17,8 @@ typedef struct core__st_pair {
 struct core_st {
     char *path; /* of the bytes now: the partial file, then PATH       */
     core_target *target; /* where commit puts them; NULL: not a creator */
-    unsigned char *map;
+    core_mapped *mapped;
+    unsigned char *map; /* its bytes */
     size_t map_bytes;
     json_t *header;          /* kept: names and metadata are its strings      */
     core_st_tensor *tensors; /* [n_tensor] in file order                      */
@@ -28,7 +30,7 @@ struct core_st {
 
 /* Map path and read its header.  Errors: E_FILE, E_FORMAT, E_MEMORY.         */
 CORE_NODISCARD core_status core__st_map(core_st **out, const char *path,
-                                        bool writable);
+                                        core_mapping kind);
 
 /* Fill header, tensors and metadata from the mapped bytes; what was made
  * before an error is the caller's to release with core_st_close.             */

@@ -175,9 +175,7 @@ static core_status write_all(int fd, const char *path, const char *bytes,
 static core_status write_file(const char *partial, const char *header,
                               size_t header_bytes, int64_t data_bytes)
 {
-    unlink(partial); /* a leftover may still be mapped: not truncated */
-    const int fd =
-        open(partial, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)0666);
+    const int fd = open(partial, O_RDWR | O_CLOEXEC);
     CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: %s", partial, strerror(errno));
     core_status status =
         reserve(fd, partial, (uintmax_t)header_bytes + (uintmax_t)data_bytes);
@@ -196,7 +194,7 @@ static core_status fill_partial(core_st **out, const core_target *target,
     core_status status =
         write_file(target->partial, header, header_bytes, data_bytes);
     if (status == CORE_OK)
-        status = core__st_map(out, target->partial, true);
+        status = core__st_map(out, target->partial, CORE_MAP_WRITE);
     if (status != CORE_OK)
         core_target_drop(target);
     return status;

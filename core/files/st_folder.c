@@ -32,7 +32,9 @@ enum { ASKED_BYTES = 256 }; /* of a name of ours, behind another's prefix */
 
 struct core_st_folder {
     core_st **files; /* [n_file]                                              */
-    int n_file, n_unread;
+    int n_file, n_unread; /* files of `other`: n_file, and no `files`         */
+    void *other;          /* or NULL                                          */
+    void (*close)(void *other);
     core_st_place *places; /* [n_place] sorted by name                        */
     int64_t n_place;
     const char *inner,
@@ -75,7 +77,8 @@ static core_status open_single(core_st_folder *f, const char *path)
     }
     f->files[f->n_file++] = file;
     for (int64_t i = 0; i < core_st_count(file); i++)
-        f->places[f->n_place++] = (core_st_place){file, core_st_at(file, i)};
+        f->places[f->n_place++] = 
+            (core_st_place){core_st_path(file), core_st_at(file, i), NULL};
     return CORE_OK;
 }
 
@@ -130,7 +133,8 @@ static core_status open_entries(core_st_folder *f, const entry *entries,
         CORE_FAIL_IF(tensor == NULL, CORE_E_WEIGHTS,
                      "%s/%s: %s: not in %s, where it is said to be", folder,
                      INDEX, entries[i].tensor, entries[i].file);
-        f->places[f->n_place++] = (core_st_place){file, tensor};
+        f->places[f->n_place++] = 
+            (core_st_place){core_st_path(file), tensor, NULL};
     }
     return CORE_OK;
 }
@@ -241,12 +245,31 @@ core_status core_st_folder_open(core_st_folder **out, const char *path)
     return CORE_OK;
 }
 
+core_status core_st_folder_of(core_st_folder **out, core_st_place *places,
+                              int64_t n, int n_file, void *self,
+                              void (*close)(void *self))
+{
+    void *memory = NULL;
+    CORE_TRY(core_alloc(&memory, 1, sizeof(core_st_folder), "tensors"));
+    core_st_folder *f = memory;
+    *f = (core_st_folder){.n_file = n_file,
+                          .other = self,
+                          .close = close,
+                          .places = places,
+                          .n_place = n};
+    qsort(f->places, (size_t)n, sizeof *f->places, compare_places);
+    *out = f;
+    return CORE_OK;
+}
+
 void core_st_folder_close(core_st_folder *folder)
 {
     if (folder == NULL)
         return;
-    for (int i = 0; i < folder->n_file; i++)
+    for (int i = 0; folder->files != NULL && i < folder->n_file; i++)
         core_st_close(folder->files[i]);
+    if (folder->other != NULL)
+        folder->close(folder->other);
     free(folder->files);
     free(folder->places);
     free(folder);
@@ -255,11 +278,6 @@ void core_st_folder_close(core_st_folder *folder)
 int core_st_folder_files(const core_st_folder *folder)
 {
     return folder->n_file;
-}
-
-const core_st *core_st_folder_file(const core_st_folder *folder, int i)
-{
-    return folder->files[i];
 }
 
 int64_t core_st_folder_count(const core_st_folder *folder)
@@ -304,7 +322,7 @@ core_st_place core_st_folder_find(const core_st_folder *folder,
     const int64_t i = core_st_folder_from(folder, name);
     const bool found = i < folder->n_place &&
                        strcmp(folder->places[i].tensor->name, name) == 0;
-    return found ? folder->places[i] : (core_st_place){NULL, NULL};
+    return found ? folder->places[i] : (core_st_place){NULL, NULL, NULL};
 }
 
 int core_st_folder_unread(const core_st_folder *folder)

@@ -1,5 +1,5 @@
-/* core/files/st_folder.h -- the safetensors files of a checkpoint folder, as
- * one set of tensors.
+/* core/files/st_folder.h -- the tensors of a checkpoint as one set, whatever
+ * files they lie in: the safetensors files of a folder, or others.
  *
  * Where model.safetensors.index.json is there, it decides: which files are
  * read, and which of two files that hold a tensor has the one meant.  Without
@@ -8,13 +8,15 @@
 #ifndef CORE_ST_FOLDER_H
 #define CORE_ST_FOLDER_H
 
-#include "core/files/safetensors.h"
+#include "core/files/repack.h"
 
 typedef struct core_st_folder core_st_folder;
 
 typedef struct core_st_place {
-    const core_st *file;          /* both borrowed from the folder            */
+    const char *path;             /* of the file; all borrowed                */
     const core_st_tensor *tensor; /* NULL: there is none                      */
+    const core_repack *how;       /* its values lie in its bytes; NULL: plain,
+                                   * of its type                              */
 } core_st_place;
 
 /* Is there an index or a single file?  What it names may be missing. [local] */
@@ -25,10 +27,16 @@ bool core_st_folder_is_there(const char *path);
  * index and a file that it names do not say the same.                        */
 CORE_NODISCARD core_status core_st_folder_open(core_st_folder **out,
                                                const char *path);
+/* A set of n tensors that lie elsewhere, in n_file files.  Takes `places`, to be
+ * freed, over, and `self`, which `close` ends.  Errors: E_MEMORY; nothing is
+ * taken then.                                                        [local] */
+CORE_NODISCARD core_status core_st_folder_of(core_st_folder **out,
+                                             core_st_place *places, int64_t n,
+                                             int n_file, void *self,
+                                             void (*close)(void *self));
 void core_st_folder_close(core_st_folder *folder); /* accepts NULL */
 
 int core_st_folder_files(const core_st_folder *folder);
-const core_st *core_st_folder_file(const core_st_folder *folder, int i);
 
 /* From now on names that begin with `inner` ask for those that begin with
  * `outer` instead: a model that is a part of a larger one.  Both borrowed.   */

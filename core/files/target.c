@@ -2,23 +2,63 @@
  *
  * Traps: a link's file may lie on another disk, so the partial file lies beside
  * that file; in a folder of devices nobody but root can make one, and renaming
- * over a device as root takes it away from everybody.
+ * over a device as root takes it away from everybody; a partial file of a name
+ * that can be guessed is a link that somebody else has put there.
  */
 #include "core/files/target.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static core_status not_written(const char *path, int why)
+core_status core_target_failed(const char *path, int why)
 {
-    return core_fail(why == ENOSPC ? CORE_E_SPACE : CORE_E_FILE,
+    const bool is_full = why == ENOSPC || why == EDQUOT || why == EFBIG;
+    return core_fail(is_full ? CORE_E_SPACE : CORE_E_FILE,
                      "%s: cannot be written: %s", path, strerror(why));
+}
+
+/* --- what is half written --- */
+
+enum { MOST = 64 };
+
+/* Of this process, for whoever ends it from a signal handler. */
+static struct {
+    _Atomic int is_used;
+    char name[CORE_TARGET_BYTES + 32];
+} partials[MOST];
+
+static void note(const char *partial)
+{
+    for (int i = 0; i < MOST; i++)
+        if (atomic_load(&partials[i].is_used) == 0) {
+            strcpy(partials[i].name, partial);
+            atomic_store(&partials[i].is_used, 1);
+            return;
+        }
+}
+
+static void forget(const char *partial)
+{
+    for (int i = 0; i < MOST; i++)
+        if (atomic_load(&partials[i].is_used) != 0 &&
+            strcmp(partials[i].name, partial) == 0)
+            atomic_store(&partials[i].is_used, 0);
+}
+
+void core_target_drop_all(void)
+{
+    for (int i = 0; i < MOST; i++)
+        if (atomic_load(&partials[i].is_used) != 0)
+            unlink(partials[i].name);
 }
 
 /* --- names --- */
@@ -39,13 +79,31 @@ static core_status copy_later(core_target *out)
     const char *tmp = getenv("TMPDIR");
     out->is_copied = true;
     if (access(out->path, W_OK) != 0)
-        return not_written(out->path, errno);
+        return core_target_failed(out->path, errno);
     snprintf(out->partial, sizeof out->partial, "%.4000s/moeparity-XXXXXX",
              tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
     const int fd = mkstemp(out->partial);
     CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: cannot be written: %s: %s",
                  out->path, out->partial, strerror(errno));
     close(fd);
+    note(out->partial);
+    return CORE_OK;
+}
+
+/* An empty file beside the place, of a name that nobody could know. */
+static core_status make_partial(core_target *out)
+{
+    uint64_t word = 0;
+    if (getrandom(&word, sizeof word, 0) != (ssize_t)sizeof word)
+        return core_target_failed(out->path, errno);
+    snprintf(out->partial, sizeof out->partial, "%s.partial-%016" PRIx64,
+             out->place, word);
+    const int fd = open(out->partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+                        (mode_t)0666);
+    if (fd < 0)
+        return core_target_failed(out->path, errno);
+    close(fd);
+    note(out->partial);
     return CORE_OK;
 }
 
@@ -60,7 +118,7 @@ static core_status follow(const struct stat *file, const char *path,
     if (lstat(path, &link) != 0 || !S_ISLNK(link.st_mode))
         return CORE_OK;
     if (realpath(path, real) == NULL || strlen(real) >= CORE_TARGET_BYTES)
-        return not_written(path, errno);
+        return core_target_failed(path, errno);
     strcpy(place, real);
     return CORE_OK;
 }
@@ -77,7 +135,7 @@ core_status core_target_open(core_target *out, const char *path)
     strcpy(out->place, path);
     if (stat(path, &st) == 0) {
         if (S_ISDIR(st.st_mode))
-            return not_written(path, EISDIR);
+            return core_target_failed(path, EISDIR);
         if (!S_ISREG(st.st_mode))
             return copy_later(out);
         CORE_TRY(follow(&st, path, out->place));
@@ -85,9 +143,7 @@ core_status core_target_open(core_target *out, const char *path)
         CORE_FAIL_IF(lstat(path, &st) == 0, CORE_E_FILE,
                      "%s: cannot be written: a link to nothing", path);
     }
-    snprintf(out->partial, sizeof out->partial, "%s.partial-%ld", out->place,
-             (long)getpid());
-    return CORE_OK;
+    return make_partial(out);
 }
 
 /* --- the end --- */
@@ -124,21 +180,24 @@ static core_status copy(const core_target *target)
         why = errno;
     if (from >= 0)
         close(from);
-    return why == 0 ? CORE_OK : not_written(target->path, why);
+    return why == 0 ? CORE_OK : core_target_failed(target->path, why);
 }
 
 core_status core_target_commit(const core_target *target)
 {
     if (target->is_copied)
         return copy(target);
-    if (rename(target->partial, target->place) == 0)
+    if (rename(target->partial, target->place) == 0) {
+        forget(target->partial);
         return CORE_OK;
+    }
     const int why = errno;
     core_target_drop(target);
-    return not_written(target->path, why);
+    return core_target_failed(target->path, why);
 }
 
 void core_target_drop(const core_target *target)
 {
     unlink(target->partial);
+    forget(target->partial);
 }

@@ -20,12 +20,13 @@ enum { CORE_TARGET_BYTES = 4096 };
 typedef struct core_target {
     char path[CORE_TARGET_BYTES]; /* as given, for messages                   */
     char place[CORE_TARGET_BYTES];        /* behind links                     */
-    char partial[CORE_TARGET_BYTES + 32]; /* write here: PLACE.partial-PID, or
-                                           * a file of $TMPDIR or /tmp        */
-    bool is_copied; /* into what is no file; partial exists and is empty      */
+    char partial[CORE_TARGET_BYTES + 32]; /* write here: PLACE.partial-RANDOM,
+                                           * or a file of $TMPDIR or /tmp     */
+    bool is_copied; /* into what is no file                                   */
 } core_target;
 
-/* Choose the names.  Errors: E_FILE.                                 [local] */
+/* Choose the names and make the partial file, new, empty, with the mode that
+ * the umask leaves.  Errors: E_FILE, E_SPACE.                        [local] */
 CORE_NODISCARD core_status core_target_open(core_target *out, const char *path);
 
 /* The partial file, complete and closed, becomes PATH.  It is gone afterwards,
@@ -34,5 +35,12 @@ CORE_NODISCARD core_status core_target_commit(const core_target *target);
 
 /* Remove the partial file, if there is one.                          [local] */
 void core_target_drop(const core_target *target);
+
+/* Remove all partial files of this process: for a signal handler.    [local] */
+void core_target_drop_all(void);
+
+/* "PATH: cannot be written: reason of errno": E_SPACE for a full disk, a quota
+ * or a limit of size, else E_FILE.                                   [local] */
+core_status core_target_failed(const char *path, int why);
 
 #endif

@@ -7,6 +7,8 @@
 #include "core/files/text.h"
 
 #include "core/base/arena.h"
+#include "core/base/printable.h"
+#include "core/files/open.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -35,46 +37,25 @@ static core_status read_stream(FILE *file, const char *path, size_t max_bytes,
                      "%s: expected a text of less than %zu bytes", path,
                      max_bytes);
     }
-    CORE_FAIL_IF(memchr(*text, '\0', *n) != NULL, CORE_E_FORMAT,
-                 "%s: a zero byte in a text file", path);
     (*text)[*n] = '\0';
     return CORE_OK;
 }
 
 core_status core_text_read(char **out, const char *path, size_t max_bytes)
 {
-    FILE *file = fopen(path, "rb");
-    CORE_FAIL_IF(file == NULL, CORE_E_FILE, "%s: %s", path, strerror(errno));
+    FILE *file = NULL;
+    CORE_TRY(core_open_text(&file, path));
     char *text = NULL;
     size_t n = 0;
-    const core_status status = read_stream(file, path, max_bytes, &text, &n);
+    core_status status = read_stream(file, path, max_bytes, &text, &n);
     fclose(file);
+    if (status == CORE_OK)
+        status = core_text_check(text, n, path);
     if (status == CORE_OK)
         *out = text;
     else
         free(text);
     return status;
-}
-
-/* Bytes of the character at `at`, which is *out; 0 if it is no UTF-8.  The zero
- * that ends a text is none within a character, so nothing beyond it is read. */
-static int decode(const unsigned char *at, uint32_t *out)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const int n = at[0] < 0x80          ? 1
-                  : (at[0] >> 5) == 0x6 ? 2
-                  : (at[0] >> 4) == 0xe ? 3
-                  : (at[0] >> 3) == 0x1e ? 4
-                                         : 0;
-    uint32_t c = n == 1 ? at[0] : at[0] & (0x7fU >> n);
-    for (int i = 1; i < n; i++) {
-        if ((at[i] >> 6) != 0x2)
-            return 0;
-        c = c << 6 | (at[i] & 0x3fU);
-    }
-    *out = c;
-    const bool is_surrogate = c >= 0xd800 && c <= 0xdfff;
-    return c < least[n] || is_surrogate || c > 0x10ffff ? 0 : n;
 }
 
 static bool is_allowed(uint32_t c)
@@ -84,12 +65,12 @@ static bool is_allowed(uint32_t c)
     return c >= 0x20 && !(c >= 0x7f && c < 0xa0) && c != 0xfffe && c != 0xffff;
 }
 
-core_status core_text_check(const char *text, const char *name)
+core_status core_text_check(const char *text, size_t n_bytes, const char *name)
 {
     int line = 1, column = 1, n;
-    for (const char *at = text; *at != '\0'; at += n) {
+    for (const char *at = text; at < text + n_bytes; at += n) {
         uint32_t c = 0;
-        n = decode((const unsigned char *)at, &c);
+        n = core_utf8(at, (size_t)(text + n_bytes - at), &c);
         CORE_FAIL_IF(n == 0, CORE_E_FORMAT,
                      "%s:%d:%d: expected UTF-8, found the byte 0x%02X", name,
                      line, column, (unsigned char)*at);
@@ -100,6 +81,17 @@ core_status core_text_check(const char *text, const char *name)
         column = c == '\n' ? 1 : column + 1;
     }
     return CORE_OK;
+}
+
+core_status core_text_stream(FILE **out, char **text, const char *path,
+                             size_t max_bytes)
+{
+    CORE_TRY(core_text_read(text, path, max_bytes));
+    *out = fmemopen(*text, strlen(*text), "r");
+    if (*out != NULL)
+        return CORE_OK;
+    free(*text);
+    return core_fail(CORE_E_MEMORY, "%s: no memory to read it", path);
 }
 
 bool core_text_after(const char *text, const char *start, const char **rest)

@@ -99,7 +99,7 @@ core_status core_yaml_read(const char *text, const char *name,
                                                struct fy_node *root),
                            void *self)
 {
-    CORE_TRY(core_text_check(text, name));
+    CORE_TRY(core_text_check(text, strlen(text), name));
     struct fy_diag_cfg diag_cfg;
     fy_diag_cfg_default(&diag_cfg);
     diag_cfg.level = FYET_MAX;

@@ -22,13 +22,15 @@ typedef struct way {
 } way;
 
 static const way WAYS[] = {
-    {false, false, false, ".%d.gate_proj", ".%d.up_proj", ".%d.down_proj"},
+    [CORE_FILE_WAY_ALONE - 1] = {false, false, false, ".%d.gate_proj",
+                                 ".%d.up_proj", ".%d.down_proj"},
     {false, false, false, ".%d.w1", ".%d.w3", ".%d.w2"},
     {false, false, true, ".%d.gate_up_proj", ".%d.gate_up_proj",
      ".%d.down_proj"},
     {true, false, true, ".gate_up_proj", ".gate_up_proj", ".down_proj"},
     {true, true, true, ".gate_up_proj", ".gate_up_proj", ".down_proj"},
-    {true, false, false, ".gate_proj", ".up_proj", ".down_proj"},
+    [CORE_FILE_WAY_STACKED - 1] = {true, false, false, ".gate_proj", ".up_proj",
+                                   ".down_proj"},
 };
 
 enum { N_WAYS = 1 + sizeof WAYS / sizeof WAYS[0] };

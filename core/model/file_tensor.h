@@ -58,6 +58,9 @@ core_blocks core_file_blocks(const core_spec *spec, core_weight_kind kind);
  * layer of a checkpoint has one way for all its experts.  CORE_LAYOUT_NONE if
  * that way has no such tensor.                                       [local] */
 int core_file_ways(void);
+/* One tensor for each matrix of each expert; one for each matrix, of all experts,
+ * outputs first.                                                             */
+enum { CORE_FILE_WAY_ALONE = 1, CORE_FILE_WAY_STACKED = 6 };
 core_layout core_file_tensor_in(const core_spec *spec, core_weight id, int way,
                                 char name[CORE_FILE_TENSOR_BYTES]);
 

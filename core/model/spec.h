@@ -373,7 +373,8 @@ int64_t core_spec_active_parameters(const core_spec *spec);
 int64_t core_spec_capacity(const core_spec *spec, int64_t n_t);
 
 /* Fill *out from MODEL: a preset's name ("seed-30b", "seed-mini", "shadow-a",
- * "shadow-b"), a spec file (*.yaml), or a checkpoint folder (its config.json).
+ * "shadow-b"), a spec file (*.yaml), a checkpoint folder (its config.json) or a
+ * GGUF file (its metadata).
  * *is_checkpoint (may be NULL): weights lie beside the config.json.  [local]
  * Errors: E_SPEC, E_FILE, E_FORMAT naming file, line and field; *out unchanged. */
 CORE_NODISCARD core_status core_spec_open(core_spec *out, const char *model,
@@ -397,6 +398,20 @@ bool core_spec_beyond(const core_spec *spec, double most, const char **path,
 
 /* Write the spec in our own YAML form: core_spec_parse_yaml reads it back.   */
 void core_spec_write_yaml(const core_spec *spec, FILE *out);
+
+/* The fields of that form as a table of Markdown: name, whether it must stand
+ * there, its values, what it is.                                             */
+void core_spec_write_fields(FILE *out);
+
+/* Called for a field in which two specs differ, with what each would write
+ * ("-": nothing); names are no such field.                                */
+typedef void (*core_spec_differs)(void *self, const char *path, const char *a,
+                                  const char *b);
+/* Errors: E_MEMORY.                                                  [local] */
+CORE_NODISCARD core_status core_spec_compare(const core_spec *a,
+                                             const core_spec *b,
+                                             core_spec_differs differs,
+                                             void *self);
 
 /* Check sizes and combinations; every parser ends with it.                   */
 CORE_NODISCARD core_status core_spec_validate(const core_spec *spec);

@@ -2,9 +2,9 @@
  *
  * A preset's name wins over a file of the same name; write ./seed-mini for the
  * file.  A folder is a checkpoint, its description is config.json in it; a
- * plain file is a spec file of our own.
+ * GGUF file is both, and any other plain file a spec file of our own.
  */
-#include "core/model/config.h"
+#include "core/model/gguf_model.h"
 #include "core/model/spec_impl.h"
 
 #include "core/files/path.h"
@@ -30,8 +30,8 @@ static core_status unknown_model(const char *model)
                 sizeof names - strlen(names) - 1);
     }
     CORE_FAIL(CORE_E_SPEC,
-              "%s: no such model, expected a preset (%s), a spec file or a "
-              "checkpoint folder",
+              "%s: no such model, expected a preset (%s), a spec file, a "
+              "checkpoint folder or a GGUF file",
               model, names);
 }
 
@@ -98,6 +98,8 @@ core_status core_config_open(core_spec *out, core_config_facts *facts,
         return unknown_model(model);
     if (S_ISDIR(info.st_mode))
         return open_config(out, facts, ignore, model);
+    if (core_gguf_is_one(model))
+        return core_gguf_spec(out, facts, ignore, model);
     const char *slash = strrchr(model, '/');
     CORE_FAIL_IF(strcmp(slash ? slash + 1 : model, "config.json") == 0,
                  CORE_E_SPEC, "%s: a checkpoint is opened by its folder",

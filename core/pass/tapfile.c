@@ -293,7 +293,7 @@ core_status core_tapfile_open(core_tapfile **out, const char *path,
     CORE_TRY(list_taps(spec, &taps, &n_tap));
     core_st *st = NULL;
     core_status status =
-        writable ? core_st_attach(&st, path) : core_st_open(&st, path);
+        writable ? core_st_attach(&st, path) : core_st_follow(&st, path);
     if (status == CORE_OK)
         status = check_taps(st, spec, taps, n_tap, coarse_only);
     free(taps);

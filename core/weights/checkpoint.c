@@ -12,7 +12,7 @@
 #include "core/weights/weights_impl.h"
 
 #include "core/base/arena.h"
-#include "core/files/st_folder.h"
+#include "core/model/gguf_model.h"
 #include "core/weights/checkpoint_impl.h"
 
 #include <stdio.h>
@@ -120,7 +120,7 @@ static core_status check_row(const core_spec *spec, const core__view *view,
             twice || !good, CORE_E_WEIGHTS,
             "%s: %s: row %lld names expert %g%s, expected different ones "
             "below %lld",
-            core_st_path(view->stored.codes.file),
+            view->stored.codes.path,
             view->stored.codes.tensor->name, (long long)r, row[k],
             twice ? " twice" : "", (long long)spec->n_e);
     }
@@ -135,7 +135,7 @@ static core_status check_index(const core_spec *spec, const core__view *view)
     CORE_FAIL_IF(t->dtype != CORE_DTYPE_I64 && t->dtype != CORE_DTYPE_I32 &&
                      t->dtype != CORE_DTYPE_F32,
                  CORE_E_WEIGHTS, "%s: %s: element type %s, expected I64 or I32",
-                 core_st_path(view->stored.codes.file), t->name,
+                 view->stored.codes.path, t->name,
                  core_dtype_name(t->dtype));
     CORE_TRY(core_alloc(&row, view->n_col, sizeof(double), "a row"));
     core_status status = CORE_OK;
@@ -223,7 +223,7 @@ static core_status refuse_unknown(checkpoint *c, const core_spec *spec)
                 known[n_known++] = parts[p];
     }
     qsort(known, n_known, sizeof *known, compare_names);
-    core_st_place unknown = {NULL, NULL};
+    core_st_place unknown = {NULL, NULL, NULL};
     for (int64_t i = 0;
          i < core_st_folder_count(c->folder) && unknown.tensor == NULL; i++) {
         const core_st_place place = core_st_folder_at(c->folder, i);
@@ -236,7 +236,7 @@ static core_status refuse_unknown(checkpoint *c, const core_spec *spec)
     free(memory);
     CORE_FAIL_IF(unknown.tensor != NULL, CORE_E_WEIGHTS,
                  "%s: %s: unknown tensor, the spec has no place for it",
-                 core_st_path(unknown.file), unknown.tensor->name);
+                 unknown.path, unknown.tensor->name);
     return CORE_OK;
 }
 
@@ -318,8 +318,9 @@ static core_status open_checkpoint(checkpoint *c, const core_spec *spec,
                                    bool act_quant)
 {
     void *memory = NULL;
-    CORE_TRY(core_st_folder_open(&c->folder, c->path));
-    CORE_TRY(core_quant_open(&c->quant, c->path));
+    CORE_TRY(core_model_files_open(&c->folder, spec, c->path));
+    if (!core_gguf_is_one(c->path))
+        CORE_TRY(core_quant_open(&c->quant, c->path));
     find_text_part(c, spec);
     for (int l = 0; l < CORE_MAX_LAYERS; l++)
         c->way[l] = WAY_UNKNOWN;
@@ -331,11 +332,20 @@ static core_status open_checkpoint(checkpoint *c, const core_spec *spec,
     return act_quant ? quantise_operands(c) : CORE_OK;
 }
 
+/* The format of a weight; NULL: it is plain. */
+static const char *format_of(const core__stored *s)
+{
+    if (s->codes.how != NULL && core_repack_block(s->codes.how) > 1)
+        return core_packed_format_of(s->codes.how->kind)->name;
+    return s->kind != CORE_BLOCK_NONE ? core_block_format_of(s->kind)->name
+                                      : NULL;
+}
+
 /* The first quantised weight, NULL: there is none. */
 static const core__stored *find_quantised(const checkpoint *c)
 {
     for (int64_t i = 0; i < c->n_view; i++)
-        if (c->views[i].stored.kind != CORE_BLOCK_NONE)
+        if (format_of(&c->views[i].stored) != NULL)
             return &c->views[i].stored;
     return NULL;
 }
@@ -351,7 +361,7 @@ static void say_origin(const checkpoint *c, const char *folder, bool act_quant,
                      folder, n_file, n_file == 1 ? "" : "s");
     if (coded != NULL)
         n += snprintf(origin + n, (size_t)(CORE_ORIGIN_BYTES - n), "; %s%s",
-                      core_block_format_of(coded->kind)->name,
+                      format_of(coded),
                       act_quant ? ", activations quantised"
                       : coded->act.how != CORE_ACT_QUANT_NONE
                           ? ", activations as they are"

@@ -130,7 +130,7 @@ static core_status check_halves(const core__stored *s, core_layout layout,
                  CORE_E_WEIGHTS,
                  "%s: %s: gate and up of %lld rows each in blocks of %lld: "
                  "%lld %% %lld is not 0",
-                 core_st_path(s->codes.file), s->codes.tensor->name,
+                 s->codes.path, s->codes.tensor->name,
                  (long long)n_row, (long long)s->rows, (long long)n_row,
                  (long long)s->rows);
     return CORE_OK;
@@ -155,7 +155,7 @@ core_status core__view_make_in_blocks(core__view *out,
     char found[CORE_ST_SHAPE_BYTES], wanted[CORE_ST_SHAPE_BYTES];
     CORE_FAIL_IF(!has_shape(stored, &p), CORE_E_WEIGHTS,
                  "%s: %s: shape [%s], spec wants [%s]",
-                 core_st_path(stored->codes.file), stored->codes.tensor->name,
+                 stored->codes.path, stored->codes.tensor->name,
                  core_st_shape_text(found, stored->shape, stored->n_dim),
                  core_st_shape_text(wanted, p.shape, p.n_dim));
     CORE_TRY(check_halves(stored, layout, shape[0]));
@@ -218,6 +218,8 @@ void core__view_read(const core__view *view, int64_t r0, int64_t r1, int64_t c0,
 core_block core__view_block(const core__view *view)
 {
     const core__stored *s = &view->stored;
+    if (s->codes.how != NULL)
+        return (core_block){1, core_repack_block(s->codes.how)};
     if (s->kind == CORE_BLOCK_NONE)
         return (core_block){1, 1};
     /* of the tensor in the file; with every second row ours, half as many */
@@ -257,7 +259,7 @@ double core__view_largest(const core__view *view)
 core_status core__view_quantise_operand(core__view *view)
 {
     const core__stored *s = &view->stored;
-    const char *file = core_st_path(s->codes.file);
+    const char *file = s->codes.path;
     const char *tensor = s->codes.tensor->name;
     if (s->kind == CORE_BLOCK_NONE || s->act.how == CORE_ACT_QUANT_NONE)
         return CORE_OK;

@@ -204,8 +204,7 @@ static core_status write_config(const export *x)
     if (ok)
         return core_target_commit(&target);
     core_target_drop(&target);
-    return core_fail(why == ENOSPC ? CORE_E_SPACE : CORE_E_FILE,
-                     "%s: cannot be written: %s", path, strerror(why));
+    return core_target_failed(path, why);
 }
 
 core_status core_weights_export(const core_weights *weights, const char *folder)

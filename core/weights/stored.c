@@ -246,7 +246,7 @@ static core_status check_said(const core__stored *s, const core_quant *quant,
                               core_quant_scheme said)
 {
     char text[CORE_QUANT_TEXT_BYTES];
-    const char *path = core_st_path(s->codes.file);
+    const char *path = s->codes.path;
     const char *name = s->codes.tensor->name;
     const char *found = core_block_format_of(s->kind)->name;
     CORE_FAIL_IF(quant == NULL, CORE_E_WEIGHTS,
@@ -281,7 +281,7 @@ static core_status check_scales(const core__stored *s, int64_t n_stack)
     const int skip = s->n_dim > 2 ? 0 : 1;
     CORE_FAIL_IF(!has_grid(s->scale, shape + skip, 3 - skip), CORE_E_WEIGHTS,
                  "%s: %s: shape [%s], spec wants [%s]",
-                 core_st_path(s->codes.file), s->scale->name,
+                 s->codes.path, s->scale->name,
                  core_st_shape_text(found, s->scale->shape, s->scale->n_dim),
                  core_st_shape_text(wanted, shape + skip, 3 - skip));
     return CORE_OK;
@@ -294,12 +294,12 @@ static core_status check_second(const core__stored *s, int64_t n_stack)
         return CORE_OK;
     CORE_FAIL_IF(s->second == NULL, CORE_E_WEIGHTS,
                  "%s: %s: %s without its second scale",
-                 core_st_path(s->codes.file), s->codes.tensor->name,
+                 s->codes.path, s->codes.tensor->name,
                  core_block_format_of(s->kind)->name);
     CORE_FAIL_IF(!is_of(s->second, FLOATS) ||
                      (s->second->n != 1 && s->second->n != n_stack),
                  CORE_E_WEIGHTS, "%s: %s: expected one number%s",
-                 core_st_path(s->codes.file), s->second->name,
+                 s->codes.path, s->second->name,
                  n_stack > 1 ? ", or one for each expert" : "");
     return CORE_OK;
 }
@@ -313,7 +313,7 @@ static core_status find_blocks(core__stored *s, core_quant_scheme said)
         s->rows = s->n_row;
     CORE_FAIL_IF(s->rows == 1 && s->n_col % s->cols != 0, CORE_E_WEIGHTS,
                  "%s: %s: rows of %lld values, %s wants a multiple of %lld",
-                 core_st_path(s->codes.file), s->codes.tensor->name,
+                 s->codes.path, s->codes.tensor->name,
                  (long long)s->n_col, core_block_format_of(s->kind)->name,
                  (long long)s->cols);
     s->grid_rows = (s->n_row + s->rows - 1) / s->rows;
@@ -329,11 +329,11 @@ static core_status check_plain(const core__stored *s, const core_quant *quant,
     CORE_FAIL_IF(!is_of(t, FLOATS), CORE_E_WEIGHTS,
                  "%s: %s: element type %s without scales of a form that is "
                  "known",
-                 core_st_path(s->codes.file), t->name,
+                 s->codes.path, t->name,
                  core_dtype_name(t->dtype));
     CORE_FAIL_IF(must && said.kind != CORE_BLOCK_NONE, CORE_E_WEIGHTS,
                  "%s: %s: element type %s, %s says: %s",
-                 core_st_path(s->codes.file), t->name,
+                 s->codes.path, t->name,
                  core_dtype_name(t->dtype), core_quant_source(quant),
                  core_quant_text(said, text));
     return CORE_OK;
@@ -347,7 +347,7 @@ static core_status check_dimensions(const core__stored *s)
                  CORE_E_WEIGHTS,
                  "%s: %s: shape [%s], %s wants a matrix, or one for each "
                  "expert",
-                 core_st_path(s->codes.file), s->codes.tensor->name,
+                 s->codes.path, s->codes.tensor->name,
                  core_st_shape_text(found, s->shape, s->n_dim),
                  core_block_format_of(s->kind)->name);
     return CORE_OK;
@@ -417,8 +417,13 @@ static void read_row(const core__stored *s, int64_t row, int64_t c0, int64_t c1,
 void core__stored_read(const core__stored *stored, int64_t first, int64_t n,
                        double *out)
 {
+    const core_st_place *codes = &stored->codes;
+    if (codes->how != NULL) {
+        core_repack_read(codes->tensor, codes->how, first, n, out);
+        return;
+    }
     if (stored->kind == CORE_BLOCK_NONE) {
-        core_st_read(stored->codes.tensor, first, n, out);
+        core_st_read(codes->tensor, first, n, out);
         return;
     }
     while (n > 0) {

@@ -6,6 +6,7 @@
 
 #include "harness/diagnose/report.h"
 #include "harness/launch/jsonfile.h"
+#include "harness/words/colour.h"
 
 static void write_tap(const har_dump_tap *t, FILE *out)
 {
@@ -63,7 +64,7 @@ void har_dump_text(const har_dump *d, const core_st *a, const core_st *b,
         if (i == d->diagnosed)
             har_diagnosis_write(&d->diagnosis, "    ", out);
     }
-    fputs(d->n_failed > 0 ? "DIFFERS\n" : "SAME\n", out);
+    har_verdict_line(out, d->n_failed > 0 ? "DIFFERS\n" : "SAME\n");
 }
 
 static json_t *tap_object(const har_dump_tap *t)

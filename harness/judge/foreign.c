@@ -8,6 +8,7 @@
 #include "harness/judge/foreign.h"
 
 #include "core/base/arena.h"
+#include "core/base/printable.h"
 #include "core/files/json.h"
 #include "core/files/text.h"
 
@@ -335,8 +336,10 @@ void har_foreign_find(har_foreign *d, har_finding_kind kind, int64_t i_tap,
     har_finding *f = &d->finding[d->n_finding++];
     *f = (har_finding){.kind = kind, .i_tap = i_tap, .file = file,
                        .tensor = tensor};
+    char text[sizeof f->text];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(f->text, sizeof f->text, fmt, args);
+    vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    core_printable(f->text, sizeof f->text, text);
 }

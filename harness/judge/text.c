@@ -5,7 +5,9 @@
  */
 #include "harness/judge/report.h"
 
+#include "core/base/printable.h"
 #include "harness/diagnose/report.h"
+#include "harness/words/colour.h"
 
 #include <math.h>
 #include <string.h>
@@ -262,6 +264,7 @@ static void write_tap(const har_judgement *g, int64_t i, FILE *out)
 
 static void write_findings(const har_judgement *g, bool notes, FILE *out)
 {
+    char tensor[CORE_PRINTABLE_BYTES];
     int64_t n = 0;
     for (int64_t i = 0; i < g->dump->n_finding; i++) {
         const har_finding *f = &g->dump->finding[i];
@@ -270,7 +273,8 @@ static void write_findings(const har_judgement *g, bool notes, FILE *out)
         if (n++ < MAX_LINES)
             fprintf(out, "  %-10s %s%s%s: %s\n", har_finding_name(f->kind),
                     f->file >= 0 ? har_judge_owner(g, f->file) : "",
-                    f->file >= 0 ? ", " : "", f->tensor, f->text);
+                    f->file >= 0 ? ", " : "",
+                    core_printable(tensor, sizeof tensor, f->tensor), f->text);
     }
     if (n > MAX_LINES)
         fprintf(out, "  and %lld more\n", (long long)(n - MAX_LINES));
@@ -335,7 +339,7 @@ static void write_hint(const har_judgement *g, FILE *out)
 
 void har_judge_text(const har_judgement *g, FILE *out)
 {
-    char text[HAR_SPOT_TEXT], figures[HAR_FIGURES_TEXT];
+    char line[HAR_SPOT_TEXT + 16], text[HAR_SPOT_TEXT], figures[HAR_FIGURES_TEXT];
     int64_t n = 0;
     write_head(g, out);
     write_routing(g, out);
@@ -380,6 +384,7 @@ void har_judge_text(const har_judgement *g, FILE *out)
     write_undecided(g, out);
     write_leans(g, out);
     write_hint(g, out);
-    fprintf(out, "%-10s %s\n", har__word_text(g),
-            har__verdict_text(text, g));
+    snprintf(line, sizeof line, "%-10s %s\n", har__word_text(g),
+             har__verdict_text(text, g));
+    har_verdict_line(out, line);
 }

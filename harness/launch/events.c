@@ -11,12 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-static core_status open_partial(har_events *out, int flags)
+static core_status open_partial(har_events *out)
 {
-    out->fd = open(out->target.partial, O_WRONLY | O_APPEND | flags, 0666);
-    CORE_FAIL_IF(out->fd < 0, CORE_E_FILE, "%s: cannot be written: %s",
-                 out->target.path, strerror(errno));
-    return CORE_OK;
+    out->fd = open(out->target.partial, O_WRONLY | O_APPEND | O_CLOEXEC);
+    return out->fd >= 0 ? CORE_OK
+                        : core_target_failed(out->target.path, errno);
 }
 
 core_status har_events_open(har_events *out, par_comm *comm, const char *path)
@@ -30,9 +29,11 @@ core_status har_events_open(har_events *out, par_comm *comm, const char *path)
     if (comm->rank == 0) {
         status = core_target_open(&out->target, path);
         if (status == CORE_OK)
-            status = open_partial(out, O_CREAT | O_TRUNC);
+            status = open_partial(out);
         if (status == CORE_OK)
             har_run_partial(out->target.partial);
+        else
+            core_target_drop(&out->target);
     }
     status = par_agree(comm, status);
     if (status != CORE_OK)
@@ -40,7 +41,7 @@ core_status har_events_open(har_events *out, par_comm *comm, const char *path)
     par_broadcast(comm, &comm->world, &out->target,
                   (int64_t)sizeof out->target, 0);
     if (comm->rank != 0)
-        status = open_partial(out, 0);
+        status = open_partial(out);
     return par_agree(comm, status);
 }
 
@@ -90,7 +91,7 @@ void har_events_progress(void *self, const char *step, double done)
         done, step, seconds,
         har_seconds_left(events->expected_seconds, done, seconds));
     if (write(events->fd, text, (size_t)n) != n)
-        events->is_failed = true;
+        events->why = ENOMEM;
 }
 
 void har_events_tick(void *self, const par_tick *tick)
@@ -100,12 +101,13 @@ void har_events_tick(void *self, const par_tick *tick)
     size_t bytes = 0;
     FILE *out = events->fd < 0 ? NULL : open_memstream(&text, &bytes);
     if (out == NULL) {
-        events->is_failed |= events->fd >= 0;
+        events->why |= events->fd >= 0 ? ENOMEM : 0;
         return;
     }
     write_line(out, events, tick);
+    errno = ENOSPC; /* of a line that was cut */
     if (fclose(out) != 0 || write(events->fd, text, bytes) != (ssize_t)bytes)
-        events->is_failed = true;
+        events->why = errno;
     free(text);
 }
 
@@ -114,10 +116,12 @@ core_status har_events_close(har_events *events, bool commit)
     core_status status = CORE_OK;
     if (events->fd < 0)
         return CORE_OK;
-    if (close(events->fd) != 0 || events->is_failed)
-        status =
-            core_fail(CORE_E_FILE, "rank %d could not write all its events",
-                      events->rank);
+    if (close(events->fd) != 0 && events->why == 0)
+        events->why = errno;
+    if (events->why != 0)
+        status = core_fail_context(
+            core_target_failed(events->target.path, events->why),
+            "rank %d wrote its events", events->rank);
     events->fd = -1;
     if (events->rank != 0)
         return status;

@@ -19,7 +19,7 @@
 typedef struct har_events {
     int fd;             /* -1: no events wanted                                */
     int rank;
-    bool is_failed;     /* a write did not succeed                             */
+    int why;            /* errno of a write that did not succeed, else 0       */
     char plan[PAR_PLAN_TEXT];
     char numerics[CORE_NUMERICS_BYTES];
     core_target target; /* rank 0's, on all                                    */

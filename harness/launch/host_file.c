@@ -1,13 +1,15 @@
 /* harness/launch/host_file.c -- see host_file.h. */
 #include "harness/launch/host_file.h"
 
+#include "core/files/text.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOST_BYTES = 256, MOST = 4096 };
+enum { HOST_BYTES = 256, MOST = 4096, MAX_FILE_BYTES = 1 << 20 };
 
 typedef struct host_list {
     int n;
@@ -59,15 +61,17 @@ core_status har_host_file_check(const char *path, int n_rank)
     host_list list = {.says_slots = true,
                       .name = calloc(MOST, sizeof *list.name)};
     CORE_FAIL_IF(list.name == NULL, CORE_E_MEMORY, "no memory for hosts");
-    FILE *file = fopen(path, "r");
-    core_status status =
-        file != NULL ? read_hosts(&list, file, path)
-                     : core_fail(CORE_E_FILE, "%s: %s", path, strerror(errno));
+    FILE *file = NULL;
+    char *text = NULL;
+    core_status status = core_text_stream(&file, &text, path, MAX_FILE_BYTES);
+    if (status == CORE_OK)
+        status = read_hosts(&list, file, path);
     if (status == CORE_OK && list.says_slots && list.slots < n_rank)
         status = core_fail(CORE_E_FILE, "%s: %ld slots for %d ranks", path,
                            list.slots, n_rank);
     if (file != NULL)
         fclose(file);
+    free(text);
     free(list.name);
     return status;
 }

@@ -10,10 +10,13 @@ core_status har_json_write(const char *path, json_t *value)
                  path);
     core_status status = har_outfile_open(&out, path);
     if (status == CORE_OK) {
-        if (json_dumpf(value, out.file, JSON_INDENT(1)) != 0 ||
-            fputc('\n', out.file) == EOF)
-            status = core_fail(CORE_E_FILE, "%s: cannot be written", path);
-        else
+        if (json_dumpf(value, out.file, JSON_INDENT(1) | JSON_ENSURE_ASCII) !=
+                0 &&
+            ferror(out.file) == 0)
+            status = core_fail(CORE_E_MEMORY, "%s: no memory for a report",
+                               path);
+        fputc('\n', out.file);
+        if (status == CORE_OK)
             status = har_outfile_commit(&out);
         har_outfile_drop(&out);
     }

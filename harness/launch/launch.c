@@ -11,6 +11,7 @@
  */
 #include "harness/launch/hosts.h"
 #include "harness/launch/impl.h"
+#include "harness/words/colour.h"
 #include "parallel/mailbox.h"
 #include "parallel/process.h"
 
@@ -143,6 +144,20 @@ static void copy_file(const har_run *run, const char *name, FILE *to)
     fflush(to);
 }
 
+static void show_report(const har_run *run)
+{
+    char path[HAR_PATH], *line = NULL;
+    size_t room = 0;
+    har__path(path, run, "report");
+    FILE *from = fopen(path, "r");
+    while (from && getline(&line, &room, from) > 0)
+        har_verdict_line(stdout, line);
+    if (from)
+        fclose(from);
+    free(line);
+    fflush(stdout);
+}
+
 static int count_arrived(const par_board *board)
 {
     int n = 0;
@@ -204,7 +219,7 @@ static int settle(const watch *w)
         say_mpiexec_ended(w);
         return 5;
     }
-    copy_file(w->run, "report", stdout);
+    show_report(w->run);
     return WEXITSTATUS(w->wait_status);
 }
 

@@ -4,15 +4,18 @@
 #include "harness/launch/launch.h"
 
 #include <errno.h>
-#include <string.h>
+#include <unistd.h>
 
 core_status har_outfile_open(har_outfile *out, const char *path)
 {
     out->file = NULL;
     CORE_TRY(core_target_open(&out->target, path));
     out->file = fopen(out->target.partial, "w");
-    CORE_FAIL_IF(out->file == NULL, CORE_E_FILE, "%s: cannot be written: %s",
-                 path, strerror(errno));
+    if (out->file == NULL) {
+        const int why = errno;
+        core_target_drop(&out->target);
+        return core_target_failed(path, why);
+    }
     har_run_partial(out->target.partial);
     return CORE_OK;
 }
@@ -27,17 +30,26 @@ core_status har_outfile_try(const char *path)
     return CORE_OK;
 }
 
+/* Why a file that is lost could not be written: stdio has forgotten it, but
+ * what hindered the first write hinders the next.                            */
+static int ask_again(FILE *file)
+{
+    static const char block[1 << 16];
+    for (int i = 0; i < 2; i++)
+        if (write(fileno(file), block, sizeof block) < 0)
+            return errno;
+    return EIO;
+}
+
 core_status har_outfile_commit(har_outfile *out)
 {
-    const bool had_error = ferror(out->file) != 0;
-    const int closed = fclose(out->file);
-    const int error = errno;
+    int why = ferror(out->file) != 0 ? ask_again(out->file) : 0;
+    if (fclose(out->file) != 0 && why == 0)
+        why = errno;
     out->file = NULL;
-    if (had_error || closed != 0) {
+    if (why != 0) {
         core_target_drop(&out->target);
-        return core_fail(error == ENOSPC ? CORE_E_SPACE : CORE_E_FILE,
-                         "%s: cannot be written: %s", out->target.path,
-                         closed != 0 ? strerror(error) : "write error");
+        return core_target_failed(out->target.path, why);
     }
     return core_target_commit(&out->target);
 }

@@ -7,6 +7,7 @@
 #include "harness/launch/waiting.h"
 
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum { PATIENCE_SECONDS = 2 };
@@ -17,10 +18,20 @@ har_waiting har_waiting_begin(void)
                          .begun = time(NULL)};
 }
 
+/* Columns of the terminal, less one: what fills the last one begins a line. */
+static size_t columns(void)
+{
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1
+               ? (size_t)size.ws_col - 1
+               : 79;
+}
+
 void har_waiting_say(har_waiting *w, const char *text)
 {
     char line[sizeof w->said];
-    snprintf(line, sizeof line, "%s", text);
+    const size_t n = columns() + 1;
+    snprintf(line, n < sizeof line ? n : sizeof line, "%s", text);
     if (w->out == NULL || time(NULL) - w->begun < PATIENCE_SECONDS ||
         strcmp(line, w->said) == 0)
         return;

@@ -17,7 +17,7 @@ typedef struct har_waiting {
 
 har_waiting har_waiting_begin(void);
 
-/* Replace the line by `text`, cut to its room; the same again is not written.
+/* Replace the line by `text`, cut to the terminal's width; the same again is not written.
  *                                                                     [local] */
 void har_waiting_say(har_waiting *w, const char *text);
 

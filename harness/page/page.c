@@ -5,6 +5,8 @@
  */
 #include "harness/page/page.h"
 
+#include "core/base/printable.h"
+
 static const char STYLE[] =
     ":root{color-scheme:light dark;--paper:#fbfbfa;--card:#fff;--line:#e3e3df;"
     "--ink:#1d1f21;--soft:#6a6f75;--good:#2b8a6e;--warn:#d98a00;--bad:#c8362b;"
@@ -47,24 +49,11 @@ static const char STYLE[] =
     "summary{cursor:pointer;font-weight:600}\n"
     "footer{color:var(--soft);font-size:13px}\n";
 
-/* Bytes of the UTF-8 character at text; 0 if there is none. */
-static int utf8_bytes(const unsigned char *text)
-{
-    const int n = text[0] < 0x80                       ? 1
-                  : text[0] >= 0xc2 && text[0] <= 0xdf ? 2
-                  : text[0] >= 0xe0 && text[0] <= 0xef ? 3
-                  : text[0] >= 0xf0 && text[0] <= 0xf4 ? 4
-                                                       : 0;
-    for (int i = 1; i < n; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    return n;
-}
-
 void har_page_text(FILE *out, const char *text)
 {
-    while (*text != '\0') {
-        const int n = utf8_bytes((const unsigned char *)text);
+    char shown[CORE_SHOWN_BYTES];
+    for (int n; *text != '\0'; text += n) {
+        core_shown(shown, text, &n);
         switch (*text) {
         case '&':
             fputs("&amp;", out);
@@ -82,12 +71,8 @@ void har_page_text(FILE *out, const char *text)
             fputs("&#39;", out);
             break;
         default:
-            if (n == 0 || (unsigned char)*text < ' ' || *text == 0x7f)
-                fputc('?', out);
-            else
-                fwrite(text, 1, (size_t)n, out);
+            fputs(shown, out);
         }
-        text += n > 0 ? n : 1;
     }
 }
 

@@ -41,12 +41,14 @@ static void check_request(const void *self, struct argp_state *state)
         argp_error(state, "--out and --check: one of them");
     if (r->json != NULL && r->check == NULL)
         argp_error(state, "--json belongs to --check");
+    if (r->out == NULL && r->check == NULL && r->stage == NULL)
+        argp_error(state, "--out FILE is needed: where the measurements go");
     if (r->stage != NULL && !is_stage(r))
         argp_error(state, "--stage: found '%s'", r->stage);
 }
 
 static const har_command_line line = {
-    "calibrate", "[--out FILE]\n--check FILE [--json FILE]",
+    "calibrate", "--out FILE\n--check FILE [--json FILE]",
     "Measures kernels, memory, collectives and start-up of this "
     "machine and fits a machine file (docs/calibrate.md), or scores "
     "such a file against new measurements.\vNeeds the machine for "
@@ -215,14 +217,9 @@ static core_status conclude(const request *r, har_calibration *kernels,
 {
     static har_machine machine;
     CORE_TRY(har_calibration_machine(&machine, kernels, links));
-    if (r->out != NULL)
-        CORE_TRY(
-            har_calibration_write(r->out, &machine, kernels, links, start));
+    CORE_TRY(har_calibration_write(r->out, &machine, kernels, links, start));
     har_calibration_report(stdout, &machine, kernels, links, start, seconds);
-    if (r->out != NULL)
-        printf("\ncalibrated %s\n", r->out);
-    else
-        puts("\nnothing was written: --out FILE keeps the machine");
+    printf("\ncalibrated %s\n", r->out);
     return CORE_OK;
 }
 

@@ -4,17 +4,14 @@
  * in a folder, a name map, rows, positions or a report for people or CI mean a
  * foreign dump, which is judged row by row (judge.h).
  */
-#include "harness/judge/captured.h"
+#include "core/files/mapped.h"
+#include "harness/judge/comparison.h"
 #include "harness/judge/dump.h"
-#include "harness/judge/forced.h"
 #include "harness/judge/report.h"
 #include "harness/launch/outfile.h"
 #include "harness/program/command.h"
 
 #include <string.h>
-
-#define FORCED_WANTS_BUNDLE                                                    \
-    "%s: says that it was forced: expected the bundle that fed it as GOLDEN"
 
 typedef struct request {
     const char *golden, *dump, *map, *numerics, *rows, *positions;
@@ -78,9 +75,11 @@ static core_status compare_files(const request *r)
     if (status == CORE_OK)
         status = core_st_open(&b, r->dump);
     if (status == CORE_OK && core_st_metadata(b, "forced") != NULL)
-        status = core_fail(CORE_E_INPUT, FORCED_WANTS_BUNDLE, r->dump);
+        status = core_fail(CORE_E_INPUT, HAR_FORCED_WANTS_BUNDLE, r->dump);
     if (status == CORE_OK)
         status = har_dump_compare(&dump, a, b, r->forced_routing);
+    if (status == CORE_OK)
+        status = core_mapped_check();
     if (status == CORE_OK) {
         har_dump_text(&dump, a, b, stdout);
         if (r->json != NULL)
@@ -119,46 +118,16 @@ static core_status write_reports(const request *r, const har_judgement *judged)
     return write_file(r->html, har_judge_html, judged);
 }
 
-static core_status open_yardstick(const request *r, har_foreign *dump,
-                                  har_yardstick *yard)
-{
-    const char *numerics = NULL;
-    har_forcing forcing;
-    CORE_TRY(har_forced_read(&forcing, dump));
-    CORE_FAIL_IF(forcing != HAR_FED_NOTHING && !har_yardstick_is_bundle(r->golden),
-                 CORE_E_INPUT, FORCED_WANTS_BUNDLE, r->dump);
-    CORE_TRY(har_foreign_against(dump, r->golden, r->numerics, &numerics));
-    CORE_TRY(har_yardstick_open(yard, r->golden, numerics,
-                                strcmp(dump->numerics, "exact") == 0));
-    return har_yardstick_force(yard, forcing);
-}
-
 static core_status judge_dump(const request *r, const har_foreign_options *with)
 {
-    har_foreign dump = {0};
-    har_yardstick yard = {0};
-    har_judgement judged = {0};
-    core_status status = har_foreign_open(&dump, r->dump, with);
+    har_comparison c = {0};
+    core_status status = har_comparison_make(&c, r->golden, r->dump, with,
+                                             r->numerics, r->forced_routing);
     if (status == CORE_OK)
-        status = open_yardstick(r, &dump, &yard);
-    if (status == CORE_OK)
-        status = har_namemap_suits(with->map, &yard.spec);
-    if (status == CORE_OK)
-        status = har_captured_check(&dump, &yard);
-    if (status == CORE_OK)
-        status = har_foreign_place(&dump, &yard, with);
-    if (status == CORE_OK)
-        status = har_forced_check(&dump, &yard);
-    if (status == CORE_OK)
-        status = har_judge_make(&judged, &yard, &dump, with->map,
-                                r->forced_routing);
-    if (status == CORE_OK)
-        status = write_reports(r, &judged);
-    if (status == CORE_OK && judged.verdict == HAR_FAIL)
+        status = write_reports(r, &c.judged);
+    if (status == CORE_OK && c.judged.verdict == HAR_FAIL)
         status = CORE_E_DIFFERS;
-    har_judge_free(&judged);
-    har_yardstick_close(&yard);
-    har_foreign_close(&dump);
+    har_comparison_free(&c);
     return status;
 }
 

@@ -7,10 +7,14 @@
  */
 #include "harness/program/command.h"
 
+#include "core/base/nearest.h"
 #include "harness/launch/watch_host.h"
+#include "harness/program/manual.h"
+#include "harness/program/version.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,28 +22,32 @@
 typedef struct command {
     const char *name, *summary;
     int (*run)(int argc, char **argv);
+    bool multiplies; /* with the BLAS, which is looked at first               */
 } command;
 
 static const command commands[] = {
     {"verify", "does a parallel plan compute the same function as the model?",
-     har_cmd_verify},
-    {"run", "forward pass of every prompt of a file", har_cmd_run},
-    {"compare", "a dump against a golden, or two tap files", har_cmd_compare},
-    {"spec", "sizes, parameters and memory of a model", har_cmd_spec},
+     har_cmd_verify, true},
+    {"run", "forward pass of every prompt of a file", har_cmd_run, true},
+    {"compare", "a dump against a golden, or two tap files", har_cmd_compare,
+     false},
+    {"spec", "sizes, parameters and memory of a model", har_cmd_spec, false},
     {"plan",
      "ranks, groups and placements of a plan; the legal plans of a model",
-     har_cmd_plan},
-    {"audit", "are the published figures of a deployment true?", har_cmd_audit},
+     har_cmd_plan, false},
+    {"audit", "are the published figures of a deployment true?", har_cmd_audit,
+     false},
     {"calibrate", "measure this machine, or check such a measurement",
-     har_cmd_calibrate},
-    {"predict", "what a plan costs on a machine", har_cmd_predict},
-    {"report", "one page about a plan on a machine", har_cmd_report},
-    {"golden", "make, seal or check golden cases", har_cmd_golden},
+     har_cmd_calibrate, true},
+    {"predict", "what a plan costs on a machine", har_cmd_predict, false},
+    {"report", "one page about a plan on a machine", har_cmd_report, false},
+    {"golden", "make, seal or check golden cases", har_cmd_golden, true},
     {"perf", "machine files: fit on measured times, score on them",
-     har_cmd_perf},
+     har_cmd_perf, false},
     {"search", "the plans of a model on a machine that nothing else beats",
-     har_cmd_search},
-    {"inspect", "tensors and metadata of a safetensors file", har_cmd_inspect},
+     har_cmd_search, false},
+    {"inspect", "tensors and metadata of a safetensors file", har_cmd_inspect,
+     false},
 };
 enum { N_COMMAND = sizeof commands / sizeof commands[0] };
 
@@ -55,6 +63,61 @@ static void write_help(FILE *out)
     fputs("\n'moeparity COMMAND --help' lists a command's "
           "options.\n" HAR_EXIT_CODES "\n",
           out);
+}
+
+/* What the build makes man pages and shells make completions of. */
+static void write_manual(void)
+{
+    har_manual_head(stdout, "moeparity",
+                    "moeparity - does a parallel plan compute the same "
+                    "function as the model?");
+    fputs(".SH SYNOPSIS\n.B moeparity\nCOMMAND [OPTION...]\n.SH COMMANDS\n",
+          stdout);
+    for (int i = 0; i < (int)N_COMMAND; i++) {
+        printf(".TP\n.BR moeparity\\-%s (1)\n", commands[i].name);
+        har_manual_text(stdout, commands[i].summary);
+        putchar('\n');
+    }
+    fputs(".SH EXIT STATUS\n" HAR_EXIT_CODES "\n", stdout);
+}
+
+static void write_words(void)
+{
+    for (int i = 0; i < (int)N_COMMAND; i++)
+        puts(commands[i].name);
+}
+
+static const command *find_command(const char *name)
+{
+    for (int i = 0; i < (int)N_COMMAND; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static const char *name_of(const void *self, int i)
+{
+    (void)self;
+    return i < (int)N_COMMAND ? commands[i].name : NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *near = core_nearest(name, name_of, NULL);
+    fprintf(stderr, "moeparity: unknown command '%s'", name);
+    if (near != NULL)
+        fprintf(stderr, ", is it '%s'?\n", near);
+    else
+        fputs(", see moeparity --help\n", stderr);
+    return core_status_exit_code(CORE_E_USAGE);
+}
+
+static bool is_one_of(const char *name, const char *const *words)
+{
+    for (; *words != NULL; words++)
+        if (strcmp(name, *words) == 0)
+            return true;
+    return false;
 }
 
 static void hold_standard_streams(void)
@@ -76,25 +139,40 @@ static int finish(int exit_code)
     return exit_code > failed ? exit_code : failed;
 }
 
+/* `help COMMAND` is `COMMAND --help`. */
+static int help_on(char *program, char *name)
+{
+    char option[] = "--help";
+    char *argv[] = {program, name, option, NULL};
+    const command *c = find_command(name);
+    return c == NULL ? unknown_command(name) : finish(c->run(3, argv));
+}
+
 int main(int argc, char **argv)
 {
+    static const char *const help[] = {"--help", "-h", "-?", "help", NULL};
+    static const char *const version[] = {"--version", "-V", NULL};
     const char *name = argc > 1 ? argv[1] : "--help";
     hold_standard_streams();
-    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
-        puts("moeparity " HAR_VERSION);
+    signal(SIGXFSZ, SIG_IGN); /* the write fails instead, and is told */
+    if (is_one_of(name, version))
+        return finish(har_version(argc, argv));
+    if (strcmp(name, "--man") == 0 || strcmp(name, "--words") == 0) {
+        strcmp(name, "--man") == 0 ? write_manual() : write_words();
         return finish(0);
     }
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-?") == 0 ||
-        strcmp(name, "help") == 0) {
+    if (argc > 2 && strcmp(name, "help") == 0)
+        return help_on(argv[0], argv[2]);
+    if (is_one_of(name, help)) {
         write_help(argc > 1 ? stdout : stderr);
         return finish(argc > 1 ? 0 : core_status_exit_code(CORE_E_USAGE));
     }
     if (strcmp(name, HAR_WATCH_COMMAND) == 0)
         return har_watch_host(argc, argv);
-    for (int i = 0; i < (int)N_COMMAND; i++)
-        if (strcmp(name, commands[i].name) == 0)
-            return finish(commands[i].run(argc, argv));
-    fprintf(stderr, "moeparity: unknown command '%s', see moeparity --help\n",
-            name);
-    return core_status_exit_code(CORE_E_USAGE);
+    const command *c = find_command(name);
+    if (c == NULL)
+        return unknown_command(name);
+    if (c->multiplies && har_check_blas() != CORE_OK)
+        return har_end(CORE_E_INTERNAL);
+    return finish(c->run(argc, argv));
 }

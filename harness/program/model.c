@@ -50,7 +50,7 @@ core_status har_model_weights(const har_model *model, core_weights **out)
     return CORE_OK;
 }
 
-/* Of a file or folder, added so that the order of a listing does not matter. */
+/* Of a file, added so that the order of a listing does not matter. */
 static uint64_t state_of(const char *name, const struct stat *st)
 {
     char text[600];
@@ -60,12 +60,16 @@ static uint64_t state_of(const char *name, const struct stat *st)
     return XXH3_64bits(text, (size_t)n);
 }
 
-static core_status folder_state(uint64_t *out, const char *folder)
+static core_status files_state(uint64_t *out, const char *folder)
 {
     char path[CORE_PATH_BYTES];
     const struct dirent *entry;
     struct stat st;
     core_status status = CORE_OK;
+    if (stat(folder, &st) == 0 && S_ISREG(st.st_mode)) {
+        *out = state_of(folder, &st);
+        return CORE_OK;
+    }
     DIR *dir = opendir(folder);
     CORE_FAIL_IF(dir == NULL, CORE_E_FILE, "%s: cannot be read", folder);
     *out = 0;
@@ -86,7 +90,7 @@ core_status har_model_mark(char out[HAR_MODEL_MARK], const har_model *model)
                  (unsigned long long)model->seed, (long long)model->full.n_l);
         return CORE_OK;
     }
-    CORE_TRY(folder_state(&state, model->name));
+    CORE_TRY(files_state(&state, model->name));
     snprintf(out, HAR_MODEL_MARK, "files in the state %016llx%s",
              (unsigned long long)state,
              model->act_quant ? ", activations quantised" : "");

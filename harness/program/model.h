@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 typedef struct har_model {
-    const char *name;     /* preset, spec file or checkpoint folder; borrowed  */
+    const char *name;     /* preset, spec file, checkpoint; borrowed           */
     bool is_checkpoint;   /* else weights are procedural                       */
     core_config_facts facts;
     core_spec full, spec; /* as opened: what the weights belong to; shortened  */

@@ -3,6 +3,7 @@
 
 #include "core/base/status.h"
 #include "harness/launch/ending.h"
+#include "harness/program/manual.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ static const struct words {
     {"json", 0, "FILE", "the result for machines"},
     {"layers", 0, "N", "only the first N layers"},
     {"machine", 0, "M", "a preset's name or a machine file"},
-    {"model", 'm', "MODEL", "preset, spec file or checkpoint folder"},
+    {"model", 'm', "MODEL", "preset, spec file, checkpoint folder or GGUF file"},
     {"numerics", 'n', "NAME",
      "exact, fp64, fp32, fp16, bf16, llama-default, vllm-bf16, w=bf16+kv=f16+.."
      " (docs/numerics.md)"},
@@ -43,14 +44,30 @@ static const struct words {
 };
 enum { N_SHARED = sizeof shared / sizeof shared[0] };
 
-enum { MAX_OPTIONS = 32, HELP_BYTES = 200, FIRST_KEY = 256 };
+enum {
+    MAX_OPTIONS = 36,
+    HELP_BYTES = 200,
+    FIRST_KEY = 256,
+    USAGE_KEY = FIRST_KEY + MAX_OPTIONS,
+    MAN_KEY,
+    WORDS_KEY
+};
+
+/* argp's own help has no -h. */
+static const struct argp_option help_options[] = {
+    {"help", 'h', NULL, 0, "give this help list", -1},
+    {NULL, '?', NULL, OPTION_HIDDEN, NULL, -1},
+    {"usage", USAGE_KEY, NULL, 0, "give a short usage message", -1},
+    {"man", MAN_KEY, NULL, OPTION_HIDDEN, "the same as a page for man", -1},
+    {"words", WORDS_KEY, NULL, OPTION_HIDDEN, "the names of all options", -1},
+    {0}};
 
 typedef struct parser {
     const har_command_line *line;
     const har_option *rows;
     const void *request;
     int n;
-    struct argp_option option[MAX_OPTIONS];
+    struct argp_option option[MAX_OPTIONS + 6]; /* and those of help */
     char help[MAX_OPTIONS][HELP_BYTES];
     const har_option *row[MAX_OPTIONS];
 } parser;
@@ -120,10 +137,25 @@ static const har_option *argument_row(const har_option *row, unsigned n)
     return NULL;
 }
 
+_Noreturn static void print_and_exit(const parser *p, int key)
+{
+    if (key == MAN_KEY)
+        har_manual_write(stdout, p->line, p->option);
+    else
+        har_manual_words(stdout, p->option);
+    exit(fflush(stdout) == 0 ? 0 : core_status_exit_code(CORE_E_FILE));
+}
+
 static error_t parse_option(int key, char *value, struct argp_state *state)
 {
     const parser *p = state->input;
     const har_option *row = NULL;
+    if (key == 'h' || key == '?')
+        argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+    if (key == USAGE_KEY)
+        argp_state_help(state, stdout, ARGP_HELP_USAGE | ARGP_HELP_EXIT_OK);
+    if (key == MAN_KEY || key == WORDS_KEY)
+        print_and_exit(p, key);
     if (key == ARGP_KEY_ARG) {
         row = argument_row(p->rows, state->arg_num);
         if (row == NULL)
@@ -159,9 +191,10 @@ void har_parse(const har_command_line *line, const har_option *rows,
     for (const har_option *row = rows; !is_end(row); row++)
         if (!is_argument(row))
             add_option(&p, row);
-    const struct argp argp = {p.option, parse_option, line->arguments,
-                              line->about, NULL, NULL, NULL};
-    argp_parse(&argp, argc - 1, copy, 0, NULL, &p);
+    memcpy(p.option + p.n, help_options, sizeof help_options);
+    const struct argp argp = {
+        p.option, parse_option, line->arguments, line->about, NULL, NULL, NULL};
+    argp_parse(&argp, argc - 1, copy, ARGP_NO_HELP, NULL, &p);
     free(copy);
     core_message_clear();
 }

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char USUAL_MODEL[] = "seed-30b";
+
 enum { MAX_ARGUMENT_BYTES = 1 << 16, MAX_IMPORTS = 8, MAX_IGNORED = 32 };
 
 typedef struct request {
@@ -22,6 +24,7 @@ typedef struct request {
     int n_import, n_ignored;
     const char *launch;
     core_config_ignore ignore;
+    bool fields;
 } request;
 
 static const har_command_line line = {
@@ -43,6 +46,7 @@ static void read_command_line(request *r, int argc, char **argv)
                  "sglang, deepspeed or torchtitan; with --gpus, the plans that "
                  "it can run; with --import, whose words they are"},
         {"json", .text = &r->json},
+        {"fields", .flag = &r->fields, .help = "list the keys of a plan"},
         {"emit", .text = &r->emit, .argument = "SYSTEM",
          .help = "print the plan as launch arguments of such a system"},
         {"import", .text = r->import, .n = &r->n_import, .most = MAX_IMPORTS,
@@ -58,6 +62,12 @@ static void read_command_line(request *r, int argc, char **argv)
          .help = "in an import this flag has no bearing; may be repeated"},
         {0}};
     har_parse(&line, options, r, argc, argv);
+}
+
+/* What is printed for programs has no place for it. */
+static void say_model(void)
+{
+    fprintf(stderr, "moeparity: no model is named: that of %s\n", USUAL_MODEL);
 }
 
 static void write_presets(void)
@@ -98,8 +108,10 @@ static core_status list_legal(const request *r)
     CORE_TRY(har_parse_count(&n_rank, "--gpus", r->gpus));
     CORE_FAIL_IF(n_rank > 1 << 20, CORE_E_USAGE,
                  "--gpus: at most %d, found %lld", 1 << 20, (long long)n_rank);
+    if (r->name == NULL)
+        say_model();
     CORE_TRY(core_config_open(&spec, NULL, &r->ignore,
-                              r->name != NULL ? r->name : "seed-30b"));
+                              r->name != NULL ? r->name : USUAL_MODEL));
     par_plan_each_legal(&spec, (int)n_rank, write_plan_line, &l);
     CORE_FAIL_IF(l.n == 0, CORE_E_PLAN,
                  "%s has no legal plan on %lld ranks%s%s", spec.name,
@@ -143,6 +155,8 @@ static core_status emit_plan(const request *r)
     har_system system;
     CORE_TRY(har_choose_system(&system, "--emit", r->emit, HAR_N_EMITTED));
     CORE_FAIL_IF(r->name == NULL, CORE_E_USAGE, "--emit: expected a plan");
+    if (r->model == USUAL_MODEL)
+        say_model();
     CORE_TRY(core_config_open(&spec, NULL, &r->ignore, r->model));
     CORE_TRY(par_plan_parse(&plan, r->name));
     CORE_TRY(par_plan_check(&plan, &spec));
@@ -187,6 +201,8 @@ static core_status import_texts(const request *r, char **text,
         har_choose_system(&what.system, "--for", r->system, HAR_N_SYSTEMS));
     if (r->launch != NULL)
         CORE_TRY(har_parse_count(&launch, "--launch", r->launch));
+    if (r->model == USUAL_MODEL)
+        say_model();
     what.launch = launch < INT_MAX ? (int)launch : INT_MAX;
     CORE_TRY(core_config_open(&spec, NULL, &r->ignore, r->model));
     for (int i = 0; i < r->n_import; i++) {
@@ -235,13 +251,16 @@ static core_status run(const request *r)
         return list_legal(r);
     if (r->name != NULL)
         return show_plan(r);
-    write_presets();
+    if (r->fields)
+        par_plan_write_fields(stdout);
+    else
+        write_presets();
     return CORE_OK;
 }
 
 int har_cmd_plan(int argc, char **argv)
 {
-    request r = {.model = "seed-30b"};
+    request r = {.model = USUAL_MODEL};
     read_command_line(&r, argc, argv);
     return har_end(run(&r));
 }

@@ -75,7 +75,7 @@ static void write_group(const par_group *g, const par_plan *plan,
     printf(g->n > 16 ? " ... (%d ranks)\n" : "\n", g->n);
 }
 
-static void write_placements(const core_spec *spec)
+static void write_placements(const core_spec *spec, const par_plan *plan)
 {
     puts("placements (attention mesh: pp, dp, tp; expert mesh: ep, etp, edp)");
     puts("  embedding, head      tp Shard(vocabulary), dp Replicate; partial "
@@ -98,9 +98,12 @@ static void write_placements(const core_spec *spec)
     puts("  shared, dense mlp    tp Shard(inner); the result is Partial over "
          "tp until "
          "reduced");
-    puts("  activations          dp Shard(rows), tp Replicate; q, k, v, "
-         "context tp "
-         "Shard(heads); logits tp Shard(vocabulary)");
+    printf("  activations          dp Shard(rows), tp %s; q, k, v, "
+           "context tp "
+           "Shard(heads); logits tp Shard(vocabulary)\n",
+           plan->sp ? "Shard(tokens) between the blocks, gathered in front of "
+                      "what is cut over tp, scattered behind it"
+                    : "Replicate");
 }
 
 static core_status with_layout(const core_spec *spec, const par_plan *plan,
@@ -114,7 +117,7 @@ static core_status with_layout(const core_spec *spec, const par_plan *plan,
         write_group(&layout.tp_group, plan, system);
         write_group(&layout.ep_group, plan, system);
         write_group(&layout.etp_group, plan, system);
-        write_placements(spec);
+        write_placements(spec, plan);
         printf(" rank  stage  dp  tp   ep  etp  edp   layers");
         printf(spec->n_h > 0 ? "   heads      kv    vocabulary" : "");
         printf("       inner  weights    experts\n");

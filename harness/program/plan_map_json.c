@@ -199,6 +199,7 @@ static core_status write_map(const char *path, const map *m, core_arena *arena)
                        m->system < HAR_N_SYSTEMS ? har_system_name(m->system)
                                                  : "moeparity");
     core_json_put_int(root, "vocabulary", m->spec->n_v);
+    core_json_put_int(root, "sp", m->plan->sp);
     core_status status = CORE_OK;
     for (int i = 0; i < m->n && status == CORE_OK; i++)
         status = put_rank(ranks, m, arena, i);

@@ -4,6 +4,7 @@
  * rank 0 has made; without, the reference fills it.  A Switch layer is run with
  * both rules for dropped tokens and written under the oracle's names.
  */
+#include "core/files/mapped.h"
 #include "harness/launch/ranks.h"
 #include "harness/launch/waiting.h"
 #include "harness/perf/cost/trace_run.h"
@@ -236,6 +237,7 @@ static core_status finish_taps(task *t, const request *r)
     const core_numerics_text numerics = core_numerics_name(t->numerics);
     const char *const metadata[] = {"generator", "moeparity run", "numerics",
                                     numerics.text, NULL};
+    CORE_TRY(core_mapped_check());
     CORE_FAIL_IF(!t->is_finite, CORE_E_INPUT,
                  "%s: a sum overflows, or is over a NaN",
                  t->model.spec.name);

@@ -1,23 +1,27 @@
 /* harness/program/spec.c -- the sizes of a model. */
+#include "core/files/gguf.h"
 #include "core/model/quant.h"
 #include "core/model/taps.h"
+#include "harness/program/against.h"
 #include "harness/program/command.h"
 #include "harness/program/families.h"
 #include "harness/program/fits.h"
+#include "harness/program/inspect_gguf.h"
 #include "harness/program/model.h"
 
 #include <stdlib.h>
 
 typedef struct request {
-    const char *model;
+    const char *model, *against;
     core_config_ignore ignore;
-    bool yaml, taps, families;
+    bool yaml, taps, families, fields;
 } request;
 
 static const har_command_line line = {
     "spec", "[MODEL]",
     "Shows the sizes of a model; without MODEL, "
-    "the names of the presets.\v" HAR_EXIT_CODES,
+    "the names of the presets. MODEL is a preset, a spec file, a checkpoint "
+    "folder or a GGUF file.\v" HAR_EXIT_CODES,
     NULL};
 
 static void read_command_line(request *r, int argc, char **argv)
@@ -30,6 +34,11 @@ static void read_command_line(request *r, int argc, char **argv)
         {"families", .flag = &r->families,
          .help = "list the model_types of config.json files that are read, and "
                  "those that are refused"},
+        {"fields", .flag = &r->fields,
+         .help = "list the fields of a model file, which --yaml prints"},
+        {"against", .text = &r->against, .argument = "MODEL",
+         .help = "list the fields in which MODEL, such as the folder that a "
+                 "GGUF file was made from, is another model"},
         {"taps", .flag = &r->taps, .help = "list every observation point"},
         {0}};
     har_parse(&line, options, r, argc, argv);
@@ -169,6 +178,29 @@ static core_status write_taps(const core_spec *spec)
     return CORE_OK;
 }
 
+static core_status hold_against(const request *r, const core_spec *spec)
+{
+    core_spec other;
+    CORE_TRY(core_config_open(&other, NULL, &r->ignore, r->against));
+    return har_against_write(stdout, spec, r->model, &other, r->against);
+}
+
+static core_status write_all(const request *r, const core_spec *spec,
+                             const core_config_facts *facts)
+{
+    core_quant *quant = NULL;
+    const bool is_gguf = core_gguf_is_one(r->model);
+    if (facts->is_config && !is_gguf)
+        CORE_TRY(core_quant_open(&quant, r->model));
+    write_spec(spec, facts);
+    if (is_gguf)
+        CORE_TRY(har_gguf_write_stored(stdout, r->model));
+    if (quant != NULL)
+        write_stored(spec, quant);
+    core_quant_close(quant);
+    return facts->is_config ? har_fits_write(stdout, spec, r->model) : CORE_OK;
+}
+
 int har_cmd_spec(int argc, char **argv)
 {
     request r = {.model = NULL};
@@ -177,26 +209,23 @@ int har_cmd_spec(int argc, char **argv)
     read_command_line(&r, argc, argv);
     if (r.families)
         return har_end(har_families_write(stdout));
+    if (r.fields) {
+        core_spec_write_fields(stdout);
+        return 0;
+    }
     if (r.model == NULL) {
         for (int i = 0; core_spec_preset_name(i) != NULL; i++)
             puts(core_spec_preset_name(i));
         return 0;
     }
-    core_quant *quant = NULL;
     core_status status = core_config_open(&spec, &facts, &r.ignore, r.model);
-    if (status == CORE_OK && facts.is_config)
-        status = core_quant_open(&quant, r.model);
-    if (status == CORE_OK && r.yaml)
+    if (status == CORE_OK && r.against != NULL)
+        status = hold_against(&r, &spec);
+    else if (status == CORE_OK && r.yaml)
         core_spec_write_yaml(&spec, stdout);
-    else if (status == CORE_OK) {
-        write_spec(&spec, &facts);
-        if (quant != NULL)
-            write_stored(&spec, quant);
-        if (facts.is_config)
-            status = har_fits_write(stdout, &spec, r.model);
-    }
+    else if (status == CORE_OK)
+        status = write_all(&r, &spec, &facts);
     if (status == CORE_OK && r.taps)
         status = write_taps(&spec);
-    core_quant_close(quant);
     return har_end(status);
 }

@@ -5,6 +5,7 @@
  * and the ranks verify.  Ranks outside a plan's world wait for the next plan.
  */
 #include "core/base/clock.h"
+#include "core/files/mapped.h"
 #include "harness/launch/events.h"
 #include "harness/launch/launch.h"
 #include "harness/launch/outfile.h"
@@ -354,6 +355,7 @@ static core_status verify_all(rank_run *run)
         par_comm_close(comm);
         CORE_TRY(har_ranks_join(status));
     }
+    CORE_TRY(har_ranks_agree(core_mapped_check()));
     core_status status = CORE_OK;
     if (par_comm_my_start() == 0)
         status = write_report(run);

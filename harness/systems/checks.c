@@ -50,6 +50,13 @@ core_status har_check_common(const char *who, const par_plan *p,
     return har_check_divides(who, "shared inner columns", s->n_f_shared, p->tp);
 }
 
+core_status har_check_sp(const char *who, const par_plan *p)
+{
+    CORE_FAIL_IF(p->sp, CORE_E_PLAN,
+                 "%s: sp=1: no flag of its cuts tokens over tensor ranks", who);
+    return CORE_OK;
+}
+
 core_status har_check_drops(const char *who, const core_spec *s)
 {
     CORE_FAIL_IF(

@@ -270,6 +270,8 @@ CORE_NODISCARD core_status har_check_common(const char *who,
                                             const core_spec *spec);
 CORE_NODISCARD core_status har_check_divides(const char *who, const char *what,
                                              int64_t n, int degree);
+/* ... of those without a flag for sp.                                         */
+CORE_NODISCARD core_status har_check_sp(const char *who, const par_plan *plan);
 /* ... of those that drop no token.                                           */
 CORE_NODISCARD core_status har_check_drops(const char *who,
                                            const core_spec *spec);

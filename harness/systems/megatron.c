@@ -184,6 +184,7 @@ core_status har_megatron_plan(par_plan *out, const har_facts *f,
     p.etp = f->of[HAR_F_ETP].is_given ? har_fact_int(f, HAR_F_ETP)
             : s->n_e > 0              ? p.tp
                                       : 1;
+    p.sp = p.tp > 1 && f->of[HAR_F_SEQUENCE].is_given; /* else turned off */
     CORE_TRY(har_plan_rest(&p.dp, f, (int64_t)p.tp * p.pp, "tp*pp"));
     CORE_TRY(read_micro_batches(f, &p));
     CORE_TRY(f->of[HAR_F_LAYOUT].is_given
@@ -344,6 +345,9 @@ static core_status check_attention(const par_plan *p, const core_spec *s)
 static core_status check(const par_plan *p, const core_spec *s)
 {
     CORE_TRY(har_check_common("megatron", p, s));
+    CORE_FAIL_IF(
+        p->sp && p->tp == 1, CORE_E_PLAN,
+        "megatron: sp=1: with tp = 1 it turns --sequence-parallel off");
     CORE_TRY(check_attention(p, s));
     CORE_TRY(har_check_divides("megatron", "experts", s->n_e, p->ep));
     CORE_TRY(check_capacity(s));
@@ -432,8 +436,12 @@ static void write(const par_plan *p, const core_spec *s, FILE *out)
         fputs("--add-qkv-bias\n", out);
     write_experts(p, s, out);
     write_vocabulary(p, s, out);
-    if (p->tp > 1 && s->n_e > 0)
+    if (p->sp || (p->tp > 1 && s->n_e > 0))
         fputs("--sequence-parallel\n", out);
+    if (!p->sp && p->tp > 1 && s->n_e > 0)
+        fputs("# asked for beside experts: tokens are cut over tensor ranks "
+              "between the blocks, here with sp=1\n",
+              out);
     fprintf(out, "--micro-batch-size 1\n--global-batch-size %lld\n",
             (long long)p->dp * p->mb);
     fputs("# batch sizes for one row per part: micro-batches = global / (micro "

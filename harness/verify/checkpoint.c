@@ -9,6 +9,7 @@
 #include "harness/verify/checkpoint.h"
 
 #include "core/base/arena.h"
+#include "core/files/open.h"
 #include "core/files/safetensors.h"
 #include "harness/launch/launch.h"
 #include "harness/words/words.h"
@@ -31,8 +32,8 @@ static core_status hash_file(uint64_t *out, const char *path)
 {
     enum { CHUNK = 1 << 20 };
     void *chunk = NULL;
-    FILE *file = fopen(path, "rb");
-    CORE_FAIL_IF(file == NULL, CORE_E_FILE, "%s: cannot be read", path);
+    FILE *file = NULL;
+    CORE_TRY(core_open_stream(&file, path));
     XXH3_state_t *state = XXH3_createState();
     core_status status = core_alloc(&chunk, CHUNK, 1, "a piece of a file");
     if (status == CORE_OK &&

@@ -1,5 +1,9 @@
 /* harness/verify/reach.c -- see reach.h.
  *
+ * A token that one rank of a tensor group is shown took part on all of them:
+ * its embedding is summed, its products are cut.  So what ranks saw of tokens
+ * is put together over the group, whose ranks may have been shown others (sp).
+ *
  * Traps: a row of zeros passes through an expert and tells nothing of its
  * weights; an etp rank sees every row of its experts, but adds the last bias
  * only to those that it completes; a tied matrix is met twice, by ids on the
@@ -13,19 +17,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int n_group(const par_plan *plan)
+{
+    return plan->rounds * plan->mb;
+}
+
 core_status har_reach_open(har_reach *out, const core_spec *spec,
                            const par_layout *layout)
 {
-    const int64_t n_l = spec->n_l, n_mine = n_l * layout->n_my_expert;
-    const int64_t n_group = (int64_t)layout->plan.rounds * layout->plan.mb;
+    const int64_t n_mine = spec->n_l * layout->n_my_expert;
     void *memory;
     *out = (har_reach){.spec = spec, .layout = layout};
-    CORE_TRY(core_alloc(&memory, n_l + 2 * n_mine + n_group, 1, "what ran"));
-    memset(memory, 0, (size_t)(n_l + 2 * n_mine + n_group));
+    out->n_token = spec->n_l + n_group(&layout->plan) + layout->plan.tp;
+    CORE_TRY(core_alloc(&memory, out->n_token + 2 * n_mine, 1, "what ran"));
+    memset(memory, 0, (size_t)(out->n_token + 2 * n_mine));
     out->layer = memory;
-    out->expert = out->layer + n_l;
+    out->group = out->layer + spec->n_l;
+    out->looked_up = out->group + n_group(&layout->plan);
+    out->expert = out->layer + out->n_token;
     out->completed = out->expert + n_mine;
-    out->group = out->completed + n_mine;
     return CORE_OK;
 }
 
@@ -67,13 +77,16 @@ static void see_choices(const har_reach *r, uint8_t *met,
 
 static void see_ids(har_reach *r, const par_piece *piece)
 {
-    const int64_t *first = r->layout->first_vocab + r->layout->t;
+    const int64_t *first = r->layout->first_vocab;
     const int64_t n = r->batch->n_b * r->batch->n_t;
-    for (int64_t i = 0; !r->looked_up && i < piece->n_row; i++) {
+    for (int64_t i = 0; i < piece->n_row; i++) {
         const int64_t token = piece->row_ids[i];
-        if (token >= 0 && token < n)
-            r->looked_up = r->batch->ids[token] >= first[0] &&
-                           r->batch->ids[token] < first[1];
+        if (token < 0 || token >= n)
+            continue;
+        int t = 0;
+        while (r->batch->ids[token] >= first[t + 1])
+            t++;
+        r->looked_up[t] = 1;
     }
 }
 
@@ -105,6 +118,17 @@ void har_reach_see(har_reach *r, const par_piece *piece,
 }
 
 /* --- what all have seen --- */
+
+/* What the ranks of my tensor group were shown of tokens; count [n_token] is
+ * scratch.                                                                   */
+static void share(par_comm *comm, const har_reach *r, uint64_t *count)
+{
+    for (int64_t i = 0; i < r->n_token; i++)
+        count[i] = r->layer[i];
+    par_all_reduce_u64(comm, &r->layout->tp_group, count, r->n_token);
+    for (int64_t i = 0; i < r->n_token; i++)
+        r->layer[i] = count[i] > 0;
+}
 
 static void note(har_held *list, int *n, core_weight weight, int rank)
 {
@@ -159,7 +183,7 @@ static void count_once(har_reached *to, const har_reach *r, core_weight weight)
     const par_layout *l = r->layout;
     const bool is_last = l->stage == l->plan.pp - 1;
     if (weight.kind == CORE_W_EMBED && l->stage == 0)
-        count(to, r, weight, r->looked_up);
+        count(to, r, weight, r->looked_up[l->t]);
     if (is_last && weight.kind != CORE_W_EMBED)
         count(to, r, weight, r->reached_head);
     if (is_last && weight.kind == CORE_W_EMBED && r->spec->tied)
@@ -187,7 +211,7 @@ static void count_weight(har_reached *to, const har_reach *r,
 static void count_groups(har_reached *to, const har_reach *r)
 {
     const par_layout *l = r->layout;
-    const int n = l->plan.rounds * l->plan.mb;
+    const int n = n_group(&l->plan);
     int n_empty = 0;
     if (l->stage != 0 || l->t != 0)
         return;
@@ -260,10 +284,15 @@ core_status har_reach_agree(har_reached *out, par_comm *comm,
 {
     har_reached mine, *all = calloc((size_t)comm->size, sizeof *all);
     int64_t *bytes = calloc((size_t)comm->size, sizeof *bytes);
-    core_status status = look(&mine, reach);
-    if (status == CORE_OK && (all == NULL || bytes == NULL))
+    uint64_t *count = calloc((size_t)reach->n_token, sizeof *count);
+    core_status status = CORE_OK;
+    if (all == NULL || bytes == NULL || count == NULL)
         status = core_fail(CORE_E_MEMORY, "no memory for what ran");
     status = par_agree(comm, status);
+    if (status == CORE_OK) {
+        share(comm, reach, count);
+        status = par_agree(comm, look(&mine, reach));
+    }
     if (status == CORE_OK) {
         for (int rank = 0; rank < comm->size; rank++)
             bytes[rank] = (int64_t)sizeof mine;
@@ -274,6 +303,7 @@ core_status har_reach_agree(har_reached *out, par_comm *comm,
     }
     free(all);
     free(bytes);
+    free(count);
     return status;
 }
 

@@ -17,11 +17,12 @@ typedef struct har_reach {
     const core_spec *spec;
     const par_layout *layout;
     const core_batch *batch; /* of the pass at hand, to be set                */
+    int64_t n_token;    /* of what tokens show: layer, group, looked_up     */
     uint8_t *layer;     /* [n_l] a token left it here                       */
+    uint8_t *group;     /* [rounds, mb] of my replica: had a token          */
+    uint8_t *looked_up; /* [tp] an id of each vocabulary part               */
     uint8_t *expert;    /* [n_l, n_my_expert] a row left a value            */
     uint8_t *completed; /* likewise: a row was completed, bias and all      */
-    uint8_t *group;     /* [rounds, mb] of my replica: had a token          */
-    bool looked_up;     /* an id of my vocabulary part                      */
     bool reached_head;
 } har_reach;
 

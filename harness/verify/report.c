@@ -100,9 +100,11 @@ static void write_plan(const har_report *r, int i, FILE *out)
     fprintf(out, "plan       %s%s%s on %d ranks\n",
             strcmp(p->text, text) == 0 ? "" : p->text,
             strcmp(p->text, text) == 0 ? "" : ": ", text, world);
-    fprintf(out, "  attention  %d stage%s x %d replica%s x %d tensor rank%s; ",
+    fprintf(out,
+            "  attention  %d stage%s x %d replica%s x %d tensor rank%s%s; ",
             p->pp, p->pp == 1 ? "" : "s", p->dp, p->dp == 1 ? "" : "s", p->tp,
-            p->tp == 1 ? "" : "s");
+            p->tp == 1 ? "" : "s",
+            p->sp ? ", tokens cut over them between the blocks" : "");
     write_stages(p, r->spec, out);
     fprintf(out,
             "\n  experts    %d part%s x %d column part%s x %d replica%s, "
@@ -125,7 +127,8 @@ static void write_plan(const har_report *r, int i, FILE *out)
 
 /* --- one case --- */
 
-static void write_times(const har_case_result *c, FILE *out)
+static void write_times(const har_case_result *c, const par_plan *plan,
+                        FILE *out)
 {
     const har_totals *t = &c->totals;
     double owned = 0.0, replicated = 0.0;
@@ -133,7 +136,7 @@ static void write_times(const har_case_result *c, FILE *out)
     for (int op = 0; op < (int)PAR_N_OPERATORS; op++) {
         if (op == PAR_OP_CHECK)
             continue;
-        if (par_operator_is_replicated((par_operator)op))
+        if (par_operator_is_replicated(plan, (par_operator)op))
             replicated += t->cpu_seconds[op];
         else
             owned += t->cpu_seconds[op];
@@ -244,7 +247,8 @@ static void write_equal(const har_case_result *c, FILE *out)
                 har_distinct_format(&c->distinct, a, text), har_axis_degree(a));
 }
 
-static void write_case(const har_report *r, const har_case_result *c, FILE *out)
+static void write_case(const har_report *r, int plan, const har_case_result *c,
+                       FILE *out)
 {
     fprintf(out, "%-10s %s", core_numerics_name(c->numerics).text,
             har_verdict_name(c->verdict));
@@ -255,7 +259,7 @@ static void write_case(const har_report *r, const har_case_result *c, FILE *out)
     fputc('\n', out);
     if (c->reason[0] != '\0')
         fprintf(out, "  reason     %s\n", c->reason);
-    write_times(c, out);
+    write_times(c, &r->plan[plan], out);
     if (c->batch_seed != r->seed)
         fprintf(out,
                 "  batch      drawn again, with seed %llu: before, agreement "
@@ -314,7 +318,7 @@ void har_report_text(const har_report *report, FILE *out)
     for (int i = 0; i < report->n_plan; i++) {
         write_plan(report, i, out);
         for (int j = 0; j < report->n_numerics; j++)
-            write_case(report, &report->result[i * report->n_numerics + j],
+            write_case(report, i, &report->result[i * report->n_numerics + j],
                        out);
     }
     write_verdict(report, out);

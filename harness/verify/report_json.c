@@ -301,6 +301,7 @@ static json_t *plan_object(const har_report *r, int i)
     core_json_put_int(o, "etp", p->etp);
     core_json_put_text(o, "scope",
                        p->scope == PAR_SCOPE_STAGE ? "stage" : "replica");
+    core_json_put_int(o, "sp", p->sp);
     core_json_put_int(o, "micro_batches", p->mb);
     core_json_put_int(o, "rounds", p->rounds);
     core_json_put_int(o, "estimated_largest_rank_bytes",

@@ -40,3 +40,21 @@ void fuzz_write_text(const char *name, const char *text)
 {
     fuzz_write(name, text, strlen(text));
 }
+
+const char *fuzz_file(const char *name, const void *data, size_t n_bytes)
+{
+    static char path[256];
+    fuzz_write(name, data, n_bytes);
+    snprintf(path, sizeof path, "%s/%s", fuzz_folder(), name);
+    return path;
+}
+
+char *fuzz_text(const uint8_t *data, size_t n_bytes)
+{
+    char *text = malloc(n_bytes + 1);
+    if (text == NULL)
+        abort();
+    memcpy(text, data, n_bytes);
+    text[n_bytes] = '\0';
+    return text;
+}

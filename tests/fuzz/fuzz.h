@@ -7,6 +7,8 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
+#include "core/base/status.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,5 +21,15 @@ const char *fuzz_folder(void);
 /* Write a file there; n_bytes of it.                                         */
 void fuzz_write(const char *name, const void *data, size_t n_bytes);
 void fuzz_write_text(const char *name, const char *text);
+
+/* The same, and its path.                                                    */
+const char *fuzz_file(const char *name, const void *data, size_t n_bytes);
+
+/* The input as a text; free() it.                                            */
+char *fuzz_text(const uint8_t *data, size_t n_bytes);
+
+/* After a status that is not CORE_OK: it blames the input, or the memory, in
+ * one line.  Aborts otherwise.                                               */
+void fuzz_expect_line(core_status status);
 
 #endif

@@ -569,6 +569,13 @@ static void roll_plan(dice *d, par_plan *plan)
     plan->scope = one_in(d, 2) ? PAR_SCOPE_REPLICA : PAR_SCOPE_STAGE;
 }
 
+/* Tokens cut over tp.  Their own dice, as those of kinds. */
+static void roll_stream(uint64_t seed, par_plan *plan)
+{
+    dice d = {seed ^ UINT64_C(0x746f6b656e73), 0};
+    plan->sp = one_in(&d, 3);
+}
+
 /* Layers per stage by dice, at least one each. */
 static void roll_stages(dice *d, par_plan *plan, const core_spec *spec)
 {
@@ -622,6 +629,7 @@ void random_case_make(random_case *out, uint64_t seed, int max_rank)
         status = par_plan_check(&out->plan, &out->spec);
         core_message_clear();
     }
+    roll_stream(seed, &out->plan);
     if (one_in(&d, 4))
         roll_stages(&d, &out->plan, &out->spec);
     if (one_in(&d, 4))

@@ -11,6 +11,10 @@
 
 typedef void (*simplify)(random_case *c);
 
+static void no_sp(random_case *c)
+{
+    c->plan.sp = false;
+}
 static void no_rounds(random_case *c) { c->plan.rounds = 1; }
 static void no_micro(random_case *c) { c->plan.mb = 1; }
 static void no_dp(random_case *c) { c->plan.dp = c->plan.ep = 1; }
@@ -309,27 +313,28 @@ static void no_drops(random_case *c)
 }
 
 static const simplify STEP[] = {
-    no_stages,        no_placement,     no_padding,       no_expert_mesh,
-    no_pp,            no_tp,            two_tp,           no_dp,
-    no_ep,            no_etp,           by_stage,         no_rounds,
-    no_micro,         half_rows,        half_tokens,      drop_first,
-    drop_last,        drop_second,      no_dense,         no_mamba,
-    no_latent,        no_spans,         all_rope,         plain_router,
-    no_groups,        no_correction,    no_routed_scale,  top_1,
-    no_renormalise,   weigh_output,     no_shared,        no_shared_gate,
-    plain_experts,    no_clamp,         no_norm_kind,     no_rotated,
-    no_interleave,    no_qk_norm,       no_clip,          no_sinks,
-    no_score_scale,   no_temper,        no_twins,         no_embed_scale,
-    no_residual,      no_divisor,       no_tie,           no_qkv_bias,
-    no_o_bias,        no_router_bias,   no_ffn_bias,      no_rows,
-    no_look_back,     no_deltanet,      no_context_gate,  no_head_bias,
-    no_conv_bias,     no_proj_bias,     no_drops,         both_parts,
-    no_narrow,        no_ssd,           one_group,        no_limits,
-    no_mlp_bias,      no_shortconv,     no_sum_eps,       no_most,
-    no_post_norm,     no_branch_norm,   no_layer_scale,   no_router_norm,
-    no_expert_scale,  no_cap,           no_value_norm,    own_values,
-    all_turn,         no_choice,        usual_clamp,      no_streams,
-    no_table,         no_digests,       no_output_groups, own_keys,
+    no_stages,       no_placement,   no_padding,       no_expert_mesh,
+    no_pp,           no_tp,          two_tp,           no_dp,
+    no_ep,           no_etp,         by_stage,         no_rounds,
+    no_micro,        half_rows,      half_tokens,      drop_first,
+    drop_last,       drop_second,    no_dense,         no_mamba,
+    no_latent,       no_spans,       all_rope,         plain_router,
+    no_groups,       no_correction,  no_routed_scale,  top_1,
+    no_renormalise,  weigh_output,   no_shared,        no_shared_gate,
+    plain_experts,   no_clamp,       no_norm_kind,     no_rotated,
+    no_interleave,   no_qk_norm,     no_clip,          no_sinks,
+    no_score_scale,  no_temper,      no_twins,         no_embed_scale,
+    no_residual,     no_divisor,     no_tie,           no_qkv_bias,
+    no_o_bias,       no_router_bias, no_ffn_bias,      no_rows,
+    no_look_back,    no_deltanet,    no_context_gate,  no_head_bias,
+    no_conv_bias,    no_proj_bias,   no_drops,         both_parts,
+    no_narrow,       no_ssd,         one_group,        no_limits,
+    no_mlp_bias,     no_shortconv,   no_sum_eps,       no_most,
+    no_post_norm,    no_branch_norm, no_layer_scale,   no_router_norm,
+    no_expert_scale, no_cap,         no_value_norm,    own_values,
+    all_turn,        no_choice,      usual_clamp,      no_streams,
+    no_table,        no_digests,     no_output_groups, own_keys,
+    no_sp,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

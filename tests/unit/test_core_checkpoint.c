@@ -50,7 +50,7 @@ static core__stored stored(const core_st *file, const char *name)
 {
     const core_st_tensor *t = core_st_find(file, name);
     core__stored s = {
-        .codes = {file, t}, .kind = CORE_BLOCK_NONE, .n_dim = t->n_dim};
+        .codes = {core_st_path(file), t, NULL}, .kind = CORE_BLOCK_NONE, .n_dim = t->n_dim};
     memcpy(s.shape, t->shape, sizeof s.shape);
     return s;
 }

@@ -60,7 +60,7 @@ static void check_refused(const char *path, core_status want,
 static const struct bad_file {
     const char *name, *fragment;
 } bad_files[] = {
-    {"bad_utf8", "no UTF-8, after"},
+    {"bad_utf8", "expected UTF-8, found the byte 0xFF"},
     {"duplicate_key", "a key given twice"},
     {"empty", "found 0"},
     {"end_before_begin", "tensor 'a': data_offsets end before they begin"},
@@ -221,7 +221,7 @@ START_TEST(what_is_not_a_file_is_refused)
 {
     check_refused("/nowhere/at/all", CORE_E_FILE, strerror(ENOENT));
     check_refused(folder, CORE_E_FILE, "found a directory");
-    check_refused("/dev/null", CORE_E_FILE, "found a special file");
+    check_refused("/dev/null", CORE_E_FILE, "found a device");
 }
 END_TEST
 

@@ -155,7 +155,7 @@ static const change BAD_YAML[] = {
     {"layers: 7\n", "", "good.yaml: layers: missing"},
     {"  theta: 10000\n", "", "good.yaml: rope.theta: missing"},
     {"hidden: 60\n", "hidden: 60\nhiddn: 60\n",
-     "good.yaml:5:1: hiddn: unknown field"},
+     "good.yaml:5:1: hiddn: unknown field, is it 'hidden'?"},
     {"  router: true\n", "  router: true\n  roter: true\n",
      "good.yaml:28:3: bias.roter: unknown field"},
     {"hidden: 60\n", "hidden: 60\nhidden: 60\n",

@@ -6,6 +6,7 @@
 #include "tests/support/check_main.h"
 
 #include <check.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,6 +162,52 @@ START_TEST(the_file_that_is_printed_to_is_refused)
 }
 END_TEST
 
+/* Nobody can put a link there beforehand; and what is made is the caller's. */
+START_TEST(a_partial_file_has_a_new_name_and_the_modes_of_the_umask)
+{
+    core_target first, second;
+    struct stat st;
+    const mode_t old = umask(027);
+    ck_assert_int_eq(core_target_open(&first, path), CORE_OK);
+    ck_assert_int_eq(core_target_open(&second, path), CORE_OK);
+    umask(old);
+    ck_assert_str_ne(first.partial, second.partial);
+    const size_t n = strlen(path) + strlen(".partial-");
+    ck_assert_mem_eq(first.partial, path, strlen(path));
+    ck_assert_uint_eq(strlen(first.partial), n + 16);
+    ck_assert_int_eq(lstat(first.partial, &st), 0);
+    ck_assert_uint_eq(st.st_mode, S_IFREG | 0640);
+    core_target_drop(&second);
+    ck_assert_int_eq(core_target_commit(&first), CORE_OK);
+    ck_assert_int_eq(lstat(path, &st), 0);
+    ck_assert_uint_eq(st.st_mode, S_IFREG | 0640);
+}
+END_TEST
+
+START_TEST(a_handler_may_drop_what_is_half_written)
+{
+    core_target done, half;
+    ck_assert_int_eq(core_target_open(&done, path), CORE_OK);
+    ck_assert_int_eq(core_target_commit(&done), CORE_OK);
+    ck_assert_int_eq(core_target_open(&half, other), CORE_OK);
+    ck_assert_int_eq(access(half.partial, F_OK), 0);
+    core_target_drop_all();
+    ck_assert_int_ne(access(half.partial, F_OK), 0);
+    ck_assert_int_eq(access(path, F_OK), 0);
+}
+END_TEST
+
+START_TEST(what_is_full_is_told_from_what_is_wrong)
+{
+    static const int full[] = {ENOSPC, EDQUOT, EFBIG};
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(core_target_failed("f", full[i]), CORE_E_SPACE);
+    core_message_clear();
+    ck_assert_int_eq(core_target_failed("f", EACCES), CORE_E_FILE);
+    ck_assert_str_eq(core_message(), "f: cannot be written: Permission denied");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_target");
@@ -172,6 +219,10 @@ int main(void)
     tcase_add_test(tcase, nothing_is_written_into_a_fifo_before_the_end);
     tcase_add_test(tcase, a_folder_and_a_link_to_nothing_are_refused);
     tcase_add_test(tcase, the_file_that_is_printed_to_is_refused);
+    tcase_add_test(
+        tcase, a_partial_file_has_a_new_name_and_the_modes_of_the_umask);
+    tcase_add_test(tcase, a_handler_may_drop_what_is_half_written);
+    tcase_add_test(tcase, what_is_full_is_told_from_what_is_wrong);
     suite_add_tcase(suite, tcase);
     return check_main(suite);
 }

@@ -35,7 +35,9 @@ static const struct {
 START_TEST(what_is_no_text_is_refused_in_its_place)
 {
     core_message_clear();
-    ck_assert_int_eq(core_text_check(BAD[_i].text, "f"), CORE_E_FORMAT);
+    ck_assert_int_eq(
+        core_text_check(BAD[_i].text, strlen(BAD[_i].text), "f"),
+        CORE_E_FORMAT);
     ck_assert_str_eq(core_message(), BAD[_i].message);
     core_spec spec; /* no parser has seen it */
     core_message_clear();
@@ -55,8 +57,8 @@ START_TEST(the_limits_of_every_length_are_text)
         "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf",                 /* 10000, 10FFFF */
     };
     for (int i = 0; i < COUNT(GOOD); i++)
-        ck_assert_msg(core_text_check(GOOD[i], "f") == CORE_OK, "%s",
-                      core_message());
+        ck_assert_msg(core_text_check(GOOD[i], strlen(GOOD[i]), "f") == CORE_OK,
+                      "%s", core_message());
 }
 END_TEST
 

@@ -138,7 +138,9 @@ static void emit(run *out, par_comm *comm, const run_case *c,
     par_model *model = NULL;
     make_layout(&layout, &arena, c, comm->rank);
     ck_assert_int_eq(har_load_make(&out->load, &c->spec, &layout), CORE_OK);
-    watch w = {c, {&out->load, &c->spec, &layout, NULL}, make_choices(c)};
+    watch w = {c,
+               {.load = &out->load, .spec = &c->spec, .layout = &layout},
+               make_choices(c)};
     const par_observer observer = {&w, see};
     const par_options options = {.weight_budget_bytes = c->budget,
                                  .dense_budget_bytes = c->budget,
@@ -497,7 +499,8 @@ END_TEST
 
 static const char *const family_plan[] = {
     "tp=2,pp=3,dp=2,ep=2,mb=3", "tp=3,ep=3,mb=2",
-    "tp=2,pp=3,ep=3,etp=2,scope=replica,mb=2,rounds=2", "tp=6,ep=2,etp=3"};
+    "tp=2,pp=3,ep=3,etp=2,scope=replica,mb=2,rounds=2", "tp=6,ep=2,etp=3",
+    "tp=3,pp=2,ep=3,sp=1,mb=2"};
 enum { N_FAMILY_PLAN = sizeof family_plan / sizeof *family_plan };
 
 START_TEST(families_agree)

@@ -771,7 +771,8 @@ static void expect_sum(const har_class *c, const char *what, double mean,
 
 static const char *const family_plan[] = {
     "tp=2,pp=3,dp=2,ep=2,mb=3", "tp=3,ep=3,mb=2",
-    "tp=2,pp=3,ep=3,etp=2,scope=replica,mb=2,rounds=2", "tp=6,ep=2,etp=3"};
+    "tp=2,pp=3,ep=3,etp=2,scope=replica,mb=2,rounds=2", "tp=6,ep=2,etp=3",
+    "tp=3,pp=2,ep=3,sp=1,mb=2"};
 
 /* So that layers differ in one thing only, and it has to be looked at. */
 static void make_alike(core_spec *spec, int i)

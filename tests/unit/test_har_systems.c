@@ -118,6 +118,8 @@ static void check_trip(void *self, const par_plan *plan)
     /* with pp = dp = 1 the two scopes are one */
     if (there.pp == 1 && there.dp == 1)
         there.scope = PAR_SCOPE_STAGE;
+    /* beside experts it wants tokens cut over tensor ranks */
+    there.sp = t->system == HAR_MEGATRON && there.tp > 1 && t->spec->n_e > 0;
     par_plan_format(&there, before);
     par_plan_format(&back, after);
     ck_assert_str_eq(before, after);
@@ -197,8 +199,15 @@ static const struct {
     {HAR_MEGATRON, true, "tp=2,pp=2,ep=4,scope=replica", "scope=replica",
      "tp=2,pp=2,ep=2"},
     {HAR_MEGATRON, true, "rounds=2", "rounds=2", "mb=2"},
-    {HAR_MEGATRON, true, "dp=3,ep=3", "experts: expected equal parts, found 64 "
-     "% 3 = 1", "dp=4,ep=4"},
+    {HAR_MEGATRON, true, "dp=2,sp=1", "with tp = 1", "tp=2,sp=1"},
+    {HAR_VLLM, false, "tp=2,ep=2,sp=1", "vllm: sp=1", "tp=2,ep=2"},
+    {HAR_SGLANG, false, "tp=2,ep=2,sp=1", "sglang: sp=1", "tp=2,ep=2"},
+    {HAR_DEEPSPEED, false, "tp=2,ep=2,sp=1", "deepspeed: sp=1", "tp=2,ep=2"},
+    {HAR_TORCHTITAN, false, "tp=2,ep=2,sp=1", "torchtitan: sp=1", "tp=2,ep=2"},
+    {HAR_MEGATRON, true, "dp=3,ep=3",
+     "experts: expected equal parts, found 64 "
+     "% 3 = 1",
+     "dp=4,ep=4"},
     {HAR_MEGATRON, true, "dp=3,etp=3", "inner columns: expected equal parts",
      "dp=2,etp=2"},
     {HAR_VLLM, true, "tp=2,ep=2", "capacity", NULL},
@@ -209,8 +218,10 @@ static const struct {
     {HAR_SGLANG, true, "tp=2,ep=2", "sglang: capacity", NULL},
     {HAR_SGLANG, false, "dp=3,ep=3", "sglang: experts: expected equal parts",
      "dp=4,ep=4"},
-    {HAR_SGLANG, false, "tp=2,dp=4,ep=4", "sglang: expert mesh: expected "
-     "ep*etp = tp*dp = 8, or tp = 2", "tp=2,dp=4,ep=8"},
+    {HAR_SGLANG, false, "tp=2,dp=4,ep=4",
+     "sglang: expert mesh: expected "
+     "ep*etp = tp*dp = 8, or tp = 2",
+     "tp=2,dp=4,ep=8"},
     {HAR_DEEPSPEED, true, "tp=2,ep=2", "deepspeed: capacity", NULL},
     {HAR_DEEPSPEED, false, "pp=2", "deepspeed: stages: pp = 2", "dp=2"},
     {HAR_DEEPSPEED, false, "tp=2,dp=2,ep=2,etp=2",
@@ -409,11 +420,13 @@ static const struct {
     {TP2 "WORLD_SIZE=4", "tp=2,dp=2,etp=2"},
     {TP2 "--expert-tensor-parallel-size=1 WORLD_SIZE=4", "tp=2,dp=2"},
     {TP2 "\\\n  --sequence-parallel \\\n WORLD_SIZE=2 # no flag here\n",
-     "tp=2,etp=2"},
+     "tp=2,etp=2,sp=1"},
+    {"--sequence-parallel WORLD_SIZE=1", "tp=1"}, /* turned off there */
     {"WORLD_SIZE=4 --micro-batch-size 2 --global-batch-size 24", "dp=4,mb=3"},
     {"WORLD_SIZE=1 --num-experts 64 --moe-router-topk 1 --num-layers 16 "
      "--moe-expert-capacity-factor 1.1 --moe-token-drop-policy position "
-     "--context-parallel-size 1", "tp=1"},
+     "--context-parallel-size 1",
+     "tp=1"},
 };
 
 START_TEST(test_import)

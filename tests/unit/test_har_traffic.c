@@ -107,7 +107,7 @@ static void same(double x, double y)
                   "%.17g, expected %.17g", x, y);
 }
 
-static const char *const plans[] = {"dp=2,pp=2,tp=2,ep=4,mb=3",
+static const char *const plans[] = {"dp=2,pp=2,tp=2,ep=4,sp=1,mb=3",
                                     "tp=2,pp=3,ep=6,scope=replica,mb=2",
                                     "tp=5,dp=2,ep=5,etp=2,pp=2,mb=2,rounds=2"};
 enum { N_PLAN = sizeof plans / sizeof plans[0] };

@@ -364,7 +364,7 @@ START_TEST(test_agree)
     const core_status agreed = par_agree(mpi_world, status);
     char expected[100];
     if (last == 0)
-        strcpy(expected, "rank 0: a small thing");
+        strcpy(expected, "a small thing");
     else
         snprintf(expected, sizeof expected,
                  "rank %d: a big thing on %d, and 1 more rank", last, last);
@@ -385,9 +385,32 @@ START_TEST(test_agree_names_lowest)
     if (n_more > 0)
         snprintf(more, sizeof more, ", and %d more rank%s", n_more,
                  n_more > 1 ? "s" : "");
-    snprintf(expected, sizeof expected, "rank %d: cannot%s", n / 2, more);
+    if (n == 1) /* all of them, and with one voice */
+        strcpy(expected, "cannot");
+    else
+        snprintf(expected, sizeof expected, "rank %d: cannot%s", n / 2, more);
     const bool same = strcmp(core_message(), expected) == 0;
     mpi_assert(agreed == CORE_E_FILE && same, "the lowest of %d ranks", n_more);
+}
+END_TEST
+
+/* What all of them say is said once, and of nobody; other words of one are not
+ * lost in it.                                                                */
+START_TEST(test_agree_says_it_once)
+{
+    core_message_clear();
+    core_status agreed =
+        par_agree(mpi_world, core_fail(CORE_E_FILE, "no such file"));
+    bool same = strcmp(core_message(), "no such file") == 0;
+    mpi_assert(agreed == CORE_E_FILE && same, "one voice");
+    core_message_clear();
+    const int last = mpi_world->size - 1;
+    agreed = par_agree(mpi_world,
+                       core_fail(CORE_E_FILE, mpi_world->rank == last
+                                                  ? "it is gone"
+                                                  : "no such file"));
+    same = strncmp(core_message(), "rank 0: no such file, and ", 26) == 0;
+    mpi_assert(last == 0 || same, "two voices");
 }
 END_TEST
 
@@ -474,6 +497,7 @@ int main(void)
     tcase_add_test(c, test_overlapping_groups);
     tcase_add_test(c, test_agree);
     tcase_add_test(c, test_agree_names_lowest);
+    tcase_add_test(c, test_agree_says_it_once);
     tcase_add_test(c, test_sub_worlds);
     tcase_add_test(c, test_counts);
     suite_add_tcase(suite, c);

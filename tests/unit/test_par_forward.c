@@ -339,6 +339,8 @@ static const struct {
     {"shadow-a", "tp=2,ep=2,mb=2", 3, 7, false},
     {"shadow-a", "dp=2,ep=2,mb=2", 3, 5, false}, /* an empty micro-batch */
     {"shadow-a", "tp=2,etp=2", 2, 9, true},
+    {"shadow-a", "tp=2,etp=2,sp=1,mb=2", 3, 9, true},
+    {"shadow-a", "dp=2,tp=2,ep=4,sp=1,mb=3", 4, 1, false}, /* empty slices */
     {"shadow-b", "pp=2,mb=3,rounds=2", 7, 5, false},
     {"shadow-b", "pp=2,ep=2,scope=replica,mb=3", 4, 9, true},
     {"shadow-b", "pp=2,tp=2,ep=4,scope=replica,mb=3", 4, 9, true},
@@ -349,6 +351,7 @@ static const struct {
     {"shadow-b", "tp=4,ep=4", 1, 11, false},
     {"shadow-a", "pp=3,dp=2,ep=2,mb=3", 7, 5, true},
     {"shadow-b", "tp=6,ep=3,etp=2,mb=2", 3, 13, true},
+    {"shadow-b", "pp=3,tp=2,ep=6,scope=replica,sp=1,mb=2", 3, 11, true},
     {"shadow-b", "pp=3,tp=2,ep=6,scope=replica,mb=2,rounds=2", 3, 11, false},
     {"shadow-b", "pp=3,tp=2,ep=3,etp=2,scope=replica,mb=4", 5, 7, true},
     {"shadow-a", "pp=3,tp=2,ep=2,etp=1,mb=4", 3, 5, false},

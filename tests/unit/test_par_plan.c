@@ -60,6 +60,9 @@ static const struct {
     {"dp=2,tp=2,ep=2,scope=replica,edp=2", "tp=2,dp=2,ep=2,scope=replica"},
     {"dp=2,ep=2,placement=0/1+0/1/0", "dp=2,ep=2,placement=0/1+0/1/0"},
     {"mb=1048576", "mb=1048576"},
+    {"sp=0", "tp=1"},
+    {"tp=2,mb=3,sp=1", "tp=2,sp=1,mb=3"},
+    {"seed-32,sp=1", "tp=4,pp=4,dp=2,ep=16,scope=replica,sp=1,mb=8"},
 };
 
 START_TEST(test_good_string)
@@ -113,6 +116,9 @@ static const struct {
      "tp=1024,dp=1024"},
     {"tp=1048576,dp=1048576,pp=1048576", CORE_E_PLAN, "ranks, at most",
      "tp=1048576"},
+    {"tp=2,sp=2", CORE_E_USAGE, "sp: expected a whole number from 0 to 1",
+     "tp=2,sp=1"},
+    {"sp=", CORE_E_USAGE, "sp: expected a whole number from 0 to 1", "sp=0"},
     {"scope=rank", CORE_E_USAGE, "expected stage or replica", "scope=stage"},
     {"scope=", CORE_E_USAGE, "expected stage or replica", "scope=replica"},
     {"pp=2,stages=", CORE_E_USAGE, "stages: expected", "pp=2,stages=1/1"},
@@ -413,7 +419,7 @@ START_TEST(test_suggestions)
 {
     const core_spec s = decoder(16, 16, 64, 256, 512);
     par_plan plan, other;
-    ck_assert(parse(&plan, "tp=4,dp=2,ep=16,mb=3") == CORE_OK);
+    ck_assert(parse(&plan, "tp=4,dp=2,ep=16,sp=1,mb=3") == CORE_OK);
     ck_assert_int_eq(par_plan_check(&plan, &s), CORE_E_PLAN);
     char line[1024];
     snprintf(line, sizeof line, "%s", core_message());
@@ -429,7 +435,7 @@ START_TEST(test_suggestions)
             next += 3;
         }
         if (n == 0)
-            ck_assert_str_eq(text, "tp=4,dp=2,ep=8,mb=3");
+            ck_assert_str_eq(text, "tp=4,dp=2,ep=8,sp=1,mb=3");
         ck_assert_msg(parse(&other, text) == CORE_OK, "%s", core_message());
         ck_assert_msg(par_plan_check(&other, &s) == CORE_OK, "%s", text);
         ck_assert_int_eq(par_plan_world(&other), 8);

@@ -89,7 +89,8 @@ static inline int64_t core_attn_res_begun(const core_attn_res *r, int64_t l)
       "model.output_attn_res_proj.weight")
 
 #define CORE_ATTN_RES_FIELDS(X)                                                \
-    X(ATTN_RES_BLOCK, "attention_residual.block", I64, attn_res.n_block, true, \
-      true)
+    X(ATTN_RES_BLOCK, "attention_residual.block", I64, attn_res.n_block,       \
+      true, true,                                                              \
+      "layers of a block, whose sums later layers read again (0: none)")
 
 #endif

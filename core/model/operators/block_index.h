@@ -62,10 +62,13 @@ typedef struct core_block_index {
       VECTOR, "model.layers.%d.self_attn.index_k_norm.weight")
 
 #define CORE_BLOCK_INDEX_FIELDS(X)                                             \
-    X(BLOCK_DH, "block_index.head_size", I64, block_index.n_dh, true, true)    \
+    X(BLOCK_DH, "block_index.head_size", I64, block_index.n_dh, true, true,    \
+      "elements of a head that finds blocks of keys (0: no such head)")        \
     X(BLOCK_KEYS, "block_index.keys", I64, block_index.n_key,                  \
-      CORE_BLOCK_INDEX_CHOSEN, false)                                          \
+      CORE_BLOCK_INDEX_CHOSEN, false,                                          \
+      "keys of a block")                                                       \
     X(BLOCK_LOCAL, "block_index.local", I64, block_index.n_local,              \
-      CORE_BLOCK_INDEX_CHOSEN, false)
+      CORE_BLOCK_INDEX_CHOSEN, false,                                          \
+      "blocks that a query always sees, its own among them")
 
 #endif

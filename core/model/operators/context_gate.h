@@ -34,8 +34,10 @@
       BIAS, NONE, VECTOR, "model.layers.%d.self_attn.g_proj.bias")
 
 #define CORE_CONTEXT_GATE_FIELDS(X)                                            \
-    X(CONTEXT_GATE, "attention.gate", FLAG, context_gate, true, true)          \
+    X(CONTEXT_GATE, "attention.gate", FLAG, context_gate, true, true,          \
+      "what attention gives times a sigmoid of the layer's input (false)")     \
     X(GATE_PER_HEAD, "attention.gate_per_head", FLAG, gate_per_head,           \
-      s->context_gate, true)
+      s->context_gate, true,                                                   \
+      "one such score for a head, not for an element (false)")
 
 #endif

@@ -172,24 +172,34 @@ static inline int64_t core_deltanet_n_dt(const core_deltanet *s)
 
 #define CORE_DELTANET_FIELDS(X)                                                \
     X(DELTANET_KEY_HEADS, "deltanet.key_heads", I64, deltanet.n_kh,            \
-      CORE_ANY_DELTANET, false)                                                \
+      CORE_ANY_DELTANET, false,                                                \
+      "heads of queries and keys")                                             \
     X(DELTANET_VALUE_HEADS, "deltanet.value_heads", I64, deltanet.n_vh,        \
-      CORE_ANY_DELTANET, false)                                                \
+      CORE_ANY_DELTANET, false,                                                \
+      "heads of values; a multiple of key_heads")                              \
     X(DELTANET_KEY_SIZE, "deltanet.key_size", I64, deltanet.n_dk,              \
-      CORE_ANY_DELTANET, false)                                                \
+      CORE_ANY_DELTANET, false,                                                \
+      "elements of a key")                                                     \
     X(DELTANET_VALUE_SIZE, "deltanet.value_size", I64, deltanet.n_dv,          \
-      CORE_ANY_DELTANET, false)                                                \
+      CORE_ANY_DELTANET, false,                                                \
+      "elements of a value")                                                   \
     X(DELTANET_CONV, "deltanet.conv", I64, deltanet.n_conv,                    \
-      CORE_ANY_DELTANET, false)                                                \
+      CORE_ANY_DELTANET, false,                                                \
+      "positions that the convolutions see")                                   \
     X(DELTANET_DT_RANK, "deltanet.dt_rank", I64, deltanet.n_dt_rank,           \
-      CORE_ANY_DELTANET, true)                                                 \
+      CORE_ANY_DELTANET, true,                                                 \
+      "columns between the stream and the time steps (0: none)")               \
     X(DELTANET_GATE_RANK, "deltanet.gate_rank", I64, deltanet.n_gate_rank,     \
-      CORE_ANY_DELTANET, true)                                                 \
+      CORE_ANY_DELTANET, true,                                                 \
+      "likewise of the gate (0: none)")                                        \
     X(DELTANET_BY_ROW, "deltanet.by_row", FLAG, deltanet.by_row,               \
-      CORE_ANY_DELTANET, true)                                                 \
+      CORE_ANY_DELTANET, true,                                                 \
+      "a time step for every row of the state (false)")                        \
     X(DELTANET_SIGMOID_GATE, "deltanet.sigmoid_gate", FLAG,                    \
-      deltanet.sigmoid_gate, CORE_ANY_DELTANET, true)                          \
+      deltanet.sigmoid_gate, CORE_ANY_DELTANET, true,                          \
+      "the gate is a sigmoid, not silu (false)")                               \
     X(DELTANET_FLOOR, "deltanet.floor", REAL, deltanet.floor,                  \
-      CORE_ANY_DELTANET, true)
+      CORE_ANY_DELTANET, true,                                                 \
+      "least logarithm of a decay, below 0 (any)")
 
 #endif

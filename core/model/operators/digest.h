@@ -105,9 +105,13 @@ typedef struct core_digests {
       MATRIX(1.0), NONE, MATRIX, CORE_PICK_FILE "scorer.weights_proj.weight")
 
 #define CORE_DIGEST_FIELDS(X)                                                  \
-    X(DIGEST_ALL, "digests.all", I64, digests.n_all, true, true)               \
-    X(DIGEST_BEST, "digests.best", I64, digests.n_best, true, true)            \
-    X(DIGEST_HEADS, "digests.scorer_heads", I64, digests.n_ph, true, true)     \
-    X(DIGEST_SIZE, "digests.scorer_size", I64, digests.n_pd, true, true)
+    X(DIGEST_ALL, "digests.all", I64, digests.n_all, true, true,               \
+      "tokens of a run where queries see all digests (0)")                     \
+    X(DIGEST_BEST, "digests.best", I64, digests.n_best, true, true,            \
+      "tokens of a run where digests are picked (0)")                          \
+    X(DIGEST_HEADS, "digests.scorer_heads", I64, digests.n_ph, true, true,     \
+      "heads of what picks them (0)")                                          \
+    X(DIGEST_SIZE, "digests.scorer_size", I64, digests.n_pd, true, true,       \
+      "elements of such a head (0)")
 
 #endif

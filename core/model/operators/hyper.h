@@ -89,9 +89,12 @@ enum { CORE_HYPER_MOST = 16 }; /* streams */
       NORM, NONE, VECTOR, "model.hc_head.hc_scale")
 
 #define CORE_HYPER_FIELDS(X)                                                   \
-    X(HYPER_STREAMS, "hyper.streams", I64, hyper.n, true, true)                \
-    X(HYPER_ROUNDS, "hyper.rounds", I64, hyper.n_round,                        \
-      CORE_HYPER_CHOSEN, false)                                                \
-    X(HYPER_EPS, "hyper.eps", REAL, hyper.eps, CORE_HYPER_CHOSEN, false)
+    X(HYPER_STREAMS, "hyper.streams", I64, hyper.n, true, true,                \
+      "residual streams of a token (0: one, plainly added)")                   \
+    X(HYPER_ROUNDS, "hyper.rounds", I64, hyper.n_round, CORE_HYPER_CHOSEN,     \
+      false,                                                                   \
+      "rounds of dividing by the sums of rows, then of columns")               \
+    X(HYPER_EPS, "hyper.eps", REAL, hyper.eps, CORE_HYPER_CHOSEN, false,       \
+      "added to each such sum")
 
 #endif

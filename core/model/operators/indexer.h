@@ -62,11 +62,14 @@ typedef struct core_indexer {
       "model.layers.%d.self_attn.indexer.weights_proj.weight")
 
 #define CORE_INDEXER_FIELDS(X)                                                 \
-    X(INDEXER_HEADS, "indexer.heads", I64, indexer.n_h, core__any_chosen(s),   \
-      true)                                                                    \
+    X(INDEXER_HEADS, "indexer.heads", I64, indexer.n_h,                        \
+      core__any_chosen(s), true,                                               \
+      "heads that score keys to be chosen (0: none)")                          \
     X(INDEXER_SIZE, "indexer.size", I64, indexer.n_dh, CORE_INDEXER_CHOSEN,    \
-      false)                                                                   \
-    X(INDEXER_INTERLEAVED, "indexer.interleaved", FLAG, indexer.interleaved,   \
-      CORE_INDEXER_CHOSEN, true)
+      false,                                                                   \
+      "elements of such a head")                                               \
+    X(INDEXER_INTERLEAVED, "indexer.interleaved", FLAG,                        \
+      indexer.interleaved, CORE_INDEXER_CHOSEN, true,                          \
+      "it turns neighbours, not halves (false)")
 
 #endif

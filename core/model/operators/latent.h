@@ -60,8 +60,10 @@
       "model.layers.%d.self_attn.kv_b_proj.weight")
 
 #define CORE_LATENT_FIELDS(X)                                                  \
-    X(LATENT_KV_RANK, "latent.kv_rank", I64, n_kv_rank, true, true)            \
+    X(LATENT_KV_RANK, "latent.kv_rank", I64, n_kv_rank, true, true,            \
+      "columns of compressed keys and values (0: not compressed)")             \
     X(LATENT_QUERY_RANK, "latent.query_rank", I64, n_q_rank,                   \
-      CORE_LATENT_CHOSEN, true)
+      CORE_LATENT_CHOSEN, true,                                                \
+      "columns of the compressed query (0: not compressed)")
 
 #endif

@@ -107,14 +107,19 @@ typedef struct core_mamba {
       "model.layers.%d.mamba.out_proj.bias")
 
 #define CORE_MAMBA_FIELDS(X)                                                   \
-    X(MAMBA_CHANNELS, "mamba.channels", I64, mamba.n_c, CORE_ANY_MAMBA,        \
-      false)                                                                   \
-    X(MAMBA_STATE, "mamba.state", I64, mamba.n_s, CORE_ANY_MAMBA, false)       \
-    X(MAMBA_CONV, "mamba.conv", I64, mamba.n_conv, CORE_ANY_MAMBA, false)      \
-    X(MAMBA_DT_RANK, "mamba.dt_rank", I64, mamba.n_r, CORE_ANY_MAMBA, false)   \
+    X(MAMBA_CHANNELS, "mamba.channels", I64, mamba.n_c, CORE_ANY_MAMBA, false, \
+      "channels")                                                              \
+    X(MAMBA_STATE, "mamba.state", I64, mamba.n_s, CORE_ANY_MAMBA, false,       \
+      "states of a channel")                                                   \
+    X(MAMBA_CONV, "mamba.conv", I64, mamba.n_conv, CORE_ANY_MAMBA, false,      \
+      "positions that the convolution sees")                                   \
+    X(MAMBA_DT_RANK, "mamba.dt_rank", I64, mamba.n_r, CORE_ANY_MAMBA, false,   \
+      "columns of the compressed time step")                                   \
     X(MAMBA_BIAS_CONV, "mamba.bias_conv", FLAG, mamba.bias_conv,               \
-      CORE_ANY_MAMBA, false)                                                   \
+      CORE_ANY_MAMBA, false,                                                   \
+      "bias of the convolution")                                               \
     X(MAMBA_BIAS_PROJ, "mamba.bias_proj", FLAG, mamba.bias_proj,               \
-      CORE_ANY_MAMBA, false)
+      CORE_ANY_MAMBA, false,                                                   \
+      "bias of both projections")
 
 #endif

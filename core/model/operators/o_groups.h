@@ -28,8 +28,11 @@ typedef struct core_o_groups {
       MATRIX(1.5), NONE, MATRIX, "model.layers.%d.self_attn.o_a_proj.weight")
 
 #define CORE_O_GROUPS_FIELDS(X)                                                \
-    X(O_GROUPS, "o_groups.groups", I64, o_groups.n, true, true)                \
+    X(O_GROUPS, "o_groups.groups", I64, o_groups.n, true, true,                \
+      "groups of heads with an output matrix of their own (0: one "            \
+      "projection)")                                                           \
     X(O_GROUPS_RANK, "o_groups.rank", I64, o_groups.n_r,                       \
-      CORE_O_GROUPS_CHOSEN, false)
+      CORE_O_GROUPS_CHOSEN, false,                                             \
+      "columns that a group gives")
 
 #endif

@@ -17,8 +17,10 @@
       "rotation back of what attention gives")
 
 #define CORE_ONEKV_FIELDS(X)                                                   \
-    X(ONEKV, "onekv.key_is_value", FLAG, one_kv, true, true)                   \
+    X(ONEKV, "onekv.key_is_value", FLAG, one_kv, true, true,                   \
+      "a token has one vector, key and value of all heads (false)")            \
     X(ONEKV_QUERY_RANK, "onekv.query_rank", I64, n_q_rank,                     \
-      CORE_ONEKV_CHOSEN, false)
+      CORE_ONEKV_CHOSEN, false,                                                \
+      "columns of the compressed query")
 
 #endif

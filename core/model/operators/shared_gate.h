@@ -19,6 +19,7 @@
       "model.layers.%d.mlp.shared_expert_gate.weight")
 
 #define CORE_SHARED_GATE_FIELDS(X)                                             \
-    X(SHARED_GATE, "shared_gate", FLAG, shared_gate, true, true)
+    X(SHARED_GATE, "shared_gate", FLAG, shared_gate, true, true,               \
+      "the shared expert times a sigmoid of the layer's input (false)")
 
 #endif

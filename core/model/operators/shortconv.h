@@ -78,8 +78,10 @@ typedef struct core_shortconv {
 
 #define CORE_SHORTCONV_FIELDS(X)                                               \
     X(SHORTCONV_CONV, "shortconv.conv", I64, shortconv.n_conv,                 \
-      CORE_ANY_SHORTCONV, false)                                               \
+      CORE_ANY_SHORTCONV, false,                                               \
+      "positions that the convolution sees")                                   \
     X(SHORTCONV_BIAS, "shortconv.bias", FLAG, shortconv.bias,                  \
-      CORE_ANY_SHORTCONV, false)
+      CORE_ANY_SHORTCONV, false,                                               \
+      "of both projections and of the convolution")
 
 #endif

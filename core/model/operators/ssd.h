@@ -96,16 +96,25 @@ typedef struct core_ssd {
       "model.layers.%d.mamba.out_proj.bias")
 
 #define CORE_SSD_FIELDS(X)                                                     \
-    X(SSD_HEADS, "ssd.heads", I64, ssd.n_h, CORE_ANY_SSD, false)               \
-    X(SSD_HEAD_SIZE, "ssd.head_size", I64, ssd.n_p, CORE_ANY_SSD, false)       \
-    X(SSD_STATE, "ssd.state", I64, ssd.n_s, CORE_ANY_SSD, false)               \
-    X(SSD_GROUPS, "ssd.groups", I64, ssd.n_g, CORE_ANY_SSD, false)             \
-    X(SSD_CONV, "ssd.conv", I64, ssd.n_conv, CORE_ANY_SSD, false)              \
-    X(SSD_LEAST, "ssd.least_step", REAL, ssd.least, CORE_ANY_SSD, false)       \
-    X(SSD_MOST, "ssd.most_step", REAL, ssd.most, CORE_ANY_SSD, false)          \
+    X(SSD_HEADS, "ssd.heads", I64, ssd.n_h, CORE_ANY_SSD, false,               \
+      "heads")                                                                 \
+    X(SSD_HEAD_SIZE, "ssd.head_size", I64, ssd.n_p, CORE_ANY_SSD, false,       \
+      "channels of a head")                                                    \
+    X(SSD_STATE, "ssd.state", I64, ssd.n_s, CORE_ANY_SSD, false,               \
+      "states of a channel")                                                   \
+    X(SSD_GROUPS, "ssd.groups", I64, ssd.n_g, CORE_ANY_SSD, false,             \
+      "groups of heads that share B, C and a norm")                            \
+    X(SSD_CONV, "ssd.conv", I64, ssd.n_conv, CORE_ANY_SSD, false,              \
+      "positions that the convolution sees")                                   \
+    X(SSD_LEAST, "ssd.least_step", REAL, ssd.least, CORE_ANY_SSD, false,       \
+      "least time step")                                                       \
+    X(SSD_MOST, "ssd.most_step", REAL, ssd.most, CORE_ANY_SSD, false,          \
+      "largest time step; 0: any")                                             \
     X(SSD_BIAS_CONV, "ssd.bias_conv", FLAG, ssd.bias_conv, CORE_ANY_SSD,       \
-      false)                                                                   \
+      false,                                                                   \
+      "bias of the convolution")                                               \
     X(SSD_BIAS_PROJ, "ssd.bias_proj", FLAG, ssd.bias_proj, CORE_ANY_SSD,       \
-      false)
+      false,                                                                   \
+      "bias of both projections")
 
 #endif

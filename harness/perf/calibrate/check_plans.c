@@ -89,7 +89,8 @@ static int64_t elements_sent(const par_comm *comm)
 /* The load of a pass, and what it sends. */
 static core_status observe(job *j, core_numerics numerics)
 {
-    har_load_watch watch = {&j->load, &j->spec, &j->in.layout, NULL};
+    har_load_watch watch = {
+        .load = &j->load, .spec = &j->spec, .layout = &j->in.layout};
     const par_observer observer = {&watch, see};
     par_model *model = NULL;
     par_stats stats;

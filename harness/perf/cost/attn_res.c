@@ -20,7 +20,7 @@ static void put_enter(har__walk *w, har__part part)
     const int64_t n_layer = part == HAR__MIXER_PART ? w->layer
                             : part == HAR__FFN_PART ? w->layer + 1
                                                     : w->spec->n_l;
-    const int64_t n_d = w->spec->n_d, n = w->n;
+    const int64_t n_d = w->spec->n_d, n = w->n_s;
     const int64_t n_sum = 1 + core_attn_res_begun(r, n_layer);
     if (n_sum == 1)
         return;
@@ -43,8 +43,8 @@ static void put_leave(har__walk *w, core_tap_kind tap)
 {
     const int64_t n_d = w->spec->n_d;
     w->op = par_operator_name(PAR_OP_ATTN_RES);
-    core_cost cost = har__rows(w, tap, w->n, n_d, CORE_FLOPS_ADD);
-    cost.read += w->n * n_d;
+    core_cost cost = har__rows(w, tap, w->n_s, n_d, CORE_FLOPS_ADD);
+    cost.read += w->n_s * n_d;
     har__put(w, cost);
 }
 

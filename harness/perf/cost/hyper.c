@@ -17,7 +17,7 @@ static const struct {
 static void put_enter(har__walk *w, har__part part)
 {
     const int64_t n_s = w->spec->hyper.n, n_d = w->spec->n_d;
-    const int64_t n_x = n_s * n_d, n = w->n;
+    const int64_t n_x = n_s * n_d, n = w->n_s;
     const int64_t n_w = part == HAR__HEAD_PART ? n_s : n_s * (2 + n_s);
     w->op = par_operator_name(PAR_OP_HYPER);
     core_cost cost = har__gemm(w, AROUND[part].score, n, n_w, n_x, false);
@@ -37,9 +37,9 @@ static void put_leave(har__walk *w, core_tap_kind tap)
 {
     const int64_t n_s = w->spec->hyper.n, n_d = w->spec->n_d;
     w->op = par_operator_name(PAR_OP_HYPER);
-    core_cost cost =
-        har__rows(w, tap, w->n, n_s * n_d, (n_s + 1) * CORE_FLOPS_MULTIPLY_ADD);
-    cost.read += w->n * (n_d + n_s + n_s * n_s);
+    core_cost cost = har__rows(w, tap, w->n_s, n_s * n_d,
+                               (n_s + 1) * CORE_FLOPS_MULTIPLY_ADD);
+    cost.read += w->n_s * (n_d + n_s + n_s * n_s);
     har__put(w, cost);
 }
 

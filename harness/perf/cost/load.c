@@ -53,21 +53,25 @@ static void count(har_load_watch *watch, const par_piece *slot)
     const int64_t part =
         ((int64_t)slot->round * plan->dp + lay->d) * plan->mb + slot->mb;
     uint64_t *n_row = har_load_at(watch->load, slot->tap.layer, part, lay->t);
-    int64_t t0, t1;
+    int64_t t0, t1, chosen = 0; /* the first row whose choices were shown */
     par_layout_slice(lay, slot->n_row, &t0, &t1);
+    while (t0 < t1 && slot->row_ids[chosen] != watch->row)
+        chosen++;
     for (int64_t c = t0 * n_k; c < t1 * n_k; c++) {
         if (slot->ints[c] < 0)
             continue;
-        const int first = lay->replica_first[watch->idx[c]];
-        const int n = lay->replica_first[watch->idx[c] + 1] - first;
+        const int64_t e = watch->idx[c - chosen * n_k];
+        const int first = lay->replica_first[e];
+        const int n = lay->replica_first[e + 1] - first;
         n_row[first + (int)(slot->row_ids[c / n_k] % n)]++;
     }
 }
 
 void har_load_see(har_load_watch *watch, const par_piece *piece)
 {
-    if (piece->tap.kind == CORE_TAP_TOPK_IDX)
+    if (piece->tap.kind == CORE_TAP_TOPK_IDX) {
         watch->idx = piece->ints;
-    else if (piece->tap.kind == CORE_TAP_SLOT)
+        watch->row = piece->n_row > 0 ? piece->row_ids[0] : -1;
+    } else if (piece->tap.kind == CORE_TAP_SLOT)
         count(watch, piece);
 }

@@ -40,6 +40,7 @@ typedef struct har_load_watch {
     const core_spec *spec;
     const par_layout *layout;
     const int64_t *idx; /* the experts last shown; borrowed until the slots    */
+    int64_t row;        /* the first token that they are of                   */
 } har_load_watch;
 
 void har_load_see(har_load_watch *watch, const par_piece *piece);

@@ -17,17 +17,16 @@ static const har__connection *connection(const har__walk *w)
     return har__connection_row[core_spec_connection(w->spec)];
 }
 
-static void put_enter(har__walk *w, har__part part, core_tap_kind norm)
+static void put_enter(har__walk *w, har__part part)
 {
     if (connection(w) != NULL)
         connection(w)->enter(w, part);
-    har__put_norm(w, norm);
 }
 
 /* x += scale * y, or with one flop x += y. */
 static void put_add(har__walk *w, core_tap_kind tap, int64_t flops)
 {
-    core_cost cost = har__rows(w, tap, w->n, w->spec->n_d, flops);
+    core_cost cost = har__rows(w, tap, w->n_s, w->spec->n_d, flops);
     cost.read *= 2;
     har__put(w, cost);
 }
@@ -54,12 +53,11 @@ static void put_mlp(har__walk *w, int64_t n_f)
 static void put_out(har__walk *w)
 {
     const bool is_scaled = w->spec->layer_scale;
-    core_cost cost =
-        har__rows(w, CORE_TAP_OUT, w->n, w->spec->n_d,
-                  CORE_FLOPS_SCALE + CORE_FLOPS_ADD +
-                      (is_scaled ? CORE_FLOPS_SCALE : 0));
+    core_cost cost = har__rows(w, CORE_TAP_OUT, w->n_s, w->spec->n_d,
+                               CORE_FLOPS_SCALE + CORE_FLOPS_ADD +
+                                   (is_scaled ? CORE_FLOPS_SCALE : 0));
     cost.read *= 2;
-    cost.weights = is_scaled && w->n > 0 ? 1 : 0;
+    cost.weights = is_scaled && w->n_s > 0 ? 1 : 0;
     har__put(w, cost);
 }
 
@@ -78,12 +76,25 @@ static void put_mixer(har__walk *w)
     const int mixer = core_spec_mixer(w->spec, w->layer);
     if (mixer == CORE_N_MIXERS)
         return;
-    put_enter(w, HAR__MIXER_PART, CORE_TAP_ATTN_NORM);
+    put_enter(w, HAR__MIXER_PART);
+    har__put_norm_all(w, CORE_TAP_ATTN_NORM);
     har__mixer_row[mixer]->put(w);
     if (w->spec->post_norm)
         har__put_norm(w, CORE_TAP_ATTN_POST);
     put_leave(w, core_spec_has_ffn(w->spec, w->layer) ? CORE_TAP_MID
                                                       : CORE_TAP_OUT);
+}
+
+/* Up to the normed input, which experts read of my own tokens alone. */
+static void put_entry(har__walk *w)
+{
+    if (!core_spec_has_ffn(w->spec, w->layer))
+        return;
+    put_enter(w, HAR__FFN_PART);
+    if (core_spec_n_mlp(w->spec, w->layer) > 0)
+        har__put_norm_all(w, CORE_TAP_FFN_NORM);
+    else
+        har__put_norm(w, CORE_TAP_FFN_NORM);
 }
 
 /* From the experts on. */
@@ -108,8 +119,7 @@ void har__put_layer(har__walk *w, int pair)
 {
     if (!har__has(w, HAR_COST_MIXER)) {
         put_mixer(w);
-        if (core_spec_has_ffn(w->spec, w->layer))
-            put_enter(w, HAR__FFN_PART, CORE_TAP_FFN_NORM);
+        put_entry(w);
         har__end(w);
     }
     if (core_spec_is_moe(w->spec, w->layer) && !har__has(w, HAR_COST_ROUTER)) {
@@ -152,8 +162,8 @@ void har__put_embed(har__walk *w)
     look_up.read = 0;
     look_up.weights = n_own_ids(w) * n_d;
     har__put(w, look_up);
-    har__put_all_reduce(w, CORE_TAP_EMBED, w->n * n_d);
-    har__put(w, har__rows(w, CORE_TAP_EMBED, w->n, n_d, CORE_FLOPS_SCALE));
+    har__put_sum(w, CORE_TAP_EMBED, n_d, false);
+    har__put(w, har__rows(w, CORE_TAP_EMBED, w->n_s, n_d, CORE_FLOPS_SCALE));
     har__end(w);
 }
 
@@ -163,7 +173,8 @@ void har__put_head(har__walk *w)
         w->lay->first_vocab[w->lay->t + 1] - w->lay->first_vocab[w->lay->t];
     if (w->spec->n_h == 0 || har__has(w, HAR_COST_HEAD))
         return;
-    put_enter(w, HAR__HEAD_PART, CORE_TAP_FINAL_NORM);
+    put_enter(w, HAR__HEAD_PART);
+    har__put_norm_all(w, CORE_TAP_FINAL_NORM);
     w->op = par_operator_name(PAR_OP_HEAD);
     const core_weight bias = {CORE_W_HEAD_BIAS, 0, 0};
     core_cost cost = har__gemm(w, CORE_TAP_LOGITS, w->n, n_v, w->spec->n_d,
@@ -179,7 +190,7 @@ void har__put_stage(har__walk *w, core_collective collective, int layer)
 {
     const int into = collective == CORE_SEND ? layer + 1 : layer;
     const int64_t n =
-        w->n * (core_spec_n_x(w->spec) + core_spec_kept(w->spec, into));
+        w->n_s * core_spec_n_x(w->spec) + w->n * core_spec_kept(w->spec, into);
     w->op = "pipeline";
     w->layer = layer;
     core_cost cost =
@@ -234,6 +245,7 @@ static void set_tick(har__walk *w, int round, int tick)
     w->n = w->n_row * batch->n_t;
     par_layout_slice(w->lay, w->n, &t0, &t1);
     w->n_slice = t1 - t0;
+    w->n_s = plan->sp ? w->n_slice : w->n;
 }
 
 static void put_tick(har__walk *w)

@@ -186,10 +186,25 @@ static void put_return(har__walk *w)
 
 /* --- computing --- */
 
+/* Choices of my tokens, those of all, their slots. */
+static void put_slots(har__walk *w, core_cost choosing)
+{
+    const int64_t n_k = w->spec->n_k;
+    if (!w->lay->plan.sp) {
+        choosing.written += w->n * n_k;
+        har__put(w, choosing);
+        return;
+    }
+    har__put(w, choosing);
+    har__put_gather(w, CORE_TAP_SLOT, n_k, CORE_COST_WORDS);
+    har__put_gather(w, CORE_TAP_SLOT, n_k, CORE_COST_VALUES);
+    har__put(w, har__rows(w, CORE_TAP_SLOT, w->n, n_k, 0));
+}
+
 void har__put_router(har__walk *w)
 {
     const core_spec *spec = w->spec;
-    const int64_t n = w->n, n_e = spec->n_e, n_k = spec->n_k;
+    const int64_t n = w->n_s, n_e = spec->n_e, n_k = spec->n_k;
     const core_tap probs = {CORE_TAP_ROUTER_PROBS, w->layer};
     const bool looks_up = core_spec_by_table(spec, w->layer);
     int64_t flops = looks_up ? 0 : n_k; /* a search for each of the K */
@@ -218,13 +233,13 @@ void har__put_router(har__walk *w)
                           har__has_weight(w, CORE_W_ROUTER_BIAS)));
     core_cost cost = har__rows(w, CORE_TAP_SLOT, n, n_e, flops);
     cost.k = n_k;
-    cost.written = n * (3 * n_k + (core_tap_exists(spec, probs) ? n_e : 0));
+    cost.written = n * (2 * n_k + (core_tap_exists(spec, probs) ? n_e : 0));
     if (n > 0)
         cost.weights = (har__has_weight(w, CORE_W_CORRECTION) ? n_e : 0) +
                        (spec->expert_scale ? n_e : 0);
     if (looks_up)
         cost.weights += n * n_k;
-    har__put(w, cost);
+    put_slots(w, cost);
 }
 
 /* My kept choices become rows to send, of the experts' width. */
@@ -304,7 +319,6 @@ static void put_completion(har__walk *w)
 static void put_combine(har__walk *w, int64_t n_kept)
 {
     const core_spec *spec = w->spec;
-    const par_layout *lay = w->lay;
     const int64_t n_d = spec->n_d, n_de = core_spec_n_de(spec);
     const bool widens = spec->n_de > 0;
     const bool passes = spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH;
@@ -320,16 +334,9 @@ static void put_combine(har__walk *w, int64_t n_kept)
         har__put(w,
                  har__gemm(w, CORE_TAP_WIDE, w->n_slice, n_d, n_de,
                            spec->bias_mlp));
-    core_cost gather = har__record(w, CORE_COST_COLLECTIVE,
-                                   widens ? CORE_TAP_WIDE : CORE_TAP_COMBINE);
-    gather.collective = CORE_ALL_GATHER;
-    gather.axis = CORE_AXIS_TP;
-    gather.group = lay->plan.tp;
-    gather.in = w->n_slice * n_d;
-    gather.out = w->n * n_d;
-    gather.sent =
-        har__all_gather_sends(lay->plan.tp, lay->t, gather.in, gather.out);
-    har__put(w, gather);
+    if (!w->lay->plan.sp)
+        har__put_gather(w, widens ? CORE_TAP_WIDE : CORE_TAP_COMBINE, n_d,
+                        CORE_COST_VALUES);
 }
 
 /* A pair is named after a layer that it serves, my own stage's if there is one.

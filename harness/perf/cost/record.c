@@ -58,12 +58,19 @@ void har__put_norm(har__walk *w, core_tap_kind tap)
 {
     const int64_t n_d = w->spec->n_d;
     w->op = par_operator_name(PAR_OP_NORM);
-    core_cost cost = har__rms(w, tap, w->n, n_d, n_d);
+    core_cost cost = har__rms(w, tap, w->n_s, n_d, n_d);
     if (w->spec->norm == CORE_NORM_LAYER) {
-        cost.flops = w->n * n_d * CORE_FLOPS_LAYERNORM;
+        cost.flops = w->n_s * n_d * CORE_FLOPS_LAYERNORM;
         cost.weights *= 2;
     }
     har__put(w, cost);
+}
+
+void har__put_norm_all(har__walk *w, core_tap_kind tap)
+{
+    har__put_norm(w, tap);
+    if (w->lay->plan.sp)
+        har__put_gather(w, tap, w->spec->n_d, CORE_COST_VALUES);
 }
 
 int64_t har__block_pairs(const har__walk *w)
@@ -113,13 +120,43 @@ void har__put_all_reduce(har__walk *w, core_tap_kind tap, int64_t n)
     har__put(w, cost);
 }
 
+void har__put_gather(har__walk *w, core_tap_kind tap, int64_t n_col,
+                     core_cost_type type)
+{
+    const par_layout *lay = w->lay;
+    core_cost cost = har__record(w, CORE_COST_COLLECTIVE, tap);
+    cost.collective = CORE_ALL_GATHER;
+    cost.axis = CORE_AXIS_TP;
+    cost.group = lay->plan.tp;
+    cost.type = type;
+    cost.in = w->n_slice * n_col;
+    cost.out = w->n * n_col;
+    cost.sent = har__all_gather_sends(lay->plan.tp, lay->t, cost.in, cost.out);
+    har__put(w, cost);
+}
+
+static void put_reduce_scatter(har__walk *w, core_tap_kind tap, int64_t n_col)
+{
+    core_cost cost = har__record(w, CORE_COST_COLLECTIVE, tap);
+    cost.collective = CORE_REDUCE_SCATTER;
+    cost.axis = CORE_AXIS_TP;
+    cost.group = w->lay->plan.tp;
+    cost.in = w->n * n_col;
+    cost.out = w->n_s * n_col;
+    cost.sent = cost.in - cost.out;
+    har__put(w, cost);
+}
+
 void har__put_sum(har__walk *w, core_tap_kind tap, int64_t n_col, bool has_bias)
 {
-    har__put_all_reduce(w, tap, w->n * n_col);
+    if (w->lay->plan.sp)
+        put_reduce_scatter(w, tap, n_col);
+    else
+        har__put_all_reduce(w, tap, w->n * n_col);
     if (!has_bias)
         return;
-    core_cost bias = har__rows(w, tap, w->n, n_col, CORE_FLOPS_ADD);
-    bias.weights = w->n > 0 ? n_col : 0;
+    core_cost bias = har__rows(w, tap, w->n_s, n_col, CORE_FLOPS_ADD);
+    bias.weights = w->n_s > 0 ? n_col : 0;
     har__put(w, bias);
 }
 

@@ -28,8 +28,10 @@ core_cost har__rows(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
 core_cost har__rms(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
                    int64_t n_weight);
 
-/* The model's norm of all tokens' whole rows.                                */
+/* The model's norm of whole rows, of the tokens whose stream I have; and made
+ * whole for parts that read all tokens.                                      */
 void har__put_norm(har__walk *w, core_tap_kind tap);
+void har__put_norm_all(har__walk *w, core_tap_kind tap);
 
 /* Pairs of a query and a key that are multiplied where queries go by blocks,
  * each with all keys up to the end of its block: of all rows.                  */
@@ -44,8 +46,11 @@ void har__put(har__walk *w, core_cost cost);
 void har__put_kv(har__walk *w, core_cost cost);
 
 void har__put_all_reduce(har__walk *w, core_tap_kind tap, int64_t n);
-/* The sum over tp that completes a row-parallel product of all tokens, and its
- * bias.                                                                      */
+/* n_col columns of my slice of the tokens become those of all.               */
+void har__put_gather(har__walk *w, core_tap_kind tap, int64_t n_col,
+                     core_cost_type type);
+/* The sum over tp that completes a row-parallel product where I have the stream,
+ * and its bias.                                                              */
 void har__put_sum(har__walk *w, core_tap_kind tap, int64_t n_col,
                   bool has_bias);
 /* n columns of all tokens times a function of as many others.                */

@@ -7,12 +7,12 @@
 static void put_score(har__walk *w)
 {
     const int64_t n_d = w->spec->n_d;
-    har__put(w, har__gemm(w, CORE_TAP_SHARED_LOGIT, w->n, 1, n_d, false));
+    har__put(w, har__gemm(w, CORE_TAP_SHARED_LOGIT, w->n_s, 1, n_d, false));
     core_cost cost =
-        har__rows(w, CORE_TAP_SHARED_WEIGHTED, w->n, n_d, CORE_FLOPS_SCALE);
-    cost.flops += w->n * CORE_FLOPS_FUNCTION;
-    cost.read += w->n;
-    cost.written += w->n;
+        har__rows(w, CORE_TAP_SHARED_WEIGHTED, w->n_s, n_d, CORE_FLOPS_SCALE);
+    cost.flops += w->n_s * CORE_FLOPS_FUNCTION;
+    cost.read += w->n_s;
+    cost.written += w->n_s;
     har__put(w, cost);
 }
 

@@ -48,17 +48,27 @@ static double wire_of(har_collective kind, double n)
     return (kind == HAR_ALL_REDUCE ? 2 : 1) * (n - 1) / n;
 }
 
-har_time har__link_time(const har_machine *machine, double overhead,
-                        double moving)
+/* Trap: a search asks for millions of transfers, most of them on machines with
+ * coefficients of their own. */
+static double sigma_of(const har_machine *machine, double overhead,
+                       double moving)
 {
+    const double sigma = machine->sigma[HAR_COLLECTIVE].value;
+    if (!machine->is_carried)
+        return sigma;
     const double seconds = overhead + moving;
     const double starts = har_prior(machine, HAR_COEF_HOP) * overhead / seconds;
     const double moves = har_prior(machine, HAR_COEF_LINK) * moving / seconds;
-    return (har_time){
-        .seconds = seconds,
-        .sigma =
-            hypot(machine->sigma[HAR_COLLECTIVE].value, hypot(starts, moves)),
-        .bound = moving > overhead ? HAR_BOUND_LINK : HAR_BOUND_OVERHEAD};
+    return sqrt(sigma * sigma + starts * starts + moves * moves);
+}
+
+har_time har__link_time(const har_machine *machine, double overhead,
+                        double moving)
+{
+    return (har_time){.seconds = overhead + moving,
+                      .sigma = sigma_of(machine, overhead, moving),
+                      .bound = moving > overhead ? HAR_BOUND_LINK
+                                                 : HAR_BOUND_OVERHEAD};
 }
 
 double har__link_bw(const har_machine *machine, const har_link *link)

@@ -139,8 +139,9 @@ static core_status read_peak(reader *r, const core_yaml_entry *e,
 static core_status read_tile(reader *r, const core_yaml_entry *e,
                              const char *rest)
 {
-    int tile = 0, side = 0;
-    if (sscanf(rest, "%d][%d]", &tile, &side) != 2 || side > 1)
+    int tile = 0, side = 0, n = 0;
+    if (sscanf(rest, "%d][%d]%n", &tile, &side, &n) != 2 || n == 0 ||
+        rest[n] != '\0' || side > 1)
         return har__read_refuse(r->file, e, "pairs of rows and columns");
     if (tile >= HAR_MAX_TILES)
         return har__read_refuse(r->file, e, "at most 12 tiles");

@@ -8,12 +8,13 @@
 #include "harness/perf/score/table_impl.h"
 
 #include "core/base/arena.h"
+#include "core/files/text.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_LINE = 1024 };
+enum { MAX_LINE = 1024, MAX_FILE_BYTES = 1 << 28 };
 
 /* --- one line --- */
 
@@ -144,14 +145,16 @@ core_status har_table_read(har_table *out, const char *path, har_kind kind)
 {
     *out = (har_table){.kind = kind};
     har__line line = {.path = path};
-    FILE *file = fopen(path, "r");
-    CORE_FAIL_IF(file == NULL, CORE_E_FILE, "%s: %s", path, strerror(errno));
+    FILE *file = NULL;
+    char *text = NULL;
+    CORE_TRY(core_text_stream(&file, &text, path, MAX_FILE_BYTES));
     core_status status = read_header(file, path, kind, &line.format);
     if (status == CORE_OK) {
         out->source = line.format->source;
         status = read_lines(out, file, &line);
     }
     fclose(file);
+    free(text);
     return status;
 }
 

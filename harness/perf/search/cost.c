@@ -113,9 +113,9 @@ static void add_ends(const pricing *p, int stage, const int *tier,
         out->ends = part.seconds;
     }
     const bool is_last = stage == p->shape->pp - 1;
-    har__part_key key =
-        is_last ? key_of(p, HAR__HEAD, 0, tier)
-                : key_of(p, HAR__SEND, sender_of(p, stage), tier);
+    har__part_key key = is_last
+                            ? key_of(p, HAR__HEAD, 0, tier)
+                            : key_of(p, HAR__SEND, sender_of(p, stage), tier);
     key.tier[CORE_AXIS_PP] = tier[CORE_AXIS_PP];
     part = har__part_of(p->memo, &key);
     add(&out->all, &part, 1);

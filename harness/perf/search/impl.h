@@ -57,7 +57,7 @@ typedef struct har__size_key {
 } har__size_key;
 
 /* One thread's. */
-enum { HAR__PARTS = 1 << 13, HAR__SIZES = 1 << 12, HAR__KEPT = 1 << 8 };
+enum { HAR__PARTS = 1 << 16, HAR__SIZES = 1 << 12, HAR__KEPT = 1 << 8 };
 
 struct har_search_memo {
     const har_quick *e;

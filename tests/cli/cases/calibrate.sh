@@ -2,6 +2,10 @@
 
 expect 2 moeparity calibrate --out a.yaml --check b.yaml
 expect 2 moeparity calibrate --json a.json
+# where the measurements would go is asked before they are made
+expect 2 moeparity calibrate --quick
+has err '^moeparity calibrate: --out FILE is needed'
+[ ! -s out ] || fail 'something was measured'
 refused 3 'none.yaml: No such file' moeparity calibrate --check none.yaml
 refused 3 'a100-sxm: operators: expected the rates that moeparity calibrate writes' moeparity calibrate --check a100-sxm
 

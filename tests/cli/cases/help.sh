@@ -43,3 +43,45 @@ expect 2 moeparity compare one two three
 expect 2 moeparity inspect
 expect 2 moeparity run --model seed-mini
 expect 2 moeparity golden
+
+# help is asked for in many ways
+for ask in '-h' 'help'; do
+    expect 0 moeparity $ask
+    has out '^Usage: moeparity COMMAND'
+done
+expect 0 moeparity spec --help
+cp out spec.help
+for ask in 'spec -h' 'spec -?' 'help spec'; do
+    expect 0 moeparity $ask
+    cmp -s out spec.help || fail "$ask is not spec --help"
+done
+refused 2 "unknown command 'verfy', is it 'verify'\\?" moeparity verfy
+refused 2 "unknown command 'verfy', is it 'verify'\\?" moeparity help verfy
+
+# what a command takes where it is not told is said
+expect 0 moeparity plan --gpus 2
+has err '^moeparity: no model is named: that of seed-30b$'
+expect 0 moeparity plan seed-mini --gpus 2
+[ ! -s err ] || fail 'a model was named'
+expect 0 moeparity plan seed-32-stage --emit megatron
+has err 'no model is named'
+expect 0 moeparity plan tp=2
+has out '^plan       tp=2 for seed-30b$'
+
+# model files: all that is missing at once, and the nearest field
+moeparity spec seed-mini --yaml >mini.yaml
+grep -v '^heads:\|^experts:\|theta' mini.yaml >less.yaml
+refused 3 'less.yaml: heads, experts, rope.theta: missing' moeparity spec less.yaml
+sed 's/^hidden:/hidden_size:/' mini.yaml >other.yaml
+refused 3 "other.yaml:4:1: hidden_size: unknown field, is it 'hidden'\\?" moeparity spec other.yaml
+sed 's/^hidden:/wxyz:/' mini.yaml >other.yaml
+refused 3 'other.yaml:4:1: wxyz: unknown field$' moeparity spec other.yaml
+
+# a verdict has a colour on a terminal alone, and not where it is not wanted
+verify='moeparity verify shadow-a --layers 1 --plan tp=2 --batch 2x4 --numerics exact --allow-partial'
+expect 0 $verify
+! grep -q $'\033' out || fail 'colour in a file'
+TERM=xterm script -qec "$verify" /dev/null >seen
+grep -q $'^\033\[1;3[23]m[A-Z]*\033\[0m' seen || fail "no colour: $(tail -1 seen)"
+TERM=xterm NO_COLOR=1 script -qec "$verify" /dev/null >seen
+! grep -q $'\033\[1' seen || fail 'colour in spite of NO_COLOR'

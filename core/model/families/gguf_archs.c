@@ -1,0 +1,266 @@
+/* core/model/families/gguf_archs.c -- the architectures of GGUF files that are
+ * read, and what each means without saying it.
+ *
+ * `fixed` is what llama.cpp (0.5.0) computes where a file has no key; what it
+ * computes for an architecture although the family's classes do otherwise, and
+ * a config.json cannot say, is in `adjust`.  An engine's choice for one
+ * operator (a norm, a router) is none of the file's: those stay the family's.
+ */
+#include "core/model/config_impl.h"
+#include "core/model/gguf_impl.h"
+
+#include <math.h>
+
+static void put(json_t *config, const char *key, double value)
+{
+    json_object_set_new(config, key, json_real(value));
+}
+
+/* A size that only the shape of a tensor says, in some layer. */
+static void put_inner(const core_gguf *file, json_t *config, const char *key,
+                      const char *tensor)
+{
+    double n_layer = 0.0;
+    (void)core__gguf_value(file, "block_count", &n_layer);
+    for (int64_t l = 0; l < (int64_t)n_layer && l < CORE_MAX_LAYERS; l++) {
+        const core_gguf_tensor *t = core__gguf_layer_tensor(file, l, tensor);
+        if (t != NULL && json_object_get(config, key) == NULL)
+            put(config, key, (double)t->shape[t->n_dim - 1]);
+    }
+}
+
+/* Which layers are dense, where the family can say it. */
+static core_status add_qwen(const core_gguf *file, json_t *config)
+{
+    double n_layer = 0.0;
+    json_t *dense = json_array();
+    (void)core__gguf_value(file, "block_count", &n_layer);
+    for (int l = 0; l < n_layer && l < CORE_MAX_LAYERS; l++)
+        if (core__gguf_layer_tensor(file, l, "ffn_gate_inp.weight") == NULL)
+            json_array_append_new(dense, json_integer(l));
+    json_object_set_new(config, "mlp_only_layers", dense);
+    put_inner(file, config, "moe_intermediate_size", "ffn_down_exps.weight");
+    return CORE_OK;
+}
+
+/* Scales that are off are not written. */
+static core_status add_granite(const core_gguf *file, json_t *config)
+{
+    double n_d = 0.0, n_h = 1.0;
+    (void)core__gguf_value(file, "embedding_length", &n_d);
+    (void)core__gguf_value(file, "attention.head_count", &n_h);
+    if (json_object_get(config, "attention_multiplier") == NULL)
+        put(config, "attention_multiplier", 1.0 / sqrt(floor(n_d / n_h)));
+    return CORE_OK;
+}
+
+/* Sizes of a head: files before key_length_mla have them in key_length.  V3 is
+ * V2 with other scores; a file that does not say which has V2's, unless it
+ * has V3's correction. */
+static core_status add_deepseek(const core_gguf *file, json_t *config)
+{
+    double n_rot = 0.0, n_key = 0.0, n_value = 0.0, n_group = 1.0, func = 0.0;
+    double n_layer = 0.0;
+    (void)core__gguf_value(file, "rope.dimension_count", &n_rot);
+    if (!core__gguf_value(file, "attention.key_length_mla", &n_key))
+        (void)core__gguf_value(file, "attention.key_length", &n_key);
+    if (!core__gguf_value(file, "attention.value_length_mla", &n_value))
+        (void)core__gguf_value(file, "attention.value_length", &n_value);
+    (void)core__gguf_value(file, "expert_group_count", &n_group);
+    (void)core__gguf_value(file, "block_count", &n_layer);
+    put(config, "qk_nope_head_dim", n_key - n_rot);
+    put(config, "qk_rope_head_dim", n_rot);
+    put(config, "v_head_dim", n_value);
+    json_object_set(config, "num_key_value_heads",
+                    json_object_get(config, "num_attention_heads"));
+    bool is_v3 = core__gguf_value(file, "expert_gating_func", &func)
+                     ? func == 2.0
+                     : false;
+    for (int l = 0; func == 0.0 && l < n_layer && l < CORE_MAX_LAYERS; l++)
+        is_v3 |= core__gguf_layer_tensor(file, l, "exp_probs_b.bias") != NULL;
+    json_object_set_new(config, "model_type",
+                        json_string(is_v3 ? "deepseek_v3" : "deepseek_v2"));
+    json_object_set_new(config, "topk_method",
+                        json_string(is_v3           ? "noaux_tc"
+                                    : n_group > 1.0 ? "group_limited_greedy"
+                                                    : "greedy"));
+    put_inner(file, config, "moe_intermediate_size", "ffn_down_exps.weight");
+    return CORE_OK;
+}
+
+/* Groups are ranked by their best two, in V2 as well. */
+static void adjust_deepseek(core_spec *spec)
+{
+    if (spec->n_group > 0)
+        spec->group_score = CORE_GROUP_SCORE_BEST_TWO;
+}
+
+/* The norm of queries and keys is off in the model of 128 experts. */
+static core_status add_llama4(const core_gguf *file, json_t *config)
+{
+    double n_expert = 0.0;
+    (void)core__gguf_value(file, "expert_count", &n_expert);
+    json_object_set_new(config, "use_qk_norm", json_boolean(n_expert != 128.0));
+    return CORE_OK;
+}
+
+/* --- Jamba: which layers have what, as a period and an offset --- */
+
+static core_status put_period(const core_gguf *file, json_t *config,
+                              const char *period_key, const char *offset_key,
+                              const char *tensor)
+{
+    double n_layer = 0.0;
+    int first = -1, period = 0, n = 0;
+    (void)core__gguf_value(file, "block_count", &n_layer);
+    const int n_l = n_layer < CORE_MAX_LAYERS ? (int)n_layer : CORE_MAX_LAYERS;
+    for (int l = 0; l < n_l; l++) {
+        if (core__gguf_layer_tensor(file, l, tensor) == NULL)
+            continue;
+        if (n++ == 0)
+            first = l;
+        else if (period == 0)
+            period = l - first;
+    }
+    if (period == 0) /* one layer, or none */
+        period = n_l + 1;
+    for (int l = 0; l < n_l; l++)
+        CORE_FAIL_IF((core__gguf_layer_tensor(file, l, tensor) != NULL) !=
+                         (l % period == (n > 0 ? first : n_l)),
+                     CORE_E_SPEC,
+                     "%s: blk.%d: with or without %s, which is no pattern of "
+                     "every %dth layer",
+                     core_gguf_path(file), l, tensor, period);
+    json_object_set_new(config, period_key, json_integer(period));
+    json_object_set_new(config, offset_key, json_integer(n > 0 ? first : n_l));
+    return CORE_OK;
+}
+
+/* kv heads are a list, 0 where there is no attention. */
+static core_status add_jamba(const core_gguf *file, json_t *config)
+{
+    const core_gguf_key *kv = core__gguf_get(file, "attention.head_count_kv");
+    double n_g = 0.0, most = 0.0, n_inner = 0.0, n_d = 0.0;
+    for (int64_t i = 0; kv != NULL && core_gguf_number(kv, i, &n_g); i++)
+        most = fmax(most, n_g);
+    put(config, "num_key_value_heads", most);
+    if (core__gguf_value(file, "ssm.inner_size", &n_inner) &&
+        core__gguf_value(file, "embedding_length", &n_d))
+        put(config, "mamba_expand", n_inner / n_d);
+    CORE_TRY(put_period(file, config, "attn_layer_period", "attn_layer_offset",
+                        "attn_q.weight"));
+    return put_period(file, config, "expert_layer_period",
+                      "expert_layer_offset", "ffn_gate_inp.weight");
+}
+
+#define BIAS(key)                                                              \
+    {                                                                          \
+        key, "blk.%d.attn_q.bias"                                              \
+    }
+
+/* Routers and heads as DeepSeek-V3's, where no key says otherwise. */
+static const char ROUTED[] = CORE_JSON({
+    "n_group" : 1,
+    "topk_group" : 1,
+    "n_shared_experts" : 0,
+    "first_k_dense_replace" : 0,
+    "norm_topk_prob" : false,
+    "routed_scaling_factor" : 1.0,
+    "partial_rotary_factor" : 1.0,
+    "q_lora_rank" : null,
+    "sliding_window" : null
+});
+
+static const core__gguf_arch ARCHS[] = {
+    {.name = "llama", .model_type = "mixtral", .fixed = "{}", .pairs = true},
+    {.name = "qwen2moe",
+     .model_type = "qwen2_moe",
+     .fixed = CORE_JSON({"norm_topk_prob" : false}),
+     .flags = {BIAS("qkv_bias")},
+     .add = add_qwen},
+    {.name = "qwen3moe",
+     .model_type = "qwen3_moe",
+     .fixed = CORE_JSON({"norm_topk_prob" : true}),
+     .flags = {BIAS("attention_bias")},
+     .add = add_qwen},
+    {.name = "olmoe",
+     .model_type = "olmoe",
+     .fixed = CORE_JSON({"norm_topk_prob" : false}),
+     .own = {{"attention.clamp_kqv", "clip_qkv"}},
+     .flags = {BIAS("attention_bias")}},
+    {.name = "deepseek2",
+     .model_type = "deepseek_v2",
+     .fixed = ROUTED,
+     .own = {{"attention.key_length", ""},
+             {"attention.value_length", ""},
+             {"attention.key_length_mla", ""},
+             {"attention.value_length_mla", ""}},
+     .flags = {{"attention_bias", "blk.%d.attn_kv_a_mqa.bias"}},
+     .add = add_deepseek,
+     .adjust = adjust_deepseek},
+    {.name = "glm4moe",
+     .model_type = "glm4_moe",
+     .fixed = ROUTED,
+     .flags = {BIAS("attention_bias"),
+               {"use_qk_norm", "blk.%d.attn_q_norm.weight"}}},
+    {.name = "dots1",
+     .model_type = "dots1",
+     .fixed = ROUTED,
+     .flags = {BIAS("attention_bias")}},
+    {.name = "granitemoe",
+     .model_type = "granitemoe",
+     .fixed = CORE_JSON({
+         "embedding_multiplier" : 1.0,
+         "residual_multiplier" : 1.0,
+         "logits_scaling" : 1.0
+     }),
+     .own = {{"attention.scale", "attention_multiplier"},
+             {"embedding_scale", "embedding_multiplier"},
+             {"residual_scale", "residual_multiplier"},
+             {"logit_scale", "logits_scaling"},
+             {"expert_shared_feed_forward_length", "shared_intermediate_size"}},
+     .flags = {BIAS("attention_bias")},
+     .pairs = true,
+     .add = add_granite},
+    {.name = "phimoe",
+     .model_type = "phimoe",
+     .fixed =
+         CORE_JSON({"router_jitter_noise" : 0.01, "sliding_window" : null}),
+     .flags = {BIAS("attention_bias"), {"lm_head_bias", "output.bias"}}},
+    {.name = "llama4",
+     .model_type = "llama4_text",
+     .fixed = CORE_JSON({
+         "no_rope_layer_interval" : 4,
+         "attention_chunk_size" : 8192,
+         "floor_scale" : 8192,
+         "attn_scale" : 0.1
+     }),
+     .own = {{"feed_forward_length", "intermediate_size_mlp"},
+             {"expert_feed_forward_length", "intermediate_size"},
+             {"interleave_moe_layer_step", "interleave_moe_layer_step"}},
+     .flags = {BIAS("attention_bias")},
+     .add = add_llama4},
+    {.name = "gpt-oss",
+     .model_type = "gpt_oss",
+     .fixed = "{}",
+     .own = {{"feed_forward_length", ""},
+             {"expert_feed_forward_length", "intermediate_size"}},
+     .flags = {BIAS("attention_bias")}},
+    {.name = "jamba",
+     .model_type = "jamba",
+     .fixed = "{}",
+     .own = {{"attention.head_count_kv", ""},
+             {"ssm.conv_kernel", "mamba_d_conv"},
+             {"ssm.state_size", "mamba_d_state"},
+             {"ssm.time_step_rank", "mamba_dt_rank"},
+             {"ssm.inner_size", ""}},
+     .flags = {{"mamba_conv_bias", "blk.%d.ssm_conv1d.bias"},
+               {"mamba_proj_bias", "blk.%d.ssm_in.bias"}},
+     .no_rope = true,
+     .add = add_jamba},
+};
+
+const core__gguf_arch *core__gguf_arch_at(int i)
+{
+    return i < (int)(sizeof ARCHS / sizeof ARCHS[0]) ? &ARCHS[i] : NULL;
+}

@@ -1,0 +1,81 @@
+# GGUF files: listed, described, run, verified, and the source of goldens. What
+# they hold is judged by checkpoints that llama.cpp's converter made them from,
+# and by transformers with the values that the gguf package reads.
+
+files=$DATA/gguf
+
+# agrees FILE CASE: taps of the file are those of other people's code
+agrees()
+{
+    expect 0 moeparity run -m "$files/$1.gguf" -i "$2" -o taps.st
+    expect 0 moeparity compare "$2" taps.st
+    has out '^SAME$'
+}
+
+expect 0 moeparity inspect "$files/quantised.gguf"
+has out '^# general.architecture: qwen3moe$'
+has out '^# qwen3moe.attention.layer_norm_rms_epsilon: 1e-06$'
+has out '^blk.1.ffn_gate_exps.weight +Q4_K +\[3,32,256\]$'
+has out '^# 27 tensors in 1 file, [0-9]+ bytes$'
+expect 0 moeparity inspect "$files/olmoe__biased-00001-of-00002.gguf"
+has out '^blk.1.ffn_down.6.weight +F32 +\[30,9\] olmoe__biased-00002-of-00002.gguf$'
+
+expect 0 moeparity spec "$files/quantised.gguf"
+has out '^model      qwen3_moe$'
+has out '^stored     GGUF: F32 .*, Q4_K 27.0 KiB, '
+
+agrees quantised "$files/quantised.safetensors"
+agrees granitemoe__biased "$ORACLE/granitemoe/biased/expected.safetensors"
+agrees deepseek_v2__greedy "$ORACLE/deepseek_v2/greedy/expected.safetensors"
+
+# -exp(A_log) was rounded to a float
+expect 0 moeparity run -m "$ORACLE/jamba/biased" -b 2x7 -o twin.st
+expect 0 moeparity run -m "$files/jamba__biased.gguf" -b 2x7 -o taps.st
+expect 0 moeparity compare twin.st taps.st
+has out '^SAME$'
+
+# --- another model than it was made from: which field, and who says it
+
+expect 0 moeparity spec "$files/mixtral__leftpad.gguf" --against "$ORACLE/mixtral/leftpad"
+has out 'describe one model$'
+expect 1 moeparity spec "$files/gpt_oss__plain.gguf" --against "$ORACLE/gpt_oss/plain"
+has out '^span +\[window, full, window\], there \[full, window, full\]; no key gpt-oss.attention.sliding_window_pattern: the '
+has err 'differs from .* in 1 field$'
+expect 1 moeparity spec "$files/olmoe__biased-00001-of-00002.gguf" --against "$ORACLE/olmoe/biased"
+has out '^norm_eps +1e-05, there 1e-06; olmoe.attention.layer_norm_rms_epsilon$'
+
+# --- under plans: a block is not cut, unless what is cut was dequantised
+
+expect 0 moeparity verify "$files/mixtral__leftpad.gguf" --plan tp=2,ep=2 --numerics exact
+has out '^VERIFIED   bit-identical'
+refused 2 'layers.0.experts.0.down: a shard begins at column 16, inside a block of 32 that share a scale' \
+    moeparity run -m "$files/quantised.gguf" -b 2x5 -p etp=2,tp=2 -o taps.st
+expect 0 moeparity verify "$files/quantised.gguf" --plan etp=2,tp=2 --cut-blocks --numerics exact
+
+# --- goldens
+
+expect 0 moeparity golden make --model "$files/quantised.gguf" --tokens 1x5 --numerics fp32 --out gold
+expect 0 moeparity golden check gold --model "$files/quantised.gguf"
+expect 0 moeparity run -m "$files/quantised.gguf" -i gold/input.safetensors -n fp32 -o taps.st
+expect 0 moeparity compare gold taps.st
+
+# --- what is no such file
+
+refused 3 'olmoe__biased-00002-of-00002.gguf: file 2 of 2: the first one is opened, for all of them' \
+    moeparity inspect "$files/olmoe__biased-00002-of-00002.gguf"
+cp "$files/olmoe__biased-00001-of-00002.gguf" .
+refused 3 'olmoe__biased-00002-of-00002.gguf: No such file' moeparity inspect olmoe__biased-00001-of-00002.gguf
+head -c 1000 "$files/quantised.gguf" >cut.gguf
+refused 3 "cut.gguf: tensor 'token_embd.weight': 5040 bytes, and the file has 1000" moeparity spec cut.gguf
+sed 's/qwen3moe/qwen9moe/g' "$files/quantised.gguf" >other.gguf
+refused 3 "other.gguf: general.architecture: 'qwen9moe' is not read, expected one of llama, qwen2moe, " moeparity spec other.gguf
+sed 's/expert_used_count/expert_lost_count/' "$files/quantised.gguf" >other.gguf
+refused 3 "other.gguf: key 'expert_used_count' of the architecture: missing, and no model without experts is read" \
+    moeparity spec other.gguf
+sed 's/context_length/context_volume/' "$files/quantised.gguf" >other.gguf
+refused 3 'other.gguf: qwen3moe.context_volume: not read for model_type qwen3_moe, may change the result' \
+    moeparity spec other.gguf
+expect 0 moeparity spec other.gguf --ignore-key qwen3moe.context_volume
+has out '^ignored    qwen3moe.context_volume$'
+sed 's/blk.1.attn_k_norm/blk.1.attn_x_norm/' "$files/quantised.gguf" >other.gguf
+refused 3 'other.gguf: model.layers.1.self_attn.k_norm.weight: missing' moeparity run -m other.gguf -b 1x4 -o taps.st
