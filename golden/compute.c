@@ -21,10 +21,20 @@ core_spec gold__short_spec(const gold_case *gold)
 
 core_status gold_open_weights(core_weights **out, const gold_case *gold)
 {
-    return gold->is_checkpoint
-               ? core_weights_open_checkpoint(out, &gold->spec, gold->model,
-                                              gold->act_quant)
-               : core_weights_open_procedural(out, &gold->spec, gold->seed);
+    core_weights *weights = NULL;
+    CORE_TRY(gold->is_checkpoint
+                 ? core_weights_open_checkpoint(&weights, &gold->spec,
+                                                gold->model, gold->act_quant)
+                 : core_weights_open_procedural(&weights, &gold->spec,
+                                                gold->seed));
+    const core_status status =
+        gold->is_quantised ? core_weights_quantise(weights, &gold->quantiser)
+                           : CORE_OK;
+    if (status == CORE_OK)
+        *out = weights;
+    else
+        core_weights_close(weights);
+    return status;
 }
 
 /* --- progress: the share of the passes of one numerics that is done --- */

@@ -15,7 +15,7 @@
 #include "core/model/config.h"
 #include "core/numbers/numerics.h"
 #include "core/pass/batch.h"
-#include "core/weights/weights.h"
+#include "core/weights/quantiser.h"
 #include "golden/mistakes.h"
 
 #include <stddef.h>
@@ -29,6 +29,7 @@ enum {
     GOLD_PATH_BYTES = 512,
     GOLD_HEX_BYTES = 17,
     GOLD_TEXT_BYTES = 256,
+    GOLD_SAYS_BYTES = 512,
 };
 
 typedef enum gold_origin { GOLD_SELF, GOLD_ORACLE } gold_origin;
@@ -42,6 +43,10 @@ typedef struct gold_case {
                                   * and gold_find_model says where it lies    */
     bool is_checkpoint;
     bool act_quant; /* of a checkpoint: core_weights_open_checkpoint          */
+    bool is_quantised; /* its experts are, here, by the quantiser             */
+    core_quantiser quantiser;
+    char quantiser_says[GOLD_SAYS_BYTES]; /* how far quantised weights are from
+                                           * the original ones; ""            */
     core_config_ignore ignore; /* keys of its config.json                     */
     core_spec spec;   /* the whole model                                      */
     int64_t n_l;      /* its first layers, that are run                       */
@@ -62,7 +67,7 @@ typedef struct gold_options {
     int n_beside;  /* drawn passes at a time, each then in one thread         */
     size_t weight_budget_bytes; /* see ref_options */
     bool export_weights; /* the bundle is a checkpoint folder, too; make only,
-                          * and not of a checkpoint                           */
+                          * and of a checkpoint only if it is quantised here  */
     void (*progress)(void *self, core_numerics numerics, double done);
     void *progress_self; /* progress may be NULL                              */
 } gold_options;

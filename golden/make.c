@@ -166,10 +166,12 @@ static core_status write_input(const gold_case *gold, const char *folder)
 /* config.json and model.safetensors of the layers that are run. */
 static core_status export_weights(const gold_case *gold, const char *folder)
 {
-    const core_spec spec = gold__short_spec(gold);
+    gold_case cut = *gold; /* borrows */
     core_weights *weights = NULL;
-    core_assert(!gold->is_checkpoint);
-    CORE_TRY(core_weights_open_procedural(&weights, &spec, gold->seed));
+    core_assert(!gold->is_checkpoint || gold->is_quantised);
+    if (!gold->is_checkpoint)
+        cut.spec = gold__short_spec(gold);
+    CORE_TRY(gold_open_weights(&weights, &cut));
     const core_status status = core_weights_export(weights, folder);
     core_weights_close(weights);
     return status;

@@ -168,9 +168,19 @@ static core_status add_self(json_t *root, const gold_case *gold,
                   gold->is_checkpoint ? "checkpoint" : "procedural", "seed",
                   integer_or_null(!gold->is_checkpoint, gold->seed), "xxh3",
                   gold->weights_xxh3));
+    json_t *weights = json_object_get(root, "weights");
     if (gold->act_quant)
-        json_object_set_new(json_object_get(root, "weights"), "act_quant",
-                            json_true());
+        json_object_set_new(weights, "act_quant", json_true());
+    if (gold->is_quantised)
+        json_object_set_new(weights, "quantised",
+                            json_pack("{s:s, s:I, s:I}", "format",
+                                      gold->quantiser.format, "bits",
+                                      (json_int_t)gold->quantiser.bits,
+                                      "block",
+                                      (json_int_t)gold->quantiser.block));
+    if (gold->quantiser_says[0] != '\0')
+        json_object_set_new(weights, "quantiser",
+                            json_string(gold->quantiser_says));
     json_object_set_new(
         root, "batch",
         json_pack("{s:s, s:I, s:I, s:o}", "file", GOLD__INPUT, "rows",

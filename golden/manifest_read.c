@@ -115,6 +115,8 @@ typedef struct members {
     json_int_t n_l, n_b, n_t;
     int act_quant;
     json_t *weight_seed, *batch_seed, *groups, *numerics;
+    json_t *quantised; /* or NULL                                             */
+    const char *quantiser;
 } members;
 
 static core_status unpack(members *m, json_t *root, const char *path)
@@ -123,16 +125,39 @@ static core_status unpack(members *m, json_t *root, const char *path)
     CORE_FAIL_IF(
         json_unpack_ex(
             root, &error, 0,
-            "{s:{s:s, s:I, s:s}, s:{s:s, s:o, s:s, s?b}, s:{s:I, s:I, s:o}, "
-            "s:o, s:s, s:o, s:{s:s}}",
+            "{s:{s:s, s:I, s:s}, s:{s:s, s:o, s:s, s?b, s?o, s?s}, "
+            "s:{s:I, s:I, s:o}, s:o, s:s, s:o, s:{s:s}}",
             "model", "argument", &m->argument, "layers", &m->n_l, "spec",
             &m->yaml, "weights", "origin", &m->origin, "seed", &m->weight_seed,
-            "xxh3", &m->xxh3, "act_quant", &m->act_quant, "batch", "rows",
+            "xxh3", &m->xxh3, "act_quant", &m->act_quant, "quantised",
+            &m->quantised, "quantiser", &m->quantiser, "batch", "rows",
             &m->n_b, "tokens", &m->n_t, "seed", &m->batch_seed, "token_groups", &m->groups, "taps",
             &m->taps, "numerics", &m->numerics, "libraries", "arithmetic",
             &m->arithmetic) != 0,
         CORE_E_FORMAT, "%s: %s", path, error.text);
     return CORE_OK;
+}
+
+static core_status read_quantiser(gold_case *gold, const members *m,
+                                  const char *path)
+{
+    const char *format;
+    json_int_t bits, block;
+    if (m->quantiser != NULL)
+        snprintf(gold->quantiser_says, sizeof gold->quantiser_says, "%s",
+                 m->quantiser);
+    gold->is_quantised = m->quantised != NULL;
+    if (!gold->is_quantised)
+        return CORE_OK;
+    CORE_FAIL_IF(json_unpack(m->quantised, "{s:s, s:I, s:I}", "format",
+                             &format, "bits", &bits, "block", &block) != 0,
+                 CORE_E_FORMAT,
+                 "%s: weights.quantised: expected format, bits and block",
+                 path);
+    if (core_quantiser_of(&gold->quantiser, format, bits, block) == CORE_OK)
+        return CORE_OK;
+    return core_fail_context(CORE_E_FORMAT,
+                             "reading weights.quantised of %s", path);
 }
 
 static core_status read_model(gold_case *gold, const members *m,
@@ -156,6 +181,7 @@ static core_status read_model(gold_case *gold, const members *m,
     gold->n_l = m->n_l;
     gold->is_checkpoint = strcmp(m->origin, "checkpoint") == 0;
     gold->act_quant = m->act_quant != 0;
+    CORE_TRY(read_quantiser(gold, m, path));
     CORE_FAIL_IF(!gold->is_checkpoint && strcmp(m->origin, "procedural") != 0,
                  CORE_E_FORMAT,
                  "%s: weights.origin: expected procedural or checkpoint, found "

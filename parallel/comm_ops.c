@@ -194,13 +194,15 @@ void par_all_to_all(par_comm *comm, const par_group *group, const void *in,
     const int n = group->n, me = group->me;
     for (int k = 1; k < n; k++) {
         const int from = (me - k + n) % n;
-        par__recv(comm, &op, from, (char *)out + out_offset[from],
-                  out_bytes[from]);
+        if (out_bytes[from] > 0)
+            par__recv(comm, &op, from, (char *)out + out_offset[from],
+                      out_bytes[from]);
     }
     for (int k = 1; k < n; k++) {
         const int to = (me + k) % n;
-        par__send(comm, &op, to, (const char *)in + in_offset[to],
-                  in_bytes[to]);
+        if (in_bytes[to] > 0)
+            par__send(comm, &op, to, (const char *)in + in_offset[to],
+                      in_bytes[to]);
     }
     if (in_bytes[me] != out_bytes[me])
         par_abort(comm, CORE_E_INTERNAL,

@@ -64,7 +64,7 @@ static void pack(par_model *m, int layer)
 {
     par_work *w = &m->work;
     const int64_t n_k = m->spec->n_k, n_d = core_spec_n_de(m->spec);
-    const double *in = m->spec->n_de > 0 ? w->narrow : w->tokens;
+    const double *in = m->spec->n_de > 0 ? w->narrow : par__expert_input(m);
     const int64_t c0 = m->now.t0 * n_k, c1 = m->now.t1 * n_k;
     for (int64_t c = c0; c < c1; c++) {
         const int64_t to = w->position[c - c0], i = c / n_k;
@@ -182,10 +182,19 @@ static _Noreturn void refuse_row(const par_model *m, core_tap tap, int64_t i,
               word_text(id, meta[2], n_value[2]));
 }
 
-/* Read the metadata: layer, expert and choice of every row. */
-static void unpack(par_model *m, core_tap tap, const int64_t *meta)
+/* The lane's tables, for n rows. */
+static void take_tables(par_model *m, par_lane *lane, int64_t n)
 {
-    par_choices *to = &m->flow.received;
+    int64_t *table = par__grow(m, &lane->table, n * 7, sizeof *table);
+    lane->flow.received = take_choices(&table, n);
+    lane->flow.mine = take_choices(&table, n);
+    lane->flow.place = table;
+}
+
+/* Read the metadata: layer, expert and choice of every row. */
+static void unpack(par_model *m, core_tap tap, par_choices *to,
+                   const int64_t *meta)
+{
     const int64_t n_value[PAR_META] = {
         m->spec->n_l, m->spec->n_e,
         m->batch->n_b * m->batch->n_t * m->spec->n_k};
@@ -205,6 +214,7 @@ void par__dispatch(par_model *m, int layer, int pair)
 {
     par_work *w = &m->work;
     const par_layout *lay = m->layout;
+    par_lane *lane = &m->lane[m->now.lane];
     const int64_t n_d = core_spec_n_de(m->spec);
     const core_tap tap = par__pair_tap(m, CORE_TAP_RECV, pair);
     par__enter(m, PAR_OP_DISPATCH, tap);
@@ -217,22 +227,18 @@ void par__dispatch(par_model *m, int layer, int pair)
     }
     exchange_counts(m, tap);
     const int64_t n = w->recv_first[lay->ep_group.n];
-    int64_t *meta = par__grow(m, &m->recv_meta, n * PAR_META, sizeof *meta);
-    int64_t *table = par__grow(m, &m->table, n * 10, sizeof *table);
-    m->flow.received = take_choices(&table, n);
-    m->flow.sorted = take_choices(&table, n);
-    m->flow.mine = take_choices(&table, n);
-    m->flow.place = table;
-    double *rows = par__grow(m, &m->rows_a, n * n_d, sizeof *rows);
+    int64_t *meta = par__grow(m, &lane->meta, n * PAR_META, sizeof *meta);
+    double *rows = par__grow(m, &lane->rows, n * n_d, sizeof *rows);
+    take_tables(m, lane, n);
     exchange_rows(m, w->send_meta, meta, PAR_META * (int64_t)sizeof *meta, tap,
                   CORE_COST_WORDS);
-    unpack(m, tap, meta);
+    unpack(m, tap, &lane->flow.received, meta);
     exchange_rows(m, w->send, rows, n_d * (int64_t)sizeof *rows, tap,
                   CORE_COST_VALUES);
     if (lay->etp_i == 0)
         m->stats->n_received += n;
     par__store(m, CORE_TAP_RECV, rows, n * n_d);
-    par__observe_choices(m, CORE_TAP_RECV, pair, rows, &m->flow.received, 0,
+    par__observe_choices(m, CORE_TAP_RECV, pair, rows, &lane->flow.received, 0,
                          n_d, lay->plan.etp, lay->etp_i);
 }
 
@@ -245,17 +251,21 @@ static void part_of_block(const par_layout *lay, int64_t n, int i, int64_t *r0,
     *r1 = n * (i + 1) / lay->plan.etp;
 }
 
-/* The partial sums of rows_a in sorted order go to rows_b in the order (etp
- * rank, source, row); flow.mine names the rows that will be mine.            */
-static void order_by_part(par_model *m)
+/* The lane's partial sums, which lie sorted among those of all lanes, go to its
+ * own rows in the order (etp rank, source, row); flow.mine names the rows that
+ * will be mine.                                                              */
+void par__order_by_part(par_model *m, int pair)
 {
     par_work *w = &m->work;
+    par_lane *lane = &m->lane[m->now.lane];
     const par_layout *lay = m->layout;
-    const int64_t n_d = core_spec_n_de(m->spec);
-    const par_choices *from = &m->flow.received;
-    par_choices *mine = &m->flow.mine;
-    const double *y = m->rows_a.at;
-    double *to = m->rows_b.at;
+    const int64_t n_d = core_spec_n_de(m->spec), n = lane->flow.received.n;
+    const par_choices *from = &lane->flow.received;
+    par_choices *mine = &lane->flow.mine;
+    const double *y = m->sorted_rows.at;
+    par__enter(m, PAR_OP_DISPATCH, par__pair_tap(m, CORE_TAP_BACK, pair));
+    par__cost_rows(m, par__pair_tap(m, CORE_TAP_EXPERT_OUT, pair), n, n_d, 0);
+    double *to = par__grow(m, &lane->rows, n * n_d, sizeof *to);
     mine->n = 0;
     for (int i = 0; i < lay->plan.etp; i++) {
         const double *start = to;
@@ -264,7 +274,7 @@ static void order_by_part(par_model *m)
             part_of_block(lay, w->count_in[s], i, &r0, &r1);
             for (int64_t r = w->recv_first[s] + r0; r < w->recv_first[s] + r1;
                  r++, to += n_d) {
-                memcpy(to, y + m->flow.place[r] * n_d,
+                memcpy(to, y + lane->flow.place[r] * n_d,
                        (size_t)n_d * sizeof *to);
                 if (i != lay->etp_i)
                     continue;
@@ -281,16 +291,15 @@ static void order_by_part(par_model *m)
 static double *complete(par_model *m, int pair)
 {
     const par_layout *lay = m->layout;
-    const int64_t n_d = core_spec_n_de(m->spec);
-    const par_choices *mine = &m->flow.mine;
+    const par_lane *lane = &m->lane[m->now.lane];
+    const int64_t n_d = core_spec_n_de(m->spec), n = lane->flow.received.n;
+    const par_choices *mine = &lane->flow.mine;
     const core_tap tap = par__pair_tap(m, CORE_TAP_EXPERT_OUT, pair);
-    par__cost_rows(m, tap, m->flow.received.n, n_d, 0);
-    order_by_part(m);
-    double *y = par__grow(m, &m->rows_a, m->flow.received.n * n_d, sizeof *y);
-    par__cost_collective(m, PAR_REDUCE_SCATTER, &lay->etp_group, tap,
-                         m->flow.received.n * n_d, mine->n * n_d);
+    double *y = par__grow(m, &m->sorted_rows, n * n_d, sizeof *y);
+    par__cost_collective(m, PAR_REDUCE_SCATTER, &lay->etp_group, tap, n * n_d,
+                         mine->n * n_d);
     par__pause(m);
-    par_reduce_scatter(m->comm, &lay->etp_group, m->rows_b.at, y,
+    par_reduce_scatter(m->comm, &lay->etp_group, lane->rows.at, y,
                        m->work.part_count, m->numerics);
     par__resume(m);
     par__cost_rows(m, tap, 0, n_d, 0);
@@ -328,7 +337,7 @@ void par__return(par_model *m, int layer, int pair)
         w->out_at[i] = (w->send_first[i / lay->plan.etp] + r0) * row_bytes;
         w->out_bytes[i] = (r1 - r0) * row_bytes;
     }
-    m->stats->n_returned += m->flow.mine.n;
+    m->stats->n_returned += m->lane[m->now.lane].flow.mine.n;
     exchange(m, y, w->send, tap, CORE_COST_VALUES);
     if (layer < 0)
         return;

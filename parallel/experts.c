@@ -1,6 +1,7 @@
 /* parallel/experts.c -- the experts of mine, on the rows that arrived.
  *
- * Rows are sorted by (layer, expert), so every expert is one product.  etp
+ * Rows are sorted by (layer, expert), those of all lanes that are there, so
+ * that every expert is one product and its weights are read or made once.  etp
  * ranks hold the same experts and got the same rows in the same order; each has
  * its own inner columns, so y is Partial over them until par__return.
  */
@@ -14,31 +15,54 @@ static int bucket_of(const par_model *m, const par_choices *rows, int64_t i)
            m->layout->local_expert[rows->expert[i]];
 }
 
-/* Counting sort; bucket b gets the rows [bucket[b], bucket[b+1]). */
-static void sort_rows(par_model *m, int pair)
+/* Where each bucket begins; how many rows there are. */
+static int64_t count_rows(par_model *m, int pair)
 {
     par_work *w = &m->work;
     const int n_my = m->layout->n_my_expert, n_bucket = m->n_moe * n_my;
-    const int64_t n_d = core_spec_n_de(m->spec);
-    const par_choices *from = &m->flow.received, *to = &m->flow.sorted;
-    const double *x = m->rows_a.at;
-    double *sorted = par__grow(m, &m->rows_b, from->n * n_d, sizeof *sorted);
-    par__cost_rows(m, par__pair_tap(m, CORE_TAP_RECV, pair), from->n, n_d, 0);
     memset(w->bucket, 0, (size_t)(n_bucket + 1) * sizeof *w->bucket);
-    for (int64_t i = 0; i < from->n; i++)
-        w->bucket[bucket_of(m, from, i) + 1]++;
+    for (int j = 0; j < w->n_joined; j++) {
+        const par_choices *from = &m->lane[w->joined[j]].flow.received;
+        for (int64_t i = 0; i < from->n; i++)
+            w->bucket[bucket_of(m, from, i) + 1]++;
+    }
     for (int b = 0; b < n_bucket; b++) {
         w->n_expert[pair * n_my + b % n_my] += w->bucket[b + 1];
         w->bucket[b + 1] += w->bucket[b];
         w->cursor[b] = w->bucket[b];
     }
-    for (int64_t i = 0; i < from->n; i++) {
-        const int64_t at = w->cursor[bucket_of(m, from, i)]++;
-        m->flow.place[i] = at;
-        to->id[at] = from->id[i];
-        to->layer[at] = from->layer[i];
-        to->expert[at] = from->expert[i];
-        memcpy(sorted + at * n_d, x + i * n_d, (size_t)n_d * sizeof *x);
+    return w->bucket[n_bucket];
+}
+
+/* Counting sort; bucket b gets the rows [bucket[b], bucket[b+1]), in order of
+ * lanes.                                                                     */
+static void sort_rows(par_model *m, int pair)
+{
+    par_work *w = &m->work;
+    const int64_t n_d = core_spec_n_de(m->spec);
+    const int64_t n = count_rows(m, pair);
+    int64_t *table = par__grow(m, &m->table, n * 4, sizeof *table);
+    const par_choices to = {.n = n,
+                            .id = table,
+                            .layer = table + n,
+                            .expert = table + 2 * n,
+                            .lane = table + 3 * n};
+    double *sorted = par__grow(m, &m->sorted_rows, n * n_d, sizeof *sorted);
+    m->sorted = to;
+    par__cost_rows(m, par__pair_tap(m, CORE_TAP_RECV, pair), n, n_d, 0);
+    for (int j = 0; j < w->n_joined; j++) {
+        const par_lane *l = &m->lane[w->joined[j]];
+        const par_choices *from = &l->flow.received;
+        const double *x = l->rows.at;
+        for (int64_t i = 0; i < from->n; i++) {
+            const int64_t at = w->cursor[bucket_of(m, from, i)]++;
+            l->flow.place[i] = at;
+            to.id[at] = from->id[i];
+            to.layer[at] = from->layer[i];
+            to.expert[at] = from->expert[i];
+            to.lane[at] = w->joined[j];
+            memcpy(sorted + at * n_d, x + i * n_d, (size_t)n_d * sizeof *x);
+        }
     }
 }
 
@@ -63,7 +87,7 @@ static void grouped_product(par_model *m, which part, double *y, int64_t ldy,
         if (n == 0)
             continue;
         const par_expert *e = &m->expert[b];
-        const core_tap tap = par__tap(kind, (int)m->flow.sorted.layer[r]);
+        const core_tap tap = par__tap(kind, (int)m->sorted.layer[r]);
         par__product(m, y + r * ldy, ldy, x + r * ldx, ldx, n,
                      shard_of(e, part), tap);
         if (part != DOWN)
@@ -78,18 +102,19 @@ static void tap_inner(par_model *m, core_tap_kind kind, int pair, double *y)
     const par_layout *lay = m->layout;
     const int64_t f0 = lay->first_f[lay->etp_i];
     const int64_t n_f = lay->first_f[lay->etp_i + 1] - f0;
-    par__store(m, kind, y, m->flow.sorted.n * n_f);
-    par__observe_choices(m, kind, pair, y, &m->flow.sorted, f0, n_f, 1, 0);
+    par__store(m, kind, y, m->sorted.n * n_f);
+    par__observe_choices(m, kind, pair, y, &m->sorted, f0, n_f, 1, 0);
 }
 
 void par__experts(par_model *m, int pair)
 {
     const par_layout *lay = m->layout;
-    const int64_t n_d = core_spec_n_de(m->spec), n = m->flow.received.n;
+    const int64_t n_d = core_spec_n_de(m->spec);
     const int64_t n_f = lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
     par__enter(m, PAR_OP_EXPERT, par__pair_tap(m, CORE_TAP_RECV, pair));
     sort_rows(m, pair);
-    const double *x = m->rows_b.at;
+    const double *x = m->sorted_rows.at;
+    const int64_t n = m->sorted.n;
     double *gate = NULL;
     double *up = par__grow(m, &m->inner_up, n * n_f, sizeof *up);
     if (m->spec->gated) {
@@ -99,9 +124,9 @@ void par__experts(par_model *m, int pair)
     }
     grouped_product(m, UP, up, n_f, x, n_d, CORE_TAP_EXPERT_UP, pair);
     tap_inner(m, CORE_TAP_EXPERT_UP, pair, up);
-    par__activate(m, gate, up, n, n_f, m->flow.sorted.layer,
+    par__activate(m, gate, up, n, n_f, m->sorted.layer,
                   par__pair_tap(m, CORE_TAP_EXPERT_ACT, pair));
     tap_inner(m, CORE_TAP_EXPERT_ACT, pair, up);
-    double *y = par__grow(m, &m->rows_a, n * n_d, sizeof *y);
+    double *y = par__grow(m, &m->sorted_rows, n * n_d, sizeof *y);
     grouped_product(m, DOWN, y, n_d, up, n_f, CORE_TAP_EXPERT_OUT, pair);
 }

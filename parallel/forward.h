@@ -82,6 +82,16 @@ typedef struct par_cost_time {
                           * observers                                          */
 } par_cost_time;
 
+/* In which order a rank works, see order.c: layer by layer over all
+ * micro-batches where weights would be made anew for each of them (exact mode,
+ * experts that do not stay, room in the budgets) and nobody asks for ticks or
+ * costs; or as the plan says; or layer by layer in any case.                 */
+typedef enum par_order {
+    PAR_ORDER_AUTO,
+    PAR_ORDER_PLAN,
+    PAR_ORDER_LAYERS
+} par_order;
+
 typedef struct par_options {
     size_t weight_budget_bytes; /* of this rank: its shards stay resident if they
                                  * fit, else experts are read a tile at a time  */
@@ -93,6 +103,7 @@ typedef struct par_options {
     /* Sees every operator when it is over.  NULL: none; costs nothing then.  */
     void (*cost)(void *self, const core_cost *cost, const par_cost_time *took);
     void *cost_self;
+    par_order order; /* the same on all ranks, as is who asks for what        */
 } par_options;
 
 typedef struct par_stats {
@@ -110,6 +121,7 @@ typedef struct par_stats {
     char not_exact[160]; /* else the first operator and the bits it needs       */
     bool is_written;     /* exact mode: no product takes in a NaN or infinity   */
     core_tap unwritten;  /* else the first that does: of what nobody wrote      */
+    int n_lane;          /* micro-batches that were worked on together        */
     size_t weight_bytes; /* resident shards                                     */
     size_t work_bytes;   /* peak of the work arena and routing buffers          */
 } par_stats;

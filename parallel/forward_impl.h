@@ -1,6 +1,7 @@
 /* parallel/forward_impl.h -- what the files of the distributed pass share.
  *
- * Read in this order: schedule.c (ticks) -> layer.c -> the layer's operators
+ * Read in this order: schedule.c (turns) -> order.c (the steps of a turn) ->
+ * layer.c -> the layer's operators
  * (operators.h), first of all attention.c (qkv.c, qk_norm.c, rope.c, heads.c) ->
  * mlp.c, router.c (scores.c, choose.c), moe.c -> dispatch.c, experts.c; below
  * them linear.c and shard.c.
@@ -25,7 +26,8 @@ enum {
     PAR_END = -1,                /* the end of an axis, of rows or columns    */
     PAR_META = 3,                /* layer, expert, global choice id of a row  */
     PAR_MAX_KEPT = 64,           /* pointers to buffers of operators          */
-    PAR_MAX_FRESH = 128          /* buffers that a tick starts by poisoning   */
+    PAR_MAX_FRESH = 128,         /* buffers that start as poison              */
+    PAR_MAX_LASTING = 24         /* buffers that every lane has               */
 };
 
 /* A rectangle of one weight tensor: rows r0.. (outputs), columns c0.. (K).   */
@@ -113,18 +115,60 @@ typedef struct par_grow {
     size_t bytes;
 } par_grow;
 
-/* What identifies the rows of a buffer of choices.                           */
+/* What identifies the rows of a buffer of choices.  lane: NULL where all are of
+ * the lane at hand.                                                          */
 typedef struct par_choices {
     int64_t n;
-    int64_t *id, *layer, *expert;
+    int64_t *id, *layer, *expert, *lane;
 } par_choices;
 
-/* The rows that one dispatch/combine pair brought here: in source order, sorted
- * by (layer, expert), and those of them that I complete and return.          */
+/* Who has a residual stream's buffer beside this rank.                       */
+typedef struct par_stream {
+    par_request *arriving, *leaving;
+} par_stream;
+
+/* The rows that a dispatch/combine pair brought here for a micro-batch: in
+ * source order, and those of them that I complete and return.                */
 typedef struct par_flow {
-    par_choices received, sorted, mine;
+    par_choices received, mine;
     int64_t *place; /* [received.n] where a received row lies when sorted     */
 } par_flow;
+
+/* Micro-batches that are worked on layer by layer lie in lanes 0, 1, ...     */
+typedef struct par_lane {
+    par_flow flow;
+    par_grow meta, table;
+    par_grow rows; /* that arrived; then what experts made of them, by part   */
+    int own, pair; /* while steps are listed: its latest; of a pair, or -1    */
+} par_lane;
+
+/* A buffer that a lane has from step to step: *field, and where it lies.     */
+typedef struct par_lasting {
+    void *field;
+    par_grow of_lane_0;
+} par_lasting;
+
+/* What a rank does next (order.c).  All but EXPERTS meet other ranks.        */
+typedef enum par__step_kind {
+    PAR_STEP_ARRIVE,   /* the stream: embedded, or of the stage before        */
+    PAR_STEP_MIX,      /* a layer's mixer                                     */
+    PAR_STEP_ROUTE,    /* what its feed-forward part reads, and who gets it   */
+    PAR_STEP_DISPATCH, /* rows to their experts                               */
+    PAR_STEP_EXPERTS,
+    PAR_STEP_COMBINE,  /* rows back, and their sums                           */
+    PAR_STEP_MLP,      /* dense, or of a shared expert                        */
+    PAR_STEP_ADD,      /* to the stream                                       */
+    PAR_STEP_LEAVE     /* the head, or to the stage behind                    */
+} par__step_kind;
+
+enum { PAR_STEP_WAITS = 2 };
+
+typedef struct par__step {
+    par__step_kind kind;
+    int lane, layer, pair;       /* layer -1: none of this rank's             */
+    int after[PAR_STEP_WAITS];   /* steps that it waits for, or -1            */
+    bool is_done;
+} par__step;
 
 typedef struct par_slot_key {
     double weight;
@@ -137,16 +181,25 @@ typedef struct par_key {
     int64_t at; /* its position in the row                                    */
 } par_key;
 
-/* The buffers of a tick: carved for the largest micro-batch.                 */
+/* The buffers of a turn: carved for the largest micro-batch, those that last
+ * from step to step as often as there are lanes.                             */
 typedef struct par_work {
     core_arena arena;
+    int n_lane;                     /* micro-batches of a turn                */
+    int n_x;                        /* residual streams                       */
     int64_t n, n_t;                 /* tokens: of the largest, of a row       */
     int64_t n_in, n_out;            /* widest operand, widest buffer of rows  */
-    par_grow fresh[PAR_MAX_FRESH];  /* what every tick starts by poisoning    */
+    par_grow fresh[PAR_MAX_FRESH];  /* of a step: poisoned for every lane     */
     int n_fresh;
-    double *x[2];                   /* [n_s, Dx] residual stream, by micro-
-                                     * batch parity, and the keys that travel
-                                     * with it                                */
+    par_lasting lasting[PAR_MAX_LASTING];
+    int n_lasting;
+    par__step *step;                /* [n_step] of the turn                   */
+    int n_step;
+    int *joined, n_joined;          /* lanes of the step that was taken       */
+    double *x;                      /* [n_x, ld_x] residual streams [n_s, Dx],
+                                     * of micro-batch b number b % n_x, and the
+                                     * keys that travel with it               */
+    int64_t ld_x;
     double *h;                      /* [n_s, D] what a part reads of it       */
     double *joint;                  /* [n_s, *] weights of a connection       */
     double *old_x;                  /* [Dx] of a token                        */
@@ -155,8 +208,8 @@ typedef struct par_work {
         double *cos_tj, *sin_tj;    /* [T, Dr/2]                              */
     } rope[CORE_HEAD_KINDS];
     double *xn;                     /* [n, D] normed input                    */
-    double *tokens;                 /* [n, D] what experts read: xn, or a norm
-                                     * of their own                           */
+    double *branch;                 /* [n, D] what experts read that have a
+                                     * norm of their own                      */
     double *router_in;              /* [n, D] where the router has a norm     */
     void *mixer[CORE_N_MIXERS];     /* buffers of operators: what their carve */
     void *projection;               /* returned, which lies in kept           */
@@ -206,14 +259,14 @@ typedef struct par_work {
     int64_t *slice;                 /* [tp] what each rank's tokens take      */
     int64_t *bucket;                /* [buckets + 1] (layer, expert) of mine  */
     int64_t *cursor;                /* [buckets]                              */
-    int64_t *n_expert;              /* [n_pair * my experts], this tick       */
+    int64_t *n_expert;              /* [n_pair * my experts], this turn       */
 } par_work;
 
-/* The micro-batch that this rank works on in a tick.                         */
+/* The micro-batch that a step of this rank works on.                         */
 typedef struct par_now {
     int round, mb;       /* mb = -1: idle                                     */
-    int tick_of_round;
-    int64_t tick;
+    int turn, lane;      /* turn of the round                                 */
+    int64_t tick;        /* of the pass, counted by lane                      */
     int64_t row0, n_row; /* rows of the batch                                 */
     int64_t n;           /* tokens                                            */
     int64_t t0, t1;      /* my slice of them, to be dispatched                */
@@ -261,9 +314,11 @@ struct par_model {
     const core_batch *batch;    /* of the forward pass under way              */
     par_now now;
     par_work work;
-    par_flow flow;
-    par_grow recv_meta, rows_a, rows_b, inner_gate, inner_up, table, operand, largest;
-    par_request *recv_request, *send_request[2];
+    par_lane *lane;             /* [mb]                                       */
+    par_choices sorted;         /* rows of all lanes, by (layer, expert)      */
+    par_grow sorted_rows;       /* their inputs, then their outputs           */
+    par_grow inner_gate, inner_up, table, operand, largest;
+    par_stream *stream;         /* [mb + 1]                                   */
     par_stats *stats;
     par_operator op;            /* charged for processor time                 */
     double cpu_mark;
@@ -518,7 +573,13 @@ void par__gate(par_model *m, double *y, core_act act, const double *gate,
 void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
                    int64_t n_col, const int64_t *layer, core_tap tap);
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out);
-void par__layer(par_model *m, int l, int pair);
+/* layer.c: the steps of layer l that are not of a pair.  par__gather: the sum
+ * of what a pair gave.                                                       */
+void par__mix(par_model *m, int l);
+void par__enter_ffn(par_model *m, int l);
+void par__gather(par_model *m, int l);
+void par__feed(par_model *m, int l);
+void par__leave_ffn(par_model *m, int l);
 /* What a part of layer l, or the head, reads of the stream: [n, D].          */
 const double *par__enter_part(par_model *m, const void *around, int l,
                               par__part part);
@@ -532,12 +593,16 @@ void par__choose(par_model *m, const double *score, const double *correction,
                  int64_t *idx);
 
 /* One dispatch/combine pair.  layer < 0: this rank has nothing to send.      */
-void par__moe(par_model *m, int layer, int pair, double *out);
 void par__dispatch(par_model *m, int layer, int pair);
+/* On the rows of all lanes that work.joined names; then, of one lane, what came
+ * out as it is to return.                                                    */
 void par__experts(par_model *m, int pair);
+void par__order_by_part(par_model *m, int pair);
 void par__return(par_model *m, int layer, int pair);
 void par__combine(par_model *m, int layer, double *out);
-/* narrow.c: my slice of the tokens, from D columns to De and back.           */
+/* narrow.c: what experts read of all tokens, [n, D]; my slice of it, from D
+ * columns to De and back.                                                    */
+const double *par__expert_input(const par_model *m);
 void par__narrow(par_model *m, int layer);
 void par__widen(par_model *m, int layer, double *out);
 /* Store and show my slice of a tap whose other slices other ranks have; x: of
@@ -545,18 +610,47 @@ void par__widen(par_model *m, int layer, double *out);
 void par__tap_slice(par_model *m, core_tap tap, double *x);
 core_tap par__pair_tap(const par_model *m, core_tap_kind kind, int pair);
 
+/* --- lanes.c, order.c ---------------------------------------------------- */
+
+/* Micro-batches of a turn, of at most n_row rows each, by options.order.
+ *                                                    [collective, all ranks] */
+int par__lanes(par_model *m, int64_t n_row);
+int par__n_turn(const par_model *m); /* of a round                            */
+/* The micro-batch of a stage's lane; -1: none.                               */
+int par__mb(const par_model *m, int stage, int turn, int lane);
+/* work.step of the turn. */
+void par__list_steps(par_model *m, int turn);
+int64_t par__most_steps(const par_layout *layout, int n_lane);
+/* The first that is ready, NULL: all are done.  In work.joined are its lane and
+ * those of the steps that are ready and multiply with the very same weights:
+ * they count as done, too.                                                   */
+const par__step *par__take_step(par_model *m);
+
 /* --- work.c -------------------------------------------------------------- */
 
+/* n_lane: micro-batches that a turn has. */
 void par__work_carve(par_work *work, const core_spec *spec,
-                     const par_layout *layout, int64_t n_row, int64_t n_t);
+                     const par_layout *layout, int n_lane, int64_t n_row,
+                     int64_t n_t);
+size_t par__work_bytes(const core_spec *spec, const par_layout *layout,
+                       int n_lane, int64_t n_row, int64_t n_t);
+/* The buffers that last are those of this lane from here on.                 */
+void par__work_take_lane(par_work *work, int lane);
+/* Poison them, and those of a step.                                          */
+void par__work_poison(const par_work *work, int lane);
 /* A copy of a struct of pointers to buffers.  It lies in *work itself.       */
 void *par__keep_buffers(par_work *work, const void *from, size_t bytes);
-/* Buffers that every tick starts by poisoning: n elements; rows of n_col columns
- * for all tokens, that products read, or only write.                         */
+/* Buffers of a step, that a micro-batch starts by poisoning: n elements; rows
+ * of n_col columns for all tokens, that products read, or only write.        */
 void *par__fresh(par_work *work, int64_t n, size_t elem_bytes);
 double *par__fresh_f64(par_work *work, int64_t n);
 double *par__operand(par_work *work, int64_t n_col);
 double *par__result(par_work *work, int64_t n_col);
+/* Likewise, but of every lane: from step to step of a layer.  field: the
+ * pointer that is to be the lane's at hand.                                  */
+void par__lasting(par_work *work, void *field, int64_t n, size_t elem_bytes);
+void par__lasting_operand(par_work *work, double **field, int64_t n_col);
+void par__lasting_result(par_work *work, double **field, int64_t n_col);
 /* Room for n elements, poisoned; ends the run if there is no memory.         */
 void *par__grow(par_model *m, par_grow *buffer, int64_t n, size_t elem_bytes);
 void par__grow_free(par_grow *buffer);

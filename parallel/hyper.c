@@ -60,7 +60,7 @@ static void carve(par_work *w, const core_spec *spec)
     const int64_t n = spec->hyper.n, n_x = n * spec->n_d;
     w->n_in = n_x > w->n_in ? n_x : w->n_in; /* a product reads whole tokens  */
     w->h = par__result(w, spec->n_d);
-    w->joint = par__result(w, n * (2 + n));
+    par__lasting_result(w, &w->joint, n * (2 + n));
     w->old_x = par__fresh_f64(w, n_x);
 }
 

@@ -1,9 +1,11 @@
 /* parallel/layer.c -- one layer, of a mixer, a feed-forward part or both, for
- * every combination of degrees.
+ * every combination of degrees, in the steps between which a rank may turn to
+ * another micro-batch.
  *
  * Before and after, a rank has whole rows of the stream: of all tokens, or of
  * its slice of them (stream.c).  There is no test for a degree of 1 here or
- * below: that is a group of one rank.
+ * below: that is a group of one rank.  Experts that are a branch have a norm
+ * before and one behind, of whole rows.
  */
 #include "parallel/forward_impl.h"
 
@@ -51,6 +53,23 @@ static void norm_after(par_model *m, double *y, const par_norm *norm,
         par__norm(m, y, y, norm, tap);
 }
 
+void par__mix(par_model *m, int l)
+{
+    const par_layer *layer = &m->layer[l - m->layer0];
+    const par__entry *mixer = par__mixer(m->spec, l);
+    const bool feeds = core_spec_has_ffn(m->spec, l);
+    double *out = par__mine(m, m->work.out);
+    par__tap_stream(m, par__tap(CORE_TAP_IN, l), m->now.x);
+    if (mixer == NULL)
+        return;
+    const double *x =
+        par__enter_part(m, layer->around[PAR_PART_MIXER], l, PAR_PART_MIXER);
+    par__norm_all(m, x, &layer->attn_norm, par__tap(CORE_TAP_ATTN_NORM, l));
+    mixer->run(m, layer->mixer, l, m->work.out);
+    norm_after(m, out, &layer->attn_post, par__tap(CORE_TAP_ATTN_POST, l));
+    add(m, layer, out, par__tap(feeds ? CORE_TAP_MID : CORE_TAP_OUT, l));
+}
+
 /* The normed input of the feed-forward part: experts read rows of my own. */
 static void norm_before(par_model *m, const par_layer *layer, const double *x,
                         core_tap tap)
@@ -61,55 +80,60 @@ static void norm_before(par_model *m, const par_layer *layer, const double *x,
         par__norm(m, par__mine(m, m->work.xn), x, &layer->ffn_norm, tap);
 }
 
-/* w->out = what the layer's feed-forward part makes of it. */
-static void feed_forward(par_model *m, const par_layer *layer, int l, int pair)
+void par__enter_ffn(par_model *m, int l)
 {
-    par_work *w = &m->work;
-    const bool is_moe = core_spec_is_moe(m->spec, l);
-    double *out = par__mine(m, w->out);
-    if (is_moe) {
-        par__route(m, layer, l);
-        par__moe(m, l, pair, w->out);
-    }
-    if (layer->mlp.exists)
-        par__mlp(m, &layer->mlp, l, is_moe ? w->mlp_out : w->out);
-    if (is_moe && layer->mlp.exists) {
-        const int64_t n = m->now.n_s * m->spec->n_d;
-        double *mlp_out = par__mine(m, w->mlp_out);
-        if (m->spec->branch_norm)
-            par__norm(m, mlp_out, mlp_out, &layer->mlp_post,
-                      par__tap(CORE_TAP_MLP_POST, l));
-        par__cost_rows(m, par__tap(CORE_TAP_FFN_OUT, l), m->now.n_s,
-                       m->spec->n_d, CORE_FLOPS_ADD)
-            ->read += n;
-        for (int64_t i = 0; i < n; i++)
-            out[i] += mlp_out[i];
-    }
-    par__tap_stream(m, par__tap(CORE_TAP_FFN_OUT, l), out);
-}
-
-void par__layer(par_model *m, int l, int pair)
-{
-    par_work *w = &m->work;
     const par_layer *layer = &m->layer[l - m->layer0];
-    const par__entry *mixer = par__mixer(m->spec, l);
-    const bool feeds = core_spec_has_ffn(m->spec, l);
-    double *out = par__mine(m, w->out);
-    par__tap_stream(m, par__tap(CORE_TAP_IN, l), m->now.x);
-    if (mixer != NULL) {
-        const double *x = par__enter_part(m, layer->around[PAR_PART_MIXER], l,
-                                          PAR_PART_MIXER);
-        par__norm_all(m, x, &layer->attn_norm, par__tap(CORE_TAP_ATTN_NORM, l));
-        mixer->run(m, layer->mixer, l, w->out);
-        norm_after(m, out, &layer->attn_post, par__tap(CORE_TAP_ATTN_POST, l));
-        add(m, layer, out, par__tap(feeds ? CORE_TAP_MID : CORE_TAP_OUT, l));
-    }
-    if (!feeds)
-        return;
     const double *x =
         par__enter_part(m, layer->around[PAR_PART_FFN], l, PAR_PART_FFN);
     norm_before(m, layer, x, par__tap(CORE_TAP_FFN_NORM, l));
-    feed_forward(m, layer, l, pair);
+    if (!core_spec_is_moe(m->spec, l))
+        return;
+    par__route(m, layer, l);
+    if (m->spec->branch_norm)
+        par__norm(m, par__mine(m, m->work.branch), m->now.x, &layer->moe_norm,
+                  par__tap(CORE_TAP_MOE_NORM, l));
+    if (m->spec->n_de > 0)
+        par__narrow(m, l);
+}
+
+void par__gather(par_model *m, int l)
+{
+    double *out = par__mine(m, m->work.out);
+    par__combine(m, l, m->work.out);
+    if (m->spec->branch_norm)
+        par__norm(m, out, out, &m->layer[l - m->layer0].moe_post,
+                  par__tap(CORE_TAP_MOE_POST, l));
+}
+
+void par__feed(par_model *m, int l)
+{
+    par_work *w = &m->work;
+    par__mlp(m, &m->layer[l - m->layer0].mlp, l,
+             core_spec_is_moe(m->spec, l) ? w->mlp_out : w->out);
+}
+
+/* out += what a shared expert gave. */
+static void add_branch(par_model *m, const par_layer *layer, int l, double *out)
+{
+    const int64_t n = m->now.n_s * m->spec->n_d;
+    double *mlp_out = par__mine(m, m->work.mlp_out);
+    if (m->spec->branch_norm)
+        par__norm(m, mlp_out, mlp_out, &layer->mlp_post,
+                  par__tap(CORE_TAP_MLP_POST, l));
+    par__cost_rows(m, par__tap(CORE_TAP_FFN_OUT, l), m->now.n_s, m->spec->n_d,
+                   CORE_FLOPS_ADD)
+        ->read += n;
+    for (int64_t i = 0; i < n; i++)
+        out[i] += mlp_out[i];
+}
+
+void par__leave_ffn(par_model *m, int l)
+{
+    const par_layer *layer = &m->layer[l - m->layer0];
+    double *out = par__mine(m, m->work.out);
+    if (core_spec_is_moe(m->spec, l) && layer->mlp.exists)
+        add_branch(m, layer, l, out);
+    par__tap_stream(m, par__tap(CORE_TAP_FFN_OUT, l), out);
     norm_after(m, out, &layer->ffn_post, par__tap(CORE_TAP_FFN_POST, l));
     add(m, layer, out, par__tap(CORE_TAP_OUT, l));
 }

@@ -13,6 +13,7 @@
 #include "core/blas/blas.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static core_weight weight(core_weight_kind kind, int layer, int expert)
 {
@@ -261,6 +262,35 @@ static core_status refuse_cut(const par_model *m)
     return CORE_OK;
 }
 
+/* A lane and a stream of each micro-batch, whatever the order of work; two
+ * streams at least.                                                          */
+static core_status open_lanes(par_model *m)
+{
+    const int n = m->layout->plan.mb, n_stream = n + 1;
+    void *memory;
+    CORE_TRY(core_alloc(&memory, n, sizeof *m->lane, "lanes"));
+    m->lane = memory;
+    memset(m->lane, 0, (size_t)n * sizeof *m->lane);
+    CORE_TRY(core_alloc(&memory, n_stream, sizeof *m->stream, "streams"));
+    m->stream = memory;
+    memset(m->stream, 0, (size_t)n_stream * sizeof *m->stream);
+    return CORE_OK;
+}
+
+static core_status open_shards(par_model *m)
+{
+    const par_options *options = &m->options;
+    if (measure(m, true, true) > options->weight_budget_bytes &&
+        measure(m, true, false) > options->dense_budget_bytes)
+        measure(m, false, false);
+    CORE_TRY(refuse_cut(m));
+    CORE_TRY(open_lanes(m));
+    CORE_TRY_CTX(core_arena_make(&m->shards),
+                 "while making room for %s's shards", m->spec->name);
+    carve(m);
+    return CORE_OK;
+}
+
 core_status par_model_open(par_model **out, par_comm *comm,
                            const par_layout *layout, const core_spec *spec,
                            const core_weights *weights, core_numerics numerics,
@@ -273,21 +303,11 @@ core_status par_model_open(par_model **out, par_comm *comm,
     m->comm = comm;
     m->weights = weights;
     m->options = *options;
-    if (measure(m, true, true) > options->weight_budget_bytes &&
-        measure(m, true, false) > options->dense_budget_bytes)
-        measure(m, false, false);
-    core_status status = refuse_cut(m);
+    const core_status status = open_shards(m);
     if (status != CORE_OK) {
-        free(m);
+        par_model_close(m);
         return status;
     }
-    status = core_arena_make(&m->shards);
-    if (status != CORE_OK) {
-        free(m);
-        return core_fail_context(status, "while making room for %s's shards",
-                                 spec->name);
-    }
-    carve(m);
     (void)core_blas_set_threads(1); /* a rank is one thread */
     *out = m;
     return CORE_OK;
@@ -297,11 +317,17 @@ void par_model_close(par_model *m)
 {
     if (m == NULL)
         return;
-    par_grow *const buffers[] = {&m->recv_meta,  &m->rows_a,   &m->rows_b,
-                                 &m->inner_gate, &m->inner_up, &m->table,
-                                 &m->operand,    &m->largest};
+    par_grow *const buffers[] = {&m->sorted_rows, &m->inner_gate, &m->inner_up,
+                                 &m->table,       &m->operand,    &m->largest};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         par__grow_free(buffers[i]);
+    for (int i = 0; m->lane != NULL && i < m->layout->plan.mb; i++) {
+        par__grow_free(&m->lane[i].meta);
+        par__grow_free(&m->lane[i].table);
+        par__grow_free(&m->lane[i].rows);
+    }
+    free(m->lane);
+    free(m->stream);
     core_arena_free(&m->shards);
     free(m);
 }

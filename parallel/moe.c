@@ -1,13 +1,11 @@
-/* parallel/moe.c -- one dispatch/combine pair, and the weighted sum at its end.
+/* parallel/moe.c -- the weighted sum of what experts give.
  *
  * The sum over a token's choices runs over ascending expert ids, so it does not
  * depend on who answered first; it is made from my own routing, never from what
  * came back.  Each rank of the tensor group sums its slice of the tokens, then
  * the slices are gathered, unless the stream is cut alike; projected back to D
  * columns before that if experts have a width of their own.  Where the weight
- * has multiplied the input, the outputs are added as they are.  Experts that
- * are a branch have a norm before and one behind, of whole rows: Replicate,
- * made on every rank.
+ * has multiplied the input, the outputs are added as they are.
  */
 #include "parallel/forward_impl.h"
 
@@ -65,23 +63,4 @@ void par__combine(par_model *m, int layer, double *out)
         par__widen(m, layer, out);
     }
     par__gather_slices(m, out, tap);
-}
-
-void par__moe(par_model *m, int layer, int pair, double *out)
-{
-    const bool is_branch = layer >= 0 && m->spec->branch_norm;
-    const par_layer *mine = layer >= 0 ? &m->layer[layer - m->layer0] : NULL;
-    if (is_branch)
-        par__norm(m, par__mine(m, m->work.tokens), m->now.x, &mine->moe_norm,
-                  par__tap(CORE_TAP_MOE_NORM, layer));
-    if (layer >= 0 && m->spec->n_de > 0)
-        par__narrow(m, layer);
-    par__dispatch(m, layer, pair);
-    par__experts(m, pair);
-    par__return(m, layer, pair);
-    if (layer >= 0)
-        par__combine(m, layer, out);
-    if (is_branch)
-        par__norm(m, par__mine(m, out), par__mine(m, out), &mine->moe_post,
-                  par__tap(CORE_TAP_MOE_POST, layer));
 }

@@ -35,11 +35,16 @@ static void project(par_model *m, double *y, const double *x,
     par__tap_slice(m, tap, y);
 }
 
+const double *par__expert_input(const par_model *m)
+{
+    return m->spec->branch_norm ? m->work.branch : m->work.xn;
+}
+
 void par__narrow(par_model *m, int layer)
 {
     const core_tap tap = par__tap(CORE_TAP_NARROW, layer);
     par__enter(m, PAR_OP_DISPATCH, tap);
-    project(m, m->work.narrow, m->work.tokens,
+    project(m, m->work.narrow, par__expert_input(m),
             &m->layer[layer - m->layer0].narrow, tap);
 }
 

@@ -68,7 +68,7 @@ void par__layer_rows(par_model *m, double *y, const double *x, int64_t n_row,
             s1 += x_d[d];
         const double s2 = par__sum_of_squares(x_d, n_d);
         const double var = (width * s2 - s1 * s1) / (width * width);
-        const double mean = s1 / width, r = sqrt(var + eps);
+        const double mean = s1 / width, r = sqrt(fmax(var, 0.0) + eps);
         for (int64_t d = 0; d < n_d; d++)
             y[i * n_d + d] =
                 norm->weight[d] * ((x_d[d] - mean) / r) + norm->bias[d];

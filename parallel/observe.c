@@ -142,16 +142,26 @@ void par__tap_stream_ints(par_model *m, core_tap tap, int64_t *values)
     par__observe(m, &piece);
 }
 
-/* Show every run of rows that belongs to the layer; an empty piece if none.  */
-static void observe_layer(par_model *m, par_piece *piece, double *values,
-                          const par_choices *rows)
+/* Of the layer, and of the lane where rows tell. */
+static bool is_of(const par_choices *rows, int64_t i, int layer, int lane)
+{
+    return rows->layer[i] == layer &&
+           (rows->lane == NULL || rows->lane[i] == lane);
+}
+
+/* Show every run of rows that belongs to the layer and the lane; an empty piece
+ * if none.                                                                   */
+static void observe_layer(par_model *m, par_piece *piece, int lane,
+                          double *values, const par_choices *rows)
 {
     int64_t n_run = 0;
+    const int layer = piece->tap.layer;
     for (int64_t i = 0, end; i < rows->n; i = end) {
+        const bool is_mine = is_of(rows, i, layer, lane);
         for (end = i + 1; end < rows->n; end++)
-            if (rows->layer[end] != rows->layer[i])
+            if (is_of(rows, end, layer, lane) != is_mine)
                 break;
-        if (rows->layer[i] != piece->tap.layer)
+        if (!is_mine)
             continue;
         piece->values = values + i * piece->ld;
         piece->row_ids = rows->id + i;
@@ -167,29 +177,38 @@ static void observe_layer(par_model *m, par_piece *piece, double *values,
     par__observe(m, piece);
 }
 
-void par__observe_choices(par_model *m, core_tap_kind kind, int pair,
-                          double *values, const par_choices *rows, int64_t col0,
-                          int64_t n_col, int n_owners, int i_owner)
+/* For every layer that the pair serves in the lane. */
+static void observe_lane(par_model *m, par_piece *piece, int pair, int lane,
+                         double *values, const par_choices *rows)
 {
     const par_layout *lay = m->layout;
     const bool own_stage = lay->plan.scope == PAR_SCOPE_STAGE;
     const int s0 = own_stage ? lay->stage : 0;
     const int s1 = own_stage ? lay->stage + 1 : lay->plan.pp;
     for (int s = s0; s < s1; s++) {
-        const int layer = m->pair_layer[s * lay->n_pair + pair];
-        const int mb = m->now.tick_of_round - s;
-        if (layer < 0 || mb < 0 || mb >= lay->plan.mb)
-            continue;
-        par_piece piece = {.tap = par__tap(kind, layer),
-                           .ld = n_col,
-                           .col0 = col0,
-                           .n_col = n_col,
-                           .n_owners = n_owners,
-                           .i_owner = i_owner,
-                           .round = m->now.round,
-                           .mb = mb};
-        observe_layer(m, &piece, values, rows);
+        piece->tap.layer = m->pair_layer[s * lay->n_pair + pair];
+        piece->mb = par__mb(m, s, m->now.turn, lane);
+        if (piece->tap.layer >= 0 && piece->mb >= 0)
+            observe_layer(m, piece, lane, values, rows);
     }
+}
+
+void par__observe_choices(par_model *m, core_tap_kind kind, int pair,
+                          double *values, const par_choices *rows, int64_t col0,
+                          int64_t n_col, int n_owners, int i_owner)
+{
+    const bool is_joint = rows->lane != NULL;
+    const int first = is_joint ? 0 : m->now.lane;
+    const int end = is_joint ? m->work.n_lane : m->now.lane + 1;
+    par_piece piece = {.tap = par__tap(kind, 0),
+                       .ld = n_col,
+                       .col0 = col0,
+                       .n_col = n_col,
+                       .n_owners = n_owners,
+                       .i_owner = i_owner,
+                       .round = m->now.round};
+    for (int lane = first; lane < end; lane++)
+        observe_lane(m, &piece, pair, lane, values, rows);
 }
 
 void par__check(par_model *m, core_tap tap, double norm_x, double norm_w,

@@ -1,26 +1,23 @@
-/* parallel/schedule.c -- rounds, ticks, micro-batches, the pipeline.
+/* parallel/schedule.c -- rounds, turns, the pipeline.
  *
- * In tick k of a round, stage s works on micro-batch k - s.  The residual
- * stream lives in two buffers by the parity of the micro-batch: while one is
- * worked on, the next one's receive is posted into the other; a send is waited
- * for only when its buffer is wanted again.  The pipeline drains between
- * rounds.
+ * In turn k of a round, stage s works on its k - s th micro-batch, or on a run
+ * of micro-batches that lie in lanes (order.c).  A residual stream's buffer is
+ * that of a micro-batch and, later, of another: while a turn is worked on, what
+ * the next one needs is received into buffers that are not of this one; a send
+ * is waited for only when its buffer is wanted again.  The pipeline drains
+ * between rounds.
  *
- * scope=stage: a stage without a micro-batch skips the tick, all its ranks at
+ * scope=stage: a stage without a micro-batch skips the turn, all its ranks at
  * once; an empty micro-batch is worked on like any other, with zero tokens,
  * because its peers of other replicas may have some.  scope=replica: every rank
- * joins n_pair pairs in every tick, whether it has something or not.
+ * joins n_pair pairs in every turn, for every lane, whether it has something or
+ * not.
  */
 #include "parallel/forward_impl.h"
 
 #include "core/base/clock.h"
 
 #include <string.h>
-
-static bool is_micro_batch(const par_model *m, int mb)
-{
-    return mb >= 0 && mb < m->layout->plan.mb;
-}
 
 static int64_t rows_of(const par_model *m, int round, int mb, int64_t *row0)
 {
@@ -30,30 +27,37 @@ static int64_t rows_of(const par_model *m, int round, int mb, int64_t *row0)
     return row1 - *row0;
 }
 
-static void set_now(par_model *m, int round, int tick)
+static par_stream *stream_of(const par_model *m, int mb)
 {
-    const par_plan *plan = &m->layout->plan;
-    const int mb = tick - m->layout->stage;
+    return &m->stream[mb % m->work.n_x];
+}
+
+static double *x_of(const par_model *m, int mb)
+{
+    return m->work.x + mb % m->work.n_x * m->work.ld_x;
+}
+
+/* Turn to a lane: its micro-batch and its buffers. */
+static void set_now(par_model *m, int round, int turn, int lane)
+{
     par_work *w = &m->work;
-    m->now =
-        (par_now){.round = round,
-                  .mb = is_micro_batch(m, mb) ? mb : -1,
-                  .tick_of_round = tick,
-                  .tick = (int64_t)round * (plan->mb + plan->pp - 1) + tick};
-    memset(w->n_expert, 0,
-           (size_t)m->layout->n_pair * (size_t)m->layout->n_my_expert *
-               sizeof *w->n_expert);
-    if (m->now.mb < 0)
+    const int mb = par__mb(m, m->layout->stage, turn, lane);
+    m->now = (par_now){
+        .round = round,
+        .mb = mb,
+        .turn = turn,
+        .lane = lane,
+        .tick = ((int64_t)round * par__n_turn(m) + turn) * w->n_lane + lane};
+    par__work_take_lane(w, lane);
+    if (mb < 0)
         return;
     m->now.n_row = rows_of(m, round, mb, &m->now.row0);
     m->now.n = m->now.n_row * m->batch->n_t;
-    m->now.x = w->x[mb % 2];
+    m->now.x = x_of(m, mb);
     par_layout_slice(m->layout, m->now.n, &m->now.t0, &m->now.t1);
-    m->now.s0 = plan->sp ? m->now.t0 : 0;
+    m->now.s0 = m->layout->plan.sp ? m->now.t0 : 0;
     m->now.n_s = par__stream_tokens(m->layout, m->now.n);
     m->now.seen = (int64_t *)(m->now.x + m->now.n_s * core_spec_n_x(m->spec));
-    for (int i = 0; i < w->n_fresh; i++)
-        par__poison(w->fresh[i].at, w->fresh[i].bytes);
     for (int64_t i = 0; i < m->now.n; i++)
         w->token_id[i] = m->now.row0 * m->batch->n_t + i;
 }
@@ -74,47 +78,31 @@ static int64_t stream_bytes(const par_model *m, int64_t n_row, int layer)
 /* The buffer of a micro-batch, once the send that last used it is over. */
 static double *free_stream(par_model *m, int mb)
 {
-    par_wait(m->comm, m->send_request[mb % 2]);
-    m->send_request[mb % 2] = NULL;
-    return m->work.x[mb % 2];
+    par_stream *stream = stream_of(m, mb);
+    par_wait(m->comm, stream->leaving);
+    stream->leaving = NULL;
+    return x_of(m, mb);
 }
 
 static void post_receive(par_model *m, int round, int mb)
 {
     int64_t row0;
-    if (m->layout->stage == 0 || !is_micro_batch(m, mb))
+    if (m->layout->stage == 0 || mb < 0)
         return;
     const int64_t bytes =
         stream_bytes(m, rows_of(m, round, mb, &row0), m->layer0);
     double *x = free_stream(m, mb);
     par__poison(x, (size_t)bytes);
-    m->recv_request =
+    stream_of(m, mb)->arriving =
         par_post_recv(m->comm, m->layout->prev_rank, mb % 2, x, bytes);
 }
 
-/* The layers of my stage, then the pairs that other stages still have. */
-static void run_stage(par_model *m)
-{
-    const par_layout *lay = m->layout;
-    int pair = 0;
-    if (m->now.mb >= 0)
-        for (int l = m->layer0; l < m->layer1; l++) {
-            par__layer(m, l, pair);
-            pair += core_spec_is_moe(m->spec, l) ? 1 : 0;
-        }
-    if (lay->plan.scope == PAR_SCOPE_REPLICA)
-        for (; pair < lay->n_pair; pair++)
-            par__moe(m, -1, pair, NULL);
-}
+/* --- steps --- */
 
-static void run_tick(par_model *m, int round, int tick)
+static void arrive(par_model *m)
 {
-    const par_layout *lay = m->layout;
-    par_request *arriving = m->recv_request;
-    m->recv_request = NULL;
-    set_now(m, round, tick);
-    post_receive(m, round, tick + 1 - lay->stage);
-    if (m->now.mb >= 0 && lay->stage > 0) {
+    par__work_poison(&m->work, m->now.lane);
+    if (m->layout->stage > 0) {
         char name[CORE_NAME_BYTES];
         const core_tap tap = par__tap(CORE_TAP_IN, m->layer0);
         par_at(m->comm, core_tap_name(tap, name), m->now.tick);
@@ -122,38 +110,107 @@ static void run_tick(par_model *m, int round, int tick)
         par__cost_stage(m, CORE_RECEIVE, tap,
                         n_stream(m, m->now.n, m->layer0));
         par__pause(m);
-        par_wait(m->comm, arriving);
-    } else if (m->now.mb >= 0) {
+        par_wait(m->comm, stream_of(m, m->now.mb)->arriving);
+        par__resume(m);
+    } else {
         par__poison(free_stream(m, m->now.mb),
                     (size_t)stream_bytes(m, m->now.n_row, m->layer0));
         par__resume(m);
         par__embed(m);
     }
-    par__resume(m);
-    run_stage(m);
-    if (m->now.mb >= 0 && lay->stage == lay->plan.pp - 1)
+}
+
+static void leave(par_model *m)
+{
+    const par_layout *lay = m->layout;
+    if (lay->stage == lay->plan.pp - 1)
         par__head(m);
-    if (m->now.mb >= 0 && lay->next_rank >= 0) {
-        par__cost_stage(m, CORE_SEND, par__tap(CORE_TAP_OUT, m->layer1 - 1),
-                        n_stream(m, m->now.n, m->layer1));
-        par__pause(m);
-        m->send_request[m->now.mb % 2] =
-            par_post_send(m->comm, lay->next_rank, m->now.mb % 2, m->now.x,
-                          stream_bytes(m, m->now.n_row, m->layer1));
-        par__resume(m);
+    if (lay->next_rank < 0)
+        return;
+    par__cost_stage(m, CORE_SEND, par__tap(CORE_TAP_OUT, m->layer1 - 1),
+                    n_stream(m, m->now.n, m->layer1));
+    par__pause(m);
+    stream_of(m, m->now.mb)->leaving =
+        par_post_send(m->comm, lay->next_rank, m->now.mb % 2, m->now.x,
+                      stream_bytes(m, m->now.n_row, m->layer1));
+    par__resume(m);
+}
+
+/* For all lanes that are there; then each lane's rows as they are to return. */
+static void run_experts(par_model *m, int pair)
+{
+    const par_now now = m->now;
+    par__experts(m, pair);
+    for (int i = 0; i < m->work.n_joined; i++) {
+        set_now(m, now.round, now.turn, m->work.joined[i]);
+        par__order_by_part(m, pair);
     }
+}
+
+static void run_step(par_model *m, const par__step *step)
+{
+    const int l = step->layer;
+    switch (step->kind) {
+    case PAR_STEP_ARRIVE:
+        arrive(m);
+        break;
+    case PAR_STEP_MIX:
+        par__mix(m, l);
+        break;
+    case PAR_STEP_ROUTE:
+        par__enter_ffn(m, l);
+        break;
+    case PAR_STEP_DISPATCH:
+        par__dispatch(m, l, step->pair);
+        break;
+    case PAR_STEP_EXPERTS:
+        run_experts(m, step->pair);
+        break;
+    case PAR_STEP_COMBINE:
+        par__return(m, l, step->pair);
+        if (l >= 0)
+            par__gather(m, l);
+        break;
+    case PAR_STEP_MLP:
+        par__feed(m, l);
+        break;
+    case PAR_STEP_ADD:
+        par__leave_ffn(m, l);
+        break;
+    case PAR_STEP_LEAVE:
+        leave(m);
+        break;
+    }
+}
+
+static void run_turn(par_model *m, int round, int turn)
+{
+    const par_layout *lay = m->layout;
+    memset(m->work.n_expert, 0,
+           (size_t)lay->n_pair * (size_t)lay->n_my_expert *
+               sizeof *m->work.n_expert);
+    set_now(m, round, turn, 0);
+    for (int lane = 0; lane < m->work.n_lane; lane++)
+        post_receive(m, round, par__mb(m, lay->stage, turn + 1, lane));
+    par__resume(m);
+    par__list_steps(m, turn);
+    for (const par__step *step; (step = par__take_step(m)) != NULL;) {
+        set_now(m, round, turn, step->lane);
+        run_step(m, step);
+    }
+    set_now(m, round, turn, 0);
     par__cost_close(m);
     par__pause(m);
 }
 
-/* One tick, and what it did. */
-static void observe_tick(par_model *m, int round, int tick)
+/* One turn, and what it did. */
+static void observe_turn(par_model *m, int round, int turn)
 {
     const par_comm *comm = m->comm;
     const double start = core_seconds(CLOCK_MONOTONIC), waited = comm->wait_seconds;
     par_tick report = {.round = round};
     memcpy(report.n_bytes, comm->n_bytes, sizeof report.n_bytes);
-    run_tick(m, round, tick);
+    run_turn(m, round, turn);
     if (m->options.tick == NULL)
         return;
     for (int k = 0; k < PAR_N_OP_KINDS; k++)
@@ -179,11 +236,12 @@ static core_status start(par_model *m)
             const int64_t n_row = rows_of(m, round, mb, &row0);
             most = n_row > most ? n_row : most;
         }
+    const int n_lane = par__lanes(m, most);
     w->arena = core_arena_measure();
-    par__work_carve(w, m->spec, m->layout, most, m->batch->n_t);
+    par__work_carve(w, m->spec, m->layout, n_lane, most, m->batch->n_t);
     CORE_TRY_CTX(core_arena_make(&w->arena), "while making room for %lld rows",
                  (long long)most);
-    par__work_carve(w, m->spec, m->layout, most, m->batch->n_t);
+    par__work_carve(w, m->spec, m->layout, n_lane, most, m->batch->n_t);
     for (int kind = 0; m->spec->n_h > 0 && kind < CORE_HEAD_KINDS; kind++)
         core_rope_table(&m->layout->heads[kind].all, m->numerics, m->batch->n_t,
                         w->rope[kind].cos_tj, w->rope[kind].sin_tj);
@@ -193,20 +251,29 @@ static core_status start(par_model *m)
 static void finish(par_model *m)
 {
     par_stats *stats = m->stats;
+    stats->n_lane = m->work.n_lane;
     stats->weight_bytes = m->shards.size_bytes;
-    stats->work_bytes = m->work.arena.peak_bytes + m->recv_meta.bytes +
-                        m->rows_a.bytes + m->rows_b.bytes +
+    stats->work_bytes = m->work.arena.peak_bytes + m->sorted_rows.bytes +
                         m->inner_gate.bytes + m->inner_up.bytes +
                         m->operand.bytes + m->table.bytes;
+    for (int i = 0; i < m->layout->plan.mb; i++)
+        stats->work_bytes += m->lane[i].meta.bytes + m->lane[i].table.bytes +
+                             m->lane[i].rows.bytes;
     core_arena_free(&m->work.arena);
     m->batch = NULL;
     m->stats = NULL;
 }
 
+/* A turn without a step is no progress: others still work. */
+static void tell_fraction(par_model *m, int n_done, int n_turn)
+{
+    if (m->comm->rank == 0 && m->work.n_step > 0)
+        par_set_fraction(m->comm, (double)n_done / (double)n_turn);
+}
+
 core_status par_forward(par_model *m, const core_batch *batch, par_stats *stats)
 {
     const par_plan *plan = &m->layout->plan;
-    const int n_tick = plan->rounds * (plan->mb + plan->pp - 1);
     const double begin = core_seconds(CLOCK_MONOTONIC), waited = m->comm->wait_seconds;
     *stats = (par_stats){.exact = true, .is_written = true};
     m->batch = batch;
@@ -218,15 +285,14 @@ core_status par_forward(par_model *m, const core_batch *batch, par_stats *stats)
         return status;
     }
     par__resume(m);
+    const int n_turn = par__n_turn(m);
     for (int round = 0; round < plan->rounds; round++) {
-        for (int tick = 0; tick < plan->mb + plan->pp - 1; tick++) {
-            observe_tick(m, round, tick);
-            if (m->comm->rank == 0)
-                par_set_fraction(m->comm, (double)(m->now.tick + 1) /
-                                              (double)n_tick);
+        for (int turn = 0; turn < n_turn; turn++) {
+            observe_turn(m, round, turn);
+            tell_fraction(m, round * n_turn + turn + 1, plan->rounds * n_turn);
         }
-        free_stream(m, 0);
-        free_stream(m, 1);
+        for (int i = 0; i < m->work.n_x; i++)
+            free_stream(m, i);
     }
     stats->wall_seconds = core_seconds(CLOCK_MONOTONIC) - begin;
     stats->wait_seconds = m->comm->wait_seconds - waited;

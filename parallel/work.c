@@ -52,6 +52,52 @@ double *par__fresh_f64(par_work *w, int64_t n)
     return par__fresh(w, n, sizeof(double));
 }
 
+void par__lasting(par_work *w, void *field, int64_t n, size_t elem_bytes)
+{
+    const par_grow of_lane_0 = {
+        .at = core_arena_take(&w->arena, w->n_lane * n, elem_bytes),
+        .bytes = (size_t)n * elem_bytes};
+    core_assert(w->n_lasting < PAR_MAX_LASTING);
+    w->lasting[w->n_lasting++] =
+        (par_lasting){.field = field, .of_lane_0 = of_lane_0};
+    memcpy(field, &of_lane_0.at, sizeof of_lane_0.at);
+}
+
+void par__lasting_operand(par_work *w, double **field, int64_t n_col)
+{
+    w->n_in = max_of(w->n_in, n_col);
+    par__lasting_result(w, field, n_col);
+}
+
+void par__lasting_result(par_work *w, double **field, int64_t n_col)
+{
+    w->n_out = max_of(w->n_out, n_col);
+    par__lasting(w, field, w->n * n_col, sizeof **field);
+}
+
+static void *in_lane(const par_lasting *lasting, int lane)
+{
+    return (char *)lasting->of_lane_0.at +
+           (size_t)lane * lasting->of_lane_0.bytes;
+}
+
+void par__work_take_lane(par_work *w, int lane)
+{
+    for (int i = 0; i < w->n_lasting; i++) {
+        void *at = in_lane(&w->lasting[i], lane);
+        memcpy(w->lasting[i].field, &at, sizeof at);
+    }
+}
+
+void par__work_poison(const par_work *w, int lane)
+{
+    for (int i = 0; i < w->n_fresh; i++)
+        par__poison(w->fresh[i].at, w->fresh[i].bytes);
+    for (int i = 0; i < w->n_lasting; i++)
+        par__poison(in_lane(&w->lasting[i], lane),
+                    w->lasting[i].of_lane_0.bytes);
+}
+
 void *par__keep_buffers(par_work *w, const void *from, size_t bytes)
 {
     void **to = w->kept + w->n_kept;
@@ -106,15 +152,15 @@ static void carve_moe(par_work *w, const core_spec *spec, const par_layout *lay)
     w->probs = par__result(w, spec->n_e);
     w->choosing = par__fresh_f64(w, spec->n_e);
     w->group_score = par__fresh_f64(w, spec->n_group);
-    w->weight = par__fresh_f64(w, n_choice);
-    w->idx = fresh_i64(w, n_choice);
-    w->slot = fresh_i64(w, n_choice);
+    par__lasting(w, &w->weight, n_choice, sizeof *w->weight);
+    par__lasting(w, &w->idx, n_choice, sizeof *w->idx);
+    par__lasting(w, &w->slot, n_choice, sizeof *w->slot);
     w->key = par__fresh(w, n_choice, sizeof *w->key);
     w->expert_count = fresh_i64(w, spec->n_e);
-    w->position = fresh_i64(w, n_send);
+    par__lasting(w, &w->position, n_send, sizeof *w->position);
     w->send_meta = fresh_i64(w, n_send * PAR_META);
-    w->send_id = fresh_i64(w, n_send);
-    w->narrow = par__result(w, spec->n_de);
+    par__lasting(w, &w->send_id, n_send, sizeof *w->send_id);
+    par__lasting_result(w, &w->narrow, spec->n_de);
     w->sum = par__operand(w, spec->n_de);
     w->send = par__fresh_f64(w, n_send * core_spec_n_de(spec));
 }
@@ -126,15 +172,15 @@ static void carve_tables(par_work *w, const core_spec *spec,
     const int n_member = lay->ep_group.n;
     const int n_bucket =
         core_spec_count_moe(spec, 0, (int)spec->n_l) * lay->n_my_expert;
-    w->send_first = core_arena_i64(a, lay->plan.ep + 1);
-    w->count_out = core_arena_i64(a, n_member);
-    w->count_in = core_arena_i64(a, n_member);
-    w->recv_first = core_arena_i64(a, n_member + 1);
+    par__lasting(w, &w->send_first, lay->plan.ep + 1, sizeof *w->send_first);
+    par__lasting(w, &w->count_out, n_member, sizeof *w->count_out);
+    par__lasting(w, &w->count_in, n_member, sizeof *w->count_in);
+    par__lasting(w, &w->recv_first, n_member + 1, sizeof *w->recv_first);
     w->in_at = core_arena_i64(a, n_member);
     w->in_bytes = core_arena_i64(a, n_member);
     w->out_at = core_arena_i64(a, n_member);
     w->out_bytes = core_arena_i64(a, n_member);
-    w->part_count = core_arena_i64(a, lay->plan.etp);
+    par__lasting(w, &w->part_count, lay->plan.etp, sizeof *w->part_count);
     w->slice = core_arena_i64(a, lay->plan.tp);
     w->bucket = core_arena_i64(a, n_bucket + 1);
     w->cursor = core_arena_i64(a, n_bucket);
@@ -166,18 +212,36 @@ static void carve_f32(par_work *w, const core_spec *spec, const par_layout *lay)
         core_arena_take(a, max_of(w->chunk * w->n_out, block), sizeof(float));
 }
 
+/* Streams: two, for what is worked on and what arrives, of every lane; no more
+ * than there are micro-batches.                                              */
+static void carve_streams(par_work *w, const core_spec *spec,
+                          const par_layout *lay)
+{
+    w->n_x = (int)max_of(2, 2 * w->n_lane < lay->plan.mb ? 2 * w->n_lane
+                                                         : lay->plan.mb);
+    const int64_t n_s = lay->plan.sp ? slice_of(lay, w->n) : w->n;
+    w->ld_x = n_s * core_spec_n_x(spec) + w->n * most_seen(spec);
+    w->x = core_arena_f64(&w->arena, w->n_x * w->ld_x);
+}
+
 void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
-                     int64_t n_row, int64_t n_t)
+                     int n_lane, int64_t n_row, int64_t n_t)
 {
     const int64_t n = n_row * n_t, n_mlp = max_mlp_columns(spec, lay);
     const bool has_head = lay->stage == lay->plan.pp - 1 && spec->n_h > 0;
     const int64_t *v = lay->first_vocab + lay->t;
     const int64_t *f = lay->first_f + lay->etp_i;
     core_arena *a = &w->arena;
+    w->n_lane = n_lane;
     w->n = n;
     w->n_t = n_t;
     w->n_digest = 0;
     w->n_in = w->n_out = f[1] - f[0]; /* of experts, whose buffers grow */
+    w->n_fresh = 0;
+    w->n_lasting = 0;
+    w->n_kept = 0;
+    w->step = core_arena_take(a, par__most_steps(lay, n_lane), sizeof *w->step);
+    w->joined = core_arena_take(a, n_lane, sizeof *w->joined);
     w->token_id = core_arena_i64(a, n);
     for (int kind = 0; kind < CORE_HEAD_KINDS; kind++) {
         const int64_t n_j = lay->heads[kind].all.n_rot / 2;
@@ -185,20 +249,15 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
         w->rope[kind].sin_tj = core_arena_f64(a, n_t * n_j);
     }
     carve_tables(w, spec, lay);
-    const int64_t n_s = lay->plan.sp ? slice_of(lay, n) : n;
-    for (int parity = 0; parity < 2; parity++)
-        w->x[parity] =
-            core_arena_f64(a, n_s * core_spec_n_x(spec) + n * most_seen(spec));
-    w->n_fresh = 0;
-    w->n_kept = 0;
+    carve_streams(w, spec, lay);
     if (par__connection_of(spec) != NULL)
         par__connection_of(spec)->carve(w, spec);
-    w->xn = par__operand(w, spec->n_d);
-    w->tokens = spec->branch_norm ? par__operand(w, spec->n_d) : w->xn;
+    par__lasting_operand(w, &w->xn, spec->n_d);
+    par__lasting_operand(w, &w->branch, spec->branch_norm ? spec->n_d : 0);
     w->router_in = par__operand(w, spec->router_norm ? spec->n_d : 0);
-    w->out = par__result(w, spec->n_d);
+    par__lasting_result(w, &w->out, spec->n_d);
     /* a shared expert's sum is whole on ranks that have none of its columns */
-    w->mlp_out = par__result(w, spec->n_f_shared > 0 ? spec->n_d : 0);
+    par__lasting_result(w, &w->mlp_out, spec->n_f_shared > 0 ? spec->n_d : 0);
     carve_operators(w, spec, lay);
     w->gate = par__result(w, spec->gated ? n_mlp : 0);
     w->up = par__operand(w, n_mlp);
@@ -213,27 +272,39 @@ size_t par_pair_bytes(const core_spec *spec, const par_layout *layout,
     const int64_t n_f = layout->first_f[layout->etp_i + 1] -
                         layout->first_f[layout->etp_i];
     const int64_t words =
-        PAR_META + 10 + 2 * core_spec_n_de(spec) + (spec->gated ? 2 : 1) * n_f;
+        PAR_META + 11 + 2 * core_spec_n_de(spec) + (spec->gated ? 2 : 1) * n_f;
     return (size_t)(n * words) * sizeof(double);
+}
+
+static size_t arena_bytes(const core_spec *spec, const par_layout *layout,
+                          int n_lane, int64_t n_row, int64_t n_t)
+{
+    par_work w = {.arena = core_arena_measure()};
+    par__work_carve(&w, spec, layout, n_lane, n_row, n_t);
+    return w.arena.peak_bytes;
 }
 
 size_t par_arena_bytes(const core_spec *spec, const par_layout *layout,
                        int64_t n_row, int64_t n_t)
 {
-    par_work w = {.arena = core_arena_measure()};
-    par__work_carve(&w, spec, layout, n_row, n_t);
-    return w.arena.peak_bytes;
+    return arena_bytes(spec, layout, 1, n_row, n_t);
+}
+
+size_t par__work_bytes(const core_spec *spec, const par_layout *layout,
+                       int n_lane, int64_t n_row, int64_t n_t)
+{
+    size_t bytes = arena_bytes(spec, layout, n_lane, n_row, n_t);
+    if (core_spec_count_moe(spec, 0, (int)spec->n_l) > 0)
+        bytes += par_pair_bytes(spec, layout,
+                                n_lane * slice_of(layout, n_row * n_t) *
+                                    spec->n_k * layout->plan.etp);
+    return bytes;
 }
 
 size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
                       int64_t n_row, int64_t n_t)
 {
-    size_t bytes = par_arena_bytes(spec, layout, n_row, n_t);
-    if (core_spec_count_moe(spec, 0, (int)spec->n_l) > 0)
-        bytes += par_pair_bytes(spec, layout,
-                                slice_of(layout, n_row * n_t) * spec->n_k *
-                                    layout->plan.etp);
-    return bytes;
+    return par__work_bytes(spec, layout, 1, n_row, n_t);
 }
 
 /* What makes reading too early visible is no work of the operator under way. */

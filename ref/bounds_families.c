@@ -44,10 +44,12 @@ void ref__bound_capped(ref__roundoff u, float *bound, const double *y,
  * difference and the rest by 3u, all of D^2 q; so r^2 by rho = (3c + 5u) q /
  * r^2, and 1/r by 1/sqrt(1 - rho) - 1.  A sum of squared deviations is off by
  * c var and the square of the mean's error: less.  Difference, root, division
- * and product with w: 4u.                                                    */
+ * and product with w: 4u.  With rho >= 1 nothing is left of the variance, but
+ * 1/r lies between 0 and 1/sqrt(eps), 2u beside, as the variance counts as 0 at
+ * the least; then it enlarges the mean's error, too.                         */
 void ref__bound_layernorm(ref__roundoff u, float *bound, const double *x,
                           const double *y, const double *w, int64_t n_d,
-                          double mean, double r)
+                          double mean, double r, double eps)
 {
     const double c = ref__sum_error(u, n_d);
     double q = 0.0;
@@ -55,8 +57,10 @@ void ref__bound_layernorm(ref__roundoff u, float *bound, const double *x,
         q += x[d] * x[d];
     q /= (double)n_d;
     const double rho = (3.0 * c + 5.0 * u.sum) * q / (r * r);
-    const double of_root = rho < 1.0 ? 1.0 / sqrt(1.0 - rho) - 1.0 : HUGE_VAL;
-    const double of_mean = (c + u.sum) * sqrt(q);
+    const double most = r / sqrt(eps) * (1.0 + 2.0 * u.sum); /* of r / r' */
+    const double of_root =
+        rho < 1.0 ? 1.0 / sqrt(1.0 - rho) - 1.0 : fmax(most - 1.0, 1.0);
+    const double of_mean = (c + u.sum) * sqrt(q) * (rho < 1.0 ? 1.0 : most);
     for (int64_t d = 0; d < n_d; d++) {
         const double scaled = fabs(w[d] / r);
         bound[d] = ref__up(

@@ -1,7 +1,7 @@
 /* ref/layernorm.c -- y_d = w_d * ((x_d - mean) / sqrt(var + eps)) + b_d.
  *
  * Mean and variance come from the two sums s1 = sum x, s2 = sum x^2 alone, as
- * var = (D s2 - s1^2) / D^2: with deviations from a rounded mean instead, the
+ * var = (D s2 - s1^2) / D^2, 0 where rounding makes it less: with deviations from a rounded mean instead, the
  * sum would be of numbers that lie on no grid.  D s2 is the largest of the
  * three (Cauchy-Schwarz), so where it is exact all of them are.
  */
@@ -23,7 +23,7 @@ static moments measure(const double *x, int64_t n, double eps)
     }
     const double n_d = (double)n;
     const double var = (n_d * s2 - s1 * s1) / (n_d * n_d);
-    return (moments){s1 / n_d, sqrt(var + eps), n_d * s2};
+    return (moments){s1 / n_d, sqrt(fmax(var, 0.0) + eps), n_d * s2};
 }
 
 static void apply(double *y, const double *x, const double *w, const double *b,
@@ -68,7 +68,7 @@ void ref__layernorm(ref__run *run, int layer, core_tap_kind kind,
                 fmax(bits, ref__bits(m.total, CORE_STEP_ACT * CORE_STEP_ACT));
         if (bound != NULL)
             ref__bound_layernorm(run->u, bound + t * n_d, x_t, y_t, w, n_d,
-                                 m.mean, m.r);
+                                 m.mean, m.r, eps);
     }
     if (run->exact)
         ref__record_bits(run, kind, layer, bits);

@@ -348,7 +348,7 @@ void ref__bound_capped(ref__roundoff u, float *bound, const double *y,
                        int64_t n);
 void ref__bound_layernorm(ref__roundoff u, float *bound, const double *x,
                           const double *y, const double *w, int64_t n_d,
-                          double mean, double r);
+                          double mean, double r, double eps);
 void ref__bound_clamped(ref__roundoff u, float *bound, const double *gate,
                         const double *up_v, const double *a, int64_t n,
                         core_gating gating);

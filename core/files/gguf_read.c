@@ -78,7 +78,7 @@ static core_status take_name(cursor *c, const char **out, const char *what)
                  c->part->path, what, (unsigned long long)n,
                  (int)MAX_NAME_BYTES);
     for (uint64_t i = 0; i < n; i++)
-        CORE_FAIL_IF(c->at[i] < ' ' || c->at[i] == 127, CORE_E_FORMAT,
+        CORE_FAIL_IF(c->at[i] < ' ' || c->at[i] > '~', CORE_E_FORMAT,
                      "%s: %s: a name with the byte %d in it", c->part->path,
                      what, c->at[i]);
     memcpy(c->names, c->at, n);

@@ -47,6 +47,16 @@ double core_act_apply(core_act act, double x)
     return apply(act, x);
 }
 
+double core_act_slope(core_act act, double x)
+{
+    const double s = core_sigmoid(x);
+    core_assert(act == CORE_ACT_SILU || act == CORE_ACT_GELU);
+    if (act == CORE_ACT_SILU)
+        return s * (1.0 + x * (1.0 - s));
+    return 0.5 * (1.0 + erf(x / sqrt(2.0))) +
+           x * (exp(-0.5 * (x * x)) / sqrt(2.0 * PI));
+}
+
 void core_act_apply_row(core_act act, const double *x, double *y, int64_t n)
 {
     if (act == CORE_ACT_SILU) /* a loop of its own: no switch per element */

@@ -11,6 +11,9 @@
 
 double core_act_apply(core_act act, double x);
 
+/* Its derivative, of SILU and GELU.                                  [local] */
+double core_act_slope(core_act act, double x);
+
 /* y[i] = core_act_apply(act, x[i]) for n elements; y may be x.       [local] */
 void core_act_apply_row(core_act act, const double *x, double *y, int64_t n);
 

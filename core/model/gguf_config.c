@@ -88,16 +88,6 @@ core_status core__gguf_arch_of(const core__gguf_arch **out,
               core_gguf_path(file), unknown(key, text), known);
 }
 
-bool core_gguf_architecture(int i, const char **name, const char **family)
-{
-    const core__gguf_arch *arch = core__gguf_arch_at(i);
-    if (arch == NULL)
-        return false;
-    *name = arch->name;
-    *family = arch->model_type;
-    return true;
-}
-
 /* --- values ----------------------------------------------------------------
  */
 

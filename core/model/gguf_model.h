@@ -35,7 +35,4 @@ CORE_NODISCARD core_status core_gguf_source_of(const core_gguf *file,
                                                const char *path,
                                                char text[CORE_GGUF_SOURCE_BYTES]);
 
-/* Architecture i that is read, and the family's name; false after the last.  */
-bool core_gguf_architecture(int i, const char **name, const char **family);
-
 #endif

@@ -26,6 +26,37 @@ core_spec core__spec_blank(void)
     return spec;
 }
 
+static size_t field_bytes(const core_spec *spec, const core__field *f)
+{
+    switch (f->type) {
+    case CORE__FIELD_NAME:
+        return CORE_NAME_BYTES;
+    case CORE__FIELD_LAYERS:
+        return (size_t)spec->n_l;
+    case CORE__FIELD_REALS:
+        return (size_t)spec->n_l * sizeof(double);
+    case CORE__FIELD_FLAG:
+        return sizeof(bool);
+    case CORE__FIELD_I64:
+    case CORE__FIELD_REAL:
+        return sizeof(int64_t);
+    case CORE__FIELD_INT:
+    case CORE__FIELD_WORD:
+        break;
+    }
+    return sizeof(int);
+}
+
+const char *core__spec_difference(const core_spec *a, const core_spec *b)
+{
+    const core__field *f;
+    for (int i = 0; (f = core__spec_field(i)) != NULL; i++)
+        if (memcmp((const char *)a + f->offset, (const char *)b + f->offset,
+                   field_bytes(a, f)) != 0)
+            return f->path;
+    return NULL;
+}
+
 bool core_spec_beyond(const core_spec *spec, double most, const char **path,
                       double *value)
 {

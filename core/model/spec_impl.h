@@ -33,6 +33,10 @@ typedef struct core__spec_entries {
 /* Values no file has to state, because they act on nothing.                  */
 core_spec core__spec_blank(void);
 
+/* The path of the first field in which two models of as many layers differ;
+ * NULL: none.                                                        [local] */
+const char *core__spec_difference(const core_spec *a, const core_spec *b);
+
 /* The spec that the entries describe, not yet validated.  Errors: E_SPEC for
  * an unknown, missing, superfluous or unreadable field.              [local] */
 CORE_NODISCARD core_status core__spec_from_entries(

@@ -1,4 +1,4 @@
-/* core/numbers/operand_format.c -- see act_format.h. */
+/* core/numbers/operand_format.c -- see operand_format.h. */
 #include "core/numbers/operand_format.h"
 
 #include <math.h>
@@ -20,6 +20,8 @@ static code code_of(core_code which)
         return (code){"FP8 E5M2", 2, -14, 57344.0, 57344.0};
     case CORE_CODE_E2M1:
         return (code){"FP4 E2M1", 1, 0, 6.0, 6.0};
+    case CORE_CODE_OFFSET4:
+        return (code){"INT4", 0, 0, 7.0, 8.0};
     default:
         core_assert(which == CORE_CODE_INT8);
         return (code){"INT8", 0, 0, 127.0, 128.0};

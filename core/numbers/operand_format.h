@@ -1,5 +1,5 @@
-/* core/numbers/operand_format.h -- what is multiplied with quantised weights,
- * as engines quantise it.
+/* core/numbers/operand_format.h -- rows of values as engines quantise them: what
+ * is multiplied with quantised weights, and weights (core/weights/quantiser.h).
  *
  * A value of a row becomes the number of the code next to it over the scale of
  * its group (ties to even, cut at the largest code) times that scale.  Scales
@@ -26,7 +26,7 @@ typedef enum core_operand_scale {
 } core_operand_scale;
 
 typedef struct core_operand_format {
-    core_code code; /* E4M3, E5M2, E2M1 or INT8                         */
+    core_code code; /* E4M3, E5M2, E2M1, INT8; of weights OFFSET4, too  */
     core_operand_scale scale;
     int64_t group; /* values of a row that share one; 0: all of them   */
     double fixed;  /* the scale of everything; 0: none                 */

@@ -5,7 +5,6 @@
 
 #include "core/base/arena.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,15 +43,6 @@ void core_weights_close(core_weights *weights)
     weights->source.close(weights->source.self);
     free(weights->steps);
     free(weights);
-}
-
-double core__weight_grid(double max_magnitude)
-{
-    if (!isfinite(max_magnitude))
-        return 0.0;
-    if (max_magnitude == 0.0)
-        return 1.0; /* any step holds a tensor of zeros */
-    return ldexp(1.0, ilogb(max_magnitude) - (CORE_WEIGHT_BITS - 1));
 }
 
 static core_status derive_steps(const core_weights *weights, double *steps)
@@ -169,6 +159,19 @@ core_block core_weights_block(const core_weights *weights, core_weight id)
 void core_weights_cut_blocks(core_weights *weights)
 {
     weights->cuts_blocks = true;
+}
+
+core_status core_weights_quantise(core_weights *weights,
+                                  const core_quantiser *quantiser)
+{
+    char text[CORE_QUANTISER_TEXT];
+    const size_t n = strlen(weights->origin);
+    CORE_TRY(
+        core__quantise_source(&weights->source, &weights->spec, quantiser));
+    snprintf(weights->origin + n, sizeof weights->origin - n,
+             "; experts quantised here: %s",
+             core_quantiser_text(quantiser, text));
+    return CORE_OK;
 }
 
 bool core_weights_quantises(const core_weights *weights)

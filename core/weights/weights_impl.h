@@ -7,7 +7,7 @@
 #ifndef CORE_WEIGHTS_IMPL_H
 #define CORE_WEIGHTS_IMPL_H
 
-#include "core/weights/weights.h"
+#include "core/weights/quantiser.h"
 
 enum { CORE_ORIGIN_BYTES = 384 };
 
@@ -42,6 +42,12 @@ CORE_NODISCARD core_status core__weights_make(core_weights **out,
                                               const core_spec *spec,
                                               core__weight_source source,
                                               const char *origin);
+
+/* quantiser.c: put a quantiser before `source`, which it then owns.  Errors:
+ * those of core_weights_quantise; *source unchanged.                 [local] */
+CORE_NODISCARD core_status core__quantise_source(core__weight_source *source,
+                                                 const core_spec *spec,
+                                                 const core_quantiser *rule);
 
 /* The model that the weights belong to; borrowed.                    [local] */
 const core_spec *core__weights_spec(const core_weights *weights);

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 __version__ = "1.0"
-__all__ = ["CaptureError", "HF", "NEMOTRON_H", "capture", "deal"]
+__all__ = ["DEEPSEEK_V4", "GEMMA4", "HF", "NEMOTRON_H", "CaptureError", "capture", "deal"]
 
 
 class CaptureError(Exception):
@@ -37,6 +37,7 @@ class CaptureError(Exception):
 # --- names of modules ---
 
 # Module -> the tap that it shows, {l} for a layer, as in `moeparity compare --map hf`; topk_idx: experts are called.
+# MODULE.input: what it reads is the tap.  +TAP: what it gives is added to what others give.
 HF: dict[str, str] = {
     "model.layers.{l}": "layers.{l}.out",
     "model.layers.{l}.self_attn": "layers.{l}.attn_out",
@@ -46,6 +47,7 @@ HF: dict[str, str] = {
     "model.layers.{l}.mlp": "layers.{l}.ffn_out",
     "model.layers.{l}.block_sparse_moe": "layers.{l}.ffn_out",
     "model.layers.{l}.feed_forward": "layers.{l}.ffn_out",
+    "model.layers.{l}.shared_mlp": "+layers.{l}.ffn_out",
     "model.layers.{l}.mlp.gate": "layers.{l}.router_logits",
     "model.layers.{l}.mlp.router": "layers.{l}.router_logits",
     "model.layers.{l}.block_sparse_moe.gate": "layers.{l}.router_logits",
@@ -67,12 +69,21 @@ NEMOTRON_H: dict[str, str] = HF | {
     "model.layers.{l}.mixer.experts": "layers.{l}.topk_idx",
     "model.norm_f": "final_norm",
 }
+# Its dense branch and its experts have norms of their own, and no module gives the sum.
+GEMMA4: dict[str, str] = {name: tap for name, tap in HF.items() if name != "model.layers.{l}.mlp"} | {
+    "model.layers.{l}.post_feedforward_layernorm.input": "layers.{l}.ffn_out",
+    "model.layers.{l}.router": "layers.{l}.router_logits",
+    "model.layers.{l}.experts": "layers.{l}.topk_idx",
+}
+# Layers read several streams: what the embedding gives no layer shows.
+DEEPSEEK_V4: dict[str, str] = HF | {"model.embed_tokens": "embed"}
 _WRAPPERS = re.compile(r"\b(model|module|_fsdp_wrapped_module|_orig_mod|language_model)\.")
 
 
 def find_modules(model: nn.Module, names: Mapping[str, str]) -> dict[str, list[nn.Module]]:
-    """The modules that show each tap; names of wrappers are overlooked."""
-    rules = [(re.compile(re.escape(_WRAPPERS.sub("", name)).replace(r"\{l\}", r"(\d+)")), tap)
+    """The modules that show each tap, +TAP, or <TAP by their input; names of wrappers are overlooked."""
+    rules = [(re.compile(re.escape(_WRAPPERS.sub("", name.removesuffix(".input"))).replace(r"\{l\}", r"(\d+)")),
+              "<" * name.endswith(".input") + tap)
              for name, taps in names.items() for tap in taps.split("|")]
     found: dict[str, list[nn.Module]] = {}
     for name, module in model.named_modules():
@@ -328,11 +339,24 @@ class Recorder:
         size = place.size(self.bundle.rows, self.bundle.tokens, self.bundle.columns[tap])
         if shards is None and x.numel() != size:
             raise CaptureError(f"{tap}: expected {size} values on this rank, found {x.numel()} in {list(x.shape)}")
+        if shards is None and x.dim() > 3:  # streams, one behind the other in the golden
+            x = x.flatten(2)
         if x.numel() > 0:
             self.taps[tap] = torch.empty(x.shape, dtype=x.dtype).copy_(x.detach())
 
-    def keep_output(self, tap: str) -> Callable[..., None]:
-        return lambda module, args, output: self.keep(tap, tensors_in(output)[0])
+    def add(self, tap: str, x: Tensor) -> None:
+        """Adds to what is kept: the tap is the sum of what several modules give."""
+        if tap not in self.taps:
+            self.keep(tap, x)
+        elif x.shape != self.taps[tap].shape or hasattr(x, "placements"):
+            raise CaptureError(f"{tap}: expected whole values to add, {list(self.taps[tap].shape)}, found {list(x.shape)}"
+                               + ", a DTensor" * hasattr(x, "placements"))
+        else:
+            self.taps[tap] += x.detach().to(self.taps[tap].device)
+
+    def keep_output(self, tap: str, is_sum: bool = False) -> Callable[..., None]:
+        keep = self.add if is_sum else self.keep
+        return lambda module, args, output: keep(tap, tensors_in(output)[0])
 
     def keep_input(self, tap: str) -> Callable[..., None]:
         return lambda module, args, kwargs: self.keep(tap, hidden(args, kwargs))
@@ -360,7 +384,11 @@ class Recorder:
         def hook(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
             x = hidden(args, kwargs)
             whole = self.bundle.tensor(tap).reshape(self.bundle.rows, self.bundle.tokens, -1)
-            fed = self.place_of("*").of(whole).reshape(x.shape).to(x)
+            part = self.place_of("*").of(whole)
+            if part.numel() != x.numel():
+                raise CaptureError(f"{tap}: cannot be fed: expected a block that reads {part.numel()} values, found one "
+                                   f"that reads {x.numel()}, {list(x.shape)}")
+            fed = part.reshape(x.shape).to(x)
             self.fed[tap] = True
             return ((fed, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": fed})
 
@@ -394,9 +422,14 @@ class Recorder:
         """Hooks on all that shows a tap; forced: "layer", "block" or None."""
         self.before(self.model, self.check_prompt)
         for tap in self.wanted:
-            modules = self.modules.get(tap, [])
+            modules, more = self.modules.get(tap, []), self.modules.get("+" + tap, [])
             if kind_of(tap) in ("attn_out", "ffn_out", "out", "final_norm"):
-                self.watch_input(tap, modules, forced)
+                self.watch_input(tap, modules + more, forced)
+                for module in modules + more:
+                    self.after(module, self.keep_output(tap, is_sum=bool(more)))
+                for module in self.modules.get("<" + tap, []):
+                    self.before(module, self.keep_input(tap))
+            elif tap == "embed":
                 for module in modules:
                     self.after(module, self.keep_output(tap))
             elif kind_of(tap) == "topk_idx":
@@ -414,14 +447,15 @@ class Recorder:
             layer = self.bundle.layers if tap == "final_norm" else layer_of(tap)
             read, is_fed = f"layers.{layer - 1}.out" if layer else "embed", forced is not None
         if read in self.bundle.columns:
-            for module in modules if kind_of(read) != "out" else []:
+            is_shown = kind_of(read) == "out" or read in self.modules
+            for module in [] if is_shown else modules[:1]:
                 self.before(module, self.keep_input(read))
             if is_fed:
                 self.feed(read, modules)
 
     def watch_routing(self, prefix: str) -> None:
         columns = self.bundle.columns
-        for block in self.modules.get(prefix + "ffn_out", []):
+        for block in self.modules.get(prefix + "ffn_out") or self.modules.get(prefix + "out", []):
             routing = Routing(columns[prefix + "router_logits"], columns[prefix + "topk_idx"],
                               lambda x: self.keep(prefix + "router_logits", x))
             self.before(block, routing.start)

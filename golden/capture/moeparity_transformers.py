@@ -18,7 +18,10 @@ from typing import Any
 import torch
 import transformers
 
-from moeparity_capture import HF, NEMOTRON_H, CaptureError, capture, deal
+from moeparity_capture import DEEPSEEK_V4, GEMMA4, HF, NEMOTRON_H, CaptureError, capture, deal
+
+# By model_type; all others: HF.
+NAMES = {"deepseek_v4": DEEPSEEK_V4, "gemma4": GEMMA4, "gemma4_text": GEMMA4, "nemotron_h": NEMOTRON_H}
 
 
 def arguments() -> argparse.Namespace:
@@ -73,7 +76,7 @@ def main() -> int:
         model = load(wanted, world)
         slices = {"*": deal(rows_of(wanted.bundle), rank, world)} if wanted.plan in ("dp", "ep+dp") else {}
         plan = {} if world == 1 else {axis: rank for axis in wanted.plan.split("+")}
-        names = NEMOTRON_H if model.config.model_type == "nemotron_h" else HF
+        names = NAMES.get(model.config.model_type, HF)
         with torch.no_grad(), capture(model, wanted.bundle, wanted.dump, forced=wanted.forced, names=names,
                                       slices=slices, plan=plan, rank=rank, world=world) as inputs:
             model(**inputs, use_cache=False)

@@ -8,11 +8,17 @@
 #include "harness/launch/watch_host.h"
 #include "parallel/hosts.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+
+/* Blocks from here on are memory of their own all along: given back when they
+ * are freed, and untouched where nothing is written.  By itself glibc takes the
+ * size of what was freed for a reason to keep such blocks.                   */
+enum { LARGE_BYTES = 64 << 10 };
 
 /* Nobody launched us: the leader of every host makes a folder with a board, and
  * starts a watch.  Rank 0's host comes first, the others must know where it is.
@@ -122,6 +128,7 @@ core_status har_ranks_start(har_ranks *out, int n_rank, double stall_seconds,
     const bool is_launched = har_rank_folder() != NULL;
     memset(out, 0, sizeof *out);
     end_with_proxy();
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
     if (is_launched) {
         CORE_TRY(har_host_folder(n_rank, stall_seconds, need_bytes));
         snprintf(out->folder, sizeof out->folder, "%s", har_rank_folder());

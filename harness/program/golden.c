@@ -11,6 +11,7 @@
 #include "harness/launch/waiting.h"
 #include "harness/program/command.h"
 #include "harness/program/model.h"
+#include "harness/program/quantising.h"
 
 #include "core/files/safetensors.h"
 
@@ -25,6 +26,7 @@ typedef struct request {
     const char *action, *model, *input, *tokens, *prompt, *layers, *seed;
     const char *parts, *numerics, *taps, *output, *generator;
     core_config_ignore ignore;
+    har_quantising quantising;
     bool force, export_weights, act_quant;
     int n_folder;
     const char *folder[MAX_FOLDERS];
@@ -75,9 +77,10 @@ static void read_command_line(request *r, int argc, char **argv)
         {"out", .text = &r->output},
         {"output", .text = &r->output, .flags = OPTION_ALIAS},
         {"export-weights", .flag = &r->export_weights,
-         .help = "of procedural models: the bundle is a checkpoint folder, "
-                 "too"},
+         .help = "of procedural models, and of what is quantised here: the "
+                 "bundle is a checkpoint folder, too"},
         HAR_ACT_QUANT_OPTION(&r->act_quant),
+        HAR_QUANTISING_OPTIONS(&r->quantising),
         {"force", .flag = &r->force, .help = "replace a bundle that is there"},
         {.help = "seal:"},
         {"generator", .text = &r->generator, .argument = "TEXT",
@@ -208,8 +211,11 @@ static core_status understand(gold_case *gold, const request *r)
     gold->n_l = model.spec.n_l;
     gold->is_checkpoint = model.is_checkpoint;
     gold->seed = model.seed;
-    CORE_FAIL_IF(r->export_weights && gold->is_checkpoint, CORE_E_USAGE,
-                 "--export-weights: %s is a checkpoint already", r->model);
+    CORE_TRY(har_quantising_read(gold, &r->quantising));
+    CORE_FAIL_IF(r->export_weights && gold->is_checkpoint &&
+                     !gold->is_quantised,
+                 CORE_E_USAGE, "--export-weights: %s is a checkpoint already",
+                 r->model);
     CORE_TRY(get_numerics(gold, r->numerics));
     CORE_TRY(get_taps(gold, r->taps));
     CORE_TRY(get_batch(gold, r));
@@ -223,6 +229,7 @@ static core_status understand(gold_case *gold, const request *r)
 
 typedef struct making {
     gold_case gold;
+    har_quantising quantising;
     bool export_weights;
     char partial[GOLD_PATH_BYTES + 32];
 } making;
@@ -242,6 +249,15 @@ static void print_summary(const gold_case *gold, const gold_summary *summary)
         else
             printf("%-10s no tolerances\n", name);
     }
+    char text[CORE_QUANTISER_TEXT];
+    if (gold->is_quantised)
+        printf("%-10s experts as %s\n", "quantised",
+               core_quantiser_text(&gold->quantiser, text));
+    if (gold->quantiser_says[0] != '\0')
+        printf("%-10s logits against those of the original weights: %s: the "
+               "quantiser's doing, and no error of who computes with what it "
+               "left\n",
+               "quantiser", gold->quantiser_says);
     printf("%-10s %s\n", "golden", gold->folder);
 }
 
@@ -255,9 +271,10 @@ static void show_progress(void *self, core_numerics numerics, double done)
 
 static core_status make_bundle(void *self)
 {
-    const making *m = self;
+    making *m = self;
     gold_options opts = har_golden_options(&m->gold);
     opts.export_weights = m->export_weights;
+    CORE_TRY(har_quantising_measure(&m->gold, &m->quantising, &opts));
     har_waiting waiting = har_waiting_begin();
     opts.progress = show_progress;
     opts.progress_self = &waiting;
@@ -274,6 +291,7 @@ static core_status make_bundle(void *self)
 static int make(const request *r)
 {
     making m = {.gold = {.origin = GOLD_SELF},
+                .quantising = r->quantising,
                 .export_weights = r->export_weights};
     const core_status status = understand(&m.gold, r);
     if (status != CORE_OK) {

@@ -1,6 +1,7 @@
 /* harness/program/inspect_gguf.c -- see inspect_gguf.h. */
 #include "harness/program/inspect_gguf.h"
 
+#include "core/base/printable.h"
 #include "core/files/gguf.h"
 #include "harness/words/words.h"
 
@@ -8,11 +9,12 @@
 
 enum { MAX_TEXT = 60, MAX_LIST = 8 };
 
-/* Of a text: its beginning, without characters that a terminal obeys. */
+/* Of a text: its beginning. */
 static void write_text(const char *text, size_t n)
 {
-    for (size_t i = 0; i < n && i < MAX_TEXT; i++)
-        putchar((unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i]);
+    char start[MAX_TEXT + 1] = "";
+    memcpy(start, text, n < MAX_TEXT ? n : MAX_TEXT);
+    core_print(stdout, start);
     if (n > MAX_TEXT)
         printf("... (%zu bytes)", n);
 }

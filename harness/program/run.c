@@ -318,13 +318,11 @@ static core_status run_plan_job(task *t, const job *j, par_comm *comm,
     writer w = {t->taps, j->prefix};
     const par_observer observer = {&w, write_piece};
     const size_t budget = har_memory_available() / 10 * 8 / (size_t)comm->size;
-    const par_options par = {budget,
-                             budget,
-                             &observer,
-                             NULL,
-                             NULL,
-                             trace->is_on ? har_trace_cost : NULL,
-                             trace};
+    const par_options par = {.weight_budget_bytes = budget,
+                             .dense_budget_bytes = budget,
+                             .observer = &observer,
+                             .cost = trace->is_on ? har_trace_cost : NULL,
+                             .cost_self = trace};
     par_model *model = NULL;
     par_stats stats;
     har_trace_pass(trace,

@@ -13,6 +13,7 @@
 #include "harness/perf/cost/trace_run.h"
 #include "harness/program/command.h"
 #include "harness/program/model.h"
+#include "harness/verify/gradients.h"
 #include "harness/verify/limits.h"
 #include "harness/verify/need.h"
 #include "harness/verify/rates.h"
@@ -28,8 +29,9 @@ typedef struct request { /* the command line                              */
     int n_plan; /* given: without any the first counts                      */
     const char *plan[HAR_MAX_PLANS];
     const char *batch, *layers, *seed, *numerics, *stall;
-    const char *json, *events, *trace, *checkpoint;
+    const char *json, *events, *trace, *checkpoint, *order;
     bool is_forced, keeps, is_padded, allows_partial, cuts_blocks, act_quant;
+    bool wants_grad;
 } request;
 
 typedef struct task {     /* what it means                                 */
@@ -42,6 +44,7 @@ typedef struct task {     /* what it means                                 */
     double stall_seconds;
     int n_rank;        /* of the largest plan                           */
     har_limits limits; /* of the launcher, and of rank 0: with rates          */
+    par_order order;
     har_need need;
     har_estimate estimate[HAR_MAX_PLANS];
 } task;
@@ -78,10 +81,17 @@ static void read_command_line(request *r, int argc, char **argv)
         {"checkpoint", .text = &r->checkpoint, .argument = "DIR",
          .help = "keep the reference's taps in DIR, and take from there what "
                  "another plan or an interrupted run has left"},
+        {"order", .text = &r->order, .argument = "plan|layers",
+         .help = "what a rank works on next: as the plan's schedule says, or a "
+                 "layer for all micro-batches, which is the default where "
+                 "experts are too large to be kept (exact)"},
         {"padding", .flag = &r->is_padded,
          .help = "rows are padded on the left, each to another length"},
         {"forced", .flag = &r->is_forced,
          .help = "only judge every operator on correct inputs"},
+        {"grad", .flag = &r->wants_grad,
+         .help = "in exact numerics also the gradients of all weights and of "
+                 "what layers read; models of the seed's family"},
         {"allow-partial", .flag = &r->allows_partial,
          .help = "exit 0 too if all is right that ran, but not all ran"},
         {"cut-blocks", .flag = &r->cuts_blocks,
@@ -120,6 +130,23 @@ static core_status read_numerics(task *t, const char *text)
         t->numerics[t->n_numerics++] = numerics;
     }
     return t->n_numerics > 0 ? CORE_OK : refuse_numerics(text);
+}
+
+static core_status read_order(task *t, const request *r)
+{
+    if (r->order == NULL)
+        return CORE_OK;
+    t->order =
+        strcmp(r->order, "plan") == 0 ? PAR_ORDER_PLAN : PAR_ORDER_LAYERS;
+    CORE_FAIL_IF(
+        t->order == PAR_ORDER_LAYERS && strcmp(r->order, "layers") != 0,
+        CORE_E_USAGE, "--order: expected plan or layers, found '%s'", r->order);
+    CORE_FAIL_IF(t->order == PAR_ORDER_LAYERS &&
+                     (r->events != NULL || r->trace != NULL),
+                 CORE_E_USAGE,
+                 "--order layers: --events and --trace are of the plan's own "
+                 "schedule, expected --order plan or none");
+    return CORE_OK;
 }
 
 static core_status read_plans(task *t, const request *r)
@@ -188,17 +215,59 @@ static core_status estimate(task *t, const request *r)
                           har_files_in_memory);
 }
 
+/* What gradients ask for. */
+static core_status check_grad(const task *t, const request *r)
+{
+    bool has_exact = false;
+    if (!r->wants_grad)
+        return CORE_OK;
+    for (int i = 0; i < t->n_numerics; i++)
+        has_exact |= t->numerics[i] == CORE_EXACT;
+    CORE_FAIL_IF(!has_exact, CORE_E_USAGE,
+                 "--grad: gradients are compared in exact numerics, found "
+                 "--numerics %s",
+                 r->numerics);
+    CORE_FAIL_IF(r->is_padded, CORE_E_USAGE,
+                 "--grad: no gradient is known for rows that are padded");
+    CORE_FAIL_IF(r->act_quant, CORE_E_USAGE,
+                 "--grad: no gradient is known for quantised activations");
+    return core_grad_check(&t->model.spec);
+}
+
+/* Does the way back fit, beside everything else? */
+static core_status estimate_grad(const task *t, const request *r)
+{
+    for (int i = 0; r->wants_grad && i < t->n_plan; i++) {
+        size_t file, memory;
+        char needs[16], has[16];
+        CORE_TRY(har_gradients_need(&file, &memory, &t->model.spec,
+                                    &t->plan[i], t->n_b, t->n_t));
+        memory += t->need.least_bytes;
+        memory += har_files_in_memory(NULL, file) ? file : 0;
+        CORE_FAIL_IF(memory > t->limits.memory_bytes, CORE_E_MEMORY,
+                     "--grad needs about %s of memory, %s are available; "
+                     "verify fewer layers (--layers)",
+                     har_format_bytes(memory, needs),
+                     har_format_bytes(t->limits.memory_bytes, has));
+    }
+    return CORE_OK;
+}
+
 static core_status understand(task *t, const request *r)
 {
     int64_t number;
     CORE_TRY(har_parse_count(&number, "--stall", r->stall));
     t->stall_seconds = (double)number;
     CORE_TRY(read_numerics(t, r->numerics));
+    CORE_TRY(read_order(t, r));
     CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed,
                             &r->ignore));
     t->model.cuts_blocks = r->cuts_blocks;
     CORE_TRY(har_model_quantise(&t->model, r->act_quant));
+    CORE_TRY(check_grad(t, r));
     CORE_TRY(read_plans(t, r));
+    for (int i = 0; r->wants_grad && i < t->n_plan; i++)
+        CORE_TRY(par_backward_check(&t->plan[i]));
     return CORE_OK;
 }
 
@@ -232,6 +301,7 @@ static core_status open_model(rank_run *run)
     run->job.is_padded = run->request->is_padded;
     run->job.folder = run->ranks.folder;
     run->job.keeps_files = run->request->keeps;
+    run->job.order = t->order;
     run->job.limits = &t->limits;
     run->job.steps.total = t->need.seconds;
     run->job.checkpoint = run->request->checkpoint;
@@ -280,6 +350,10 @@ static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
         har_trace_pass(trace, core_numerics_name(t->numerics[j]).text);
         status = har_job_verify(&run->result[i * t->n_numerics + j], &run->job,
                                 comm, &t->plan[i], t->numerics[j], passes);
+        if (status == CORE_OK && run->request->wants_grad &&
+            t->numerics[j] == CORE_EXACT)
+            status = har_case_gradients(&run->result[i * t->n_numerics + j],
+                                        &run->job, comm, &t->plan[i]);
         if (!keeps_references(t, run->request))
             har_job_drop_references(&run->job);
     }
@@ -419,6 +493,8 @@ int har_cmd_verify(int argc, char **argv)
     core_status status = understand(t, &r);
     if (status == CORE_OK && har_started_as() == 0)
         status = estimate(t, &r);
+    if (status == CORE_OK && har_started_as() == 0 && !har_is_rank())
+        status = estimate_grad(t, &r);
     int exit_code;
     if (status != CORE_OK)
         exit_code = har_end(status);

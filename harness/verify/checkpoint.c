@@ -51,6 +51,18 @@ static core_status hash_file(uint64_t *out, const char *path)
     return status;
 }
 
+/* Which does not change while it runs: read once. */
+static core_status hash_program(uint64_t *out)
+{
+    static uint64_t hash;
+    static bool is_known;
+    if (!is_known)
+        CORE_TRY(hash_file(&hash, "/proc/self/exe"));
+    is_known = true;
+    *out = hash;
+    return CORE_OK;
+}
+
 static core_status hash_spec(uint64_t *out, const core_spec *spec)
 {
     char *text = NULL;
@@ -97,7 +109,7 @@ core_status har_mark_make(har_mark *out, char path[HAR_PATH_BYTES],
     const core_batch *batch = job->batch;
     const core_numerics_text text = core_numerics_name(numerics);
     uint64_t program, model;
-    CORE_TRY(hash_file(&program, "/proc/self/exe"));
+    CORE_TRY(hash_program(&program));
     CORE_TRY(hash_spec(&model, spec));
     const uint64_t dealt = deal != NULL ? hash_deal(deal, spec->n_k) : 0;
     snprintf(out->value[0], HAR_MARK_BYTES, "%s, built as %016" PRIx64,
@@ -115,8 +127,8 @@ core_status har_mark_make(har_mark *out, char path[HAR_PATH_BYTES],
     const int n =
         deal != NULL
             ? snprintf(path, HAR_PATH_BYTES,
-                       "%s/exercise-%s-%016" PRIx64 ".taps", job->checkpoint,
-                       text.text, dealt)
+                       "%s/exercise-%s-%lld-%016" PRIx64 ".taps",
+                       job->checkpoint, text.text, (long long)n_part, dealt)
             : snprintf(path, HAR_PATH_BYTES, "%s/reference-%s-%lld.taps",
                        job->checkpoint, text.text, (long long)n_part);
     CORE_FAIL_IF(n >= HAR_PATH_BYTES, CORE_E_FILE, "--checkpoint: %s: too long",

@@ -27,7 +27,7 @@ static const double TICK_SECONDS = 2e-3; /* of one rank: messages */
 
 /* Measured: docs/scale.md. */
 enum {
-    IDLE_BYTES = 5 << 20,      /* of a rank that has done nothing, messages   */
+    IDLE_BYTES = 3 << 20,      /* of a rank that has done nothing, messages   */
     TALK_BYTES = 1 << 20,      /* more of them, once everybody was talked to  */
     TAP_WATCH_BYTES = 2 << 10, /* of a rank, to watch and to report a tap     */
     LAUNCHER_BYTES = 14 << 20, /* and mpiexec, and its proxy                  */
@@ -71,6 +71,89 @@ size_t har_tap_bytes(const core_spec *spec, int64_t n_token,
     return n;
 }
 
+/* Weights that a pass over n_token tokens reads if it reads what it needs. */
+static double touched_parameters(const core_spec *spec, double n_token)
+{
+    const double all = (double)core_spec_parameters(spec);
+    const double active = (double)core_spec_active_parameters(spec);
+    const double n_e = (double)spec->n_e, n_k = (double)spec->n_k;
+    if (!(n_e > n_k))
+        return all;
+    const double n_chosen = n_e * -expm1(-n_token * n_k / n_e);
+    const double share = (n_chosen - n_k) / (n_e - n_k);
+    return active + (all - active) * (share > 0.0 ? share : 0.0);
+}
+
+/* What making, multiplying and storing cost a case, on one processor. */
+typedef struct costs {
+    double work;   /* products and taps of a pass over the batch        */
+    double weight; /* to make or read one                               */
+    double of_model, of_ranks;      /* weights: all; that ranks have in all   */
+    double of_batch, of_parts;      /* that a pass reads if it keeps none: over
+                                     * the whole batch, over its parts        */
+    double ticks;                   /* seconds: messages of all ranks         */
+    int n_draw;                     /* passes of the reference                */
+} costs;
+
+/* How often weights that do not stay are read: by every micro-batch, or where a
+ * stage's are worked on together (par_order), once.                          */
+static int times_read(const par_plan *plan, core_numerics numerics)
+{
+    const int n_group = plan->rounds * plan->dp;
+    return numerics == CORE_EXACT ? n_group : n_group * plan->mb;
+}
+
+static costs costs_of(const core_spec *spec, int n_part, int64_t n_token,
+                      int64_t n_t, size_t tap_bytes, const har_limits *limits,
+                      core_numerics numerics)
+{
+    const double width = (double)spec->n_d;
+    const har_rates *rates = &limits->rates[numerics == CORE_EXACT];
+    const double flop =
+        rates->flop_seconds > 0.0
+            ? rates->flop_seconds
+            : (width + HALF_RATE_HIDDEN) / (FLOPS_PER_CORE * width);
+    return (costs){
+        .work = har_forward_flops(spec, n_token, n_t) * flop +
+                (double)tap_bytes / TAP_BYTES_PER_CORE,
+        .weight = rates->weight_seconds > 0.0 ? rates->weight_seconds
+                                              : 1.0 / WEIGHTS_PER_CORE,
+        .of_model = (double)core_spec_parameters(spec),
+        .of_batch = touched_parameters(spec, (double)n_token),
+        .of_parts =
+            n_part * touched_parameters(spec, (double)n_token / n_part),
+        .n_draw = 1 + har_spread_draws(numerics)};
+}
+
+static double reference_seconds(const costs *c, bool keeps)
+{
+    return c->n_draw * c->work +
+           (keeps ? c->of_model : c->n_draw * c->of_batch) * c->weight;
+}
+
+static double pass_seconds(const costs *c, bool keeps)
+{
+    return 1.2 * c->work + (keeps ? c->of_ranks : c->of_parts) * c->weight +
+           c->ticks;
+}
+
+static double weight_bytes(core_numerics numerics)
+{
+    return core_uses_floats(numerics) ? sizeof(float) : sizeof(double);
+}
+
+static double tick_seconds(const core_spec *spec, const par_plan *plan)
+{
+    return par_plan_world(plan) * TICK_SECONDS * plan->rounds *
+           (plan->mb + plan->pp - 1) * (double)(spec->n_l / plan->pp + 1);
+}
+
+/* Memory is for what saves a quarter of the time. */
+static bool is_worth_keeping(double kept, double read_anew)
+{
+    return read_anew > 1.25 * kept;
+}
+
 static int64_t largest_part(const par_plan *plan, int64_t n_b)
 {
     const int64_t n_part = (int64_t)plan->rounds * plan->dp * plan->mb;
@@ -84,17 +167,12 @@ static size_t left_of(size_t available, size_t need)
     return left > 0.0 ? (size_t)left : 0;
 }
 
-size_t har_weight_budget(const par_plan *plan, size_t available, size_t held)
+void har_rank_budget(size_t out[2], const har_estimate *e, const par_plan *plan,
+                     size_t available, size_t held)
 {
-    if (plan->rounds * plan->mb == 1)
-        return 0; /* an expert is needed once: nothing is gained by keeping it
-                   */
-    return har_dense_budget(plan, available, held);
-}
-
-size_t har_dense_budget(const par_plan *plan, size_t available, size_t held)
-{
-    return left_of(available, held) / (size_t)par_plan_world(plan);
+    const size_t each = left_of(available, held) / (size_t)par_plan_world(plan);
+    out[1] = e->ranks_keep ? each : 0;
+    out[0] = plan->rounds * plan->mb > 1 ? out[1] : 0;
 }
 
 /* Of the honest pass, and of drawn ones where the numerics have them. */
@@ -113,8 +191,16 @@ static size_t reference_work(const core_spec *spec, core_numerics numerics,
 
 size_t har_reference_budget(const core_spec *spec, core_numerics numerics,
                             int64_t n_b, int64_t n_t, int n_thread,
-                            size_t available, size_t files)
+                            const har_limits *limits, size_t available,
+                            size_t files)
 {
+    const int64_t n_token = n_b * n_t;
+    const costs c = costs_of(spec, 1, n_token, n_t,
+                             har_tap_bytes(spec, n_token, numerics), limits,
+                             numerics);
+    if (!is_worth_keeping(reference_seconds(&c, true),
+                          reference_seconds(&c, false)))
+        return 0;
     const size_t work =
         reference_work(spec, numerics, n_b, n_t, n_thread, true);
     const size_t room = left_of(available, work + files);
@@ -178,15 +264,15 @@ static void add_ranks(har_estimate *e, const rank_bytes *rank,
     }
     const size_t idle = (size_t)world * IDLE_BYTES + LAUNCHER_BYTES;
     const size_t held = e->held_bytes + e->tap_bytes + idle;
-    const size_t budget = har_weight_budget(plan, free_bytes, held);
-    const size_t dense = har_dense_budget(plan, free_bytes, held);
+    size_t budget[2];
+    har_rank_budget(budget, e, plan, free_bytes, held);
     e->is_resident = true;
     e->all_ranks_bytes = e->held_bytes + (size_t)world * IDLE_BYTES;
     for (int i = 0; i < world; i++) {
-        const bool stays = rank[i].all <= budget;
+        const bool stays = rank[i].all <= budget[0];
         e->is_resident &= stays;
         e->all_ranks_bytes += stays                    ? rank[i].all
-                              : rank[i].tiled <= dense ? rank[i].tiled
+                              : rank[i].tiled <= budget[1] ? rank[i].tiled
                                                        : rank[i].least;
     }
     e->least_bytes = max_bytes(e->least_bytes, least + AFTER_BYTES) + idle;
@@ -205,52 +291,14 @@ static size_t least_reference(const core_spec *spec, core_numerics numerics,
     return kept < tiled ? kept : tiled;
 }
 
-/* Weights that a pass over n_token tokens reads if it reads what it needs. */
-static double touched_parameters(const core_spec *spec, double n_token)
+static void add_seconds(har_estimate *e, const costs *c, core_numerics numerics,
+                        const har_limits *limits)
 {
-    const double all = (double)core_spec_parameters(spec);
-    const double active = (double)core_spec_active_parameters(spec);
-    const double n_e = (double)spec->n_e, n_k = (double)spec->n_k;
-    if (!(n_e > n_k))
-        return all;
-    const double n_chosen = n_e * -expm1(-n_token * n_k / n_e);
-    const double share = (n_chosen - n_k) / (n_e - n_k);
-    return active + (all - active) * (share > 0.0 ? share : 0.0);
-}
-
-static void add_seconds(har_estimate *e, const core_spec *spec,
-                        const par_plan *plan, int64_t n_token, int64_t n_t,
-                        const har_limits *limits, core_numerics numerics)
-{
-    const int n_part = plan->rounds * plan->dp * plan->mb;
     const int n_pass = core_has_bounds(numerics) ? 2 : 1; /* forced, and free */
-    const double width = (double)spec->n_d;
-    const har_rates *rates = &limits->rates[numerics == CORE_EXACT];
-    const double flop =
-        rates->flop_seconds > 0.0
-            ? rates->flop_seconds
-            : (width + HALF_RATE_HIDDEN) / (FLOPS_PER_CORE * width);
-    const double weight = rates->weight_seconds > 0.0
-                              ? rates->weight_seconds
-                              : 1.0 / WEIGHTS_PER_CORE;
-    const double work = har_forward_flops(spec, n_token, n_t) * flop +
-                        (double)e->tap_bytes / TAP_BYTES_PER_CORE;
-    const double all = (double)core_spec_parameters(spec);
-    const bool fits = e->reference_bytes <= limits->memory_bytes / 2;
-    const double read = fits ? all : touched_parameters(spec, (double)n_token);
-    const double read_by_ranks =
-        e->is_resident
-            ? all
-            : n_part * touched_parameters(spec, (double)n_token / n_part);
-    const double n_tick = (double)plan->rounds * (plan->mb + plan->pp - 1) *
-                          (double)(spec->n_l / plan->pp + 1);
-    const int n_draw = 1 + har_spread_draws(numerics);
-    const double reference =
-        n_draw * work + (fits ? 1 : n_draw) * read * weight;
-    const double pass = 1.2 * work + read_by_ranks * weight +
-                        par_plan_world(plan) * n_tick * TICK_SECONDS;
-    e->reference_seconds = reference / limits->n_core;
-    e->pass_seconds = pass / limits->n_core;
+    const bool keeps =
+        e->reference_keeps && e->reference_bytes <= limits->memory_bytes / 2;
+    e->reference_seconds = reference_seconds(c, keeps) / limits->n_core;
+    e->pass_seconds = pass_seconds(c, e->is_resident) / limits->n_core;
     e->seconds = e->reference_seconds + n_pass * e->pass_seconds;
 }
 
@@ -275,6 +323,15 @@ core_status har_estimate_make(har_estimate *out, const core_spec *spec,
     e.reference_bytes = (size_t)core_spec_parameters(spec) * sizeof(double) +
                         ref_workspace_bytes(spec, n_b, n_t);
     e.tap_bytes = har_tap_bytes(spec, n_b * n_t, numerics);
+    costs c = costs_of(spec, times_read(plan, numerics), n_b * n_t, n_t,
+                       e.tap_bytes, limits, numerics);
+    for (int i = 0; i < world && status == CORE_OK; i++)
+        c.of_ranks += (double)rank[i].all / weight_bytes(numerics);
+    c.ticks = tick_seconds(spec, plan);
+    e.reference_keeps = is_worth_keeping(reference_seconds(&c, true),
+                                         reference_seconds(&c, false));
+    e.ranks_keep =
+        is_worth_keeping(pass_seconds(&c, true), pass_seconds(&c, false));
     e.least_bytes = least_reference(spec, numerics, n_b, n_t, limits->n_core);
     e.address_bytes =
         e.least_bytes + (size_t)(limits->n_core - 1) * HAR_THREAD_ADDRESSES;
@@ -286,7 +343,7 @@ core_status har_estimate_make(har_estimate *out, const core_spec *spec,
     e.address_bytes =
         max_bytes(START_ADDRESSES,
                   e.address_bytes + e.tap_bytes + RANK_ADDRESSES);
-    add_seconds(&e, spec, plan, n_b * n_t, n_t, limits, numerics);
+    add_seconds(&e, &c, numerics, limits);
     *out = e;
     return CORE_OK;
 }

@@ -21,6 +21,7 @@ typedef struct har_estimate {
         largest_rank_bytes; /* all shards of the largest rank, and its work */
     size_t all_ranks_bytes; /* that all ranks will hold together            */
     bool is_resident;       /* all shards, not experts a tile at a time     */
+    bool ranks_keep, reference_keeps; /* weights: it saves time, if they fit  */
     size_t held_bytes;      /* by all ranks, beside weights that they keep  */
     size_t least_bytes;     /* of all processes, whatever is read anew rather
                              * than kept; without files in the run folder   */
@@ -43,17 +44,19 @@ CORE_NODISCARD core_status har_estimate_exercise(
     int64_t n_b, int64_t n_t, core_numerics numerics, const har_limits *limits);
 
 /* Bytes of a rank for weights that stay, when `available` are free and ranks
- * will hold `held` beside: 0 if every expert is needed only once, so that it is
- * read when it is.                                                   [local] */
-size_t har_weight_budget(const par_plan *plan, size_t available, size_t held);
-/* For those that are no experts'. */
-size_t har_dense_budget(const par_plan *plan, size_t available, size_t held);
+ * will hold `held` beside: [0] for all of them, 0 if every expert is needed only
+ * once, so that it is read when it is; [1] for those that are no experts'.  None
+ * where making them anew takes hardly longer (ranks_keep).            [local] */
+void har_rank_budget(size_t out[2], const har_estimate *e, const par_plan *plan,
+                     size_t available, size_t held);
 
 /* Bytes of the reference for weights that stay, when `available` are free and
- * `files` will be written in memory: all or 0.                       [local] */
+ * `files` will be written in memory: all, or 0 if they do not fit, or are made
+ * anew hardly slower.                                                 [local] */
 size_t har_reference_budget(const core_spec *spec, core_numerics numerics,
                             int64_t n_b, int64_t n_t, int n_thread,
-                            size_t available, size_t files);
+                            const har_limits *limits, size_t available,
+                            size_t files);
 
 /* Bytes of the files that a reference of such a batch makes.         [local] */
 size_t har_tap_bytes(const core_spec *spec, int64_t n_token,

@@ -4,6 +4,8 @@
 
 #include "harness/verify/report.h"
 
+#include <jansson.h>
+
 /* ---- report_pass.c ------------------------------------------------------- */
 
 /* What pass p of a case found.                                       [local] */
@@ -12,6 +14,12 @@ void har__report_pass(const har_report *r, const har_case_result *c, int p,
 
 /* Is pass p the forced repetition of a free one that differs?        [local] */
 bool har__explains(const har_case_result *c, int p);
+
+/* ---- report_grad.c ------------------------------------------------------- */
+
+/* What the pass back of a case found, if there was one; as JSON, null if not. */
+void har__report_grad(const har_case_result *c, FILE *out);
+json_t *har__grad_object(const har_case_result *c);
 
 /* ---- verdict_detail.c ---------------------------------------------------- */
 

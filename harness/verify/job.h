@@ -43,6 +43,7 @@ typedef struct har_job {
     void (*cost)(void *self, const core_cost *cost,
                  const par_cost_time *took); /* likewise */
     void *cost_self;
+    par_order order;
 
     const har_limits *limits; /* rank 0's, with rates                         */
     har_steps steps; /* its total, and who is told                             */

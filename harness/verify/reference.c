@@ -8,6 +8,7 @@
 
 #include "core/base/arena.h"
 #include "harness/launch/launch.h"
+#include "harness/verify/bring.h"
 #include "harness/verify/checkpoint.h"
 #include "harness/verify/estimate.h"
 #include "harness/verify/overflow.h"
@@ -53,7 +54,7 @@ static core_status open_model(maker *m)
         2 * har_tap_bytes(m->job->spec, batch->n_b * batch->n_t, m->numerics);
     const size_t budget = har_reference_budget(
         m->job->spec, m->numerics, batch->n_b, batch->n_t, n_thread,
-        har_memory_available(), files);
+        m->job->limits, har_memory_available(), files);
     const ref_options options = {n_thread, budget,
                                  core_has_bounds(m->numerics), show_progress,
                                  m};
@@ -353,8 +354,6 @@ static core_status draw_along(har_reference *out, har_job *job, int64_t n_t)
 
 /* --- all hosts --- */
 
-enum { PART_BYTES = 8 << 20 };
-
 /* The same file in this host's folder. */
 static void move_here(char path[HAR_PATH_BYTES], const har_job *job)
 {
@@ -366,56 +365,6 @@ static void move_here(char path[HAR_PATH_BYTES], const har_job *job)
     snprintf(path, HAR_PATH_BYTES, "%s/%.100s", job->folder, name);
 }
 
-static core_status open_part(FILE **out, const char *path, bool is_first)
-{
-    *out = fopen(path, is_first ? "rb" : "wb");
-    CORE_FAIL_IF(*out == NULL, CORE_E_FILE, "%s: %s", path, strerror(errno));
-    return CORE_OK;
-}
-
-static core_status move_part(FILE *file, const char *path, void *part, size_t n,
-                             bool is_first)
-{
-    const size_t moved = is_first ? fread(part, 1, n, file)
-                                  : fwrite(part, 1, n, file);
-    CORE_FAIL_IF(moved != n, is_first ? CORE_E_FILE : CORE_E_SPACE, "%s: %s",
-                 path, is_first ? "cannot be read" : "no room");
-    return CORE_OK;
-}
-
-/* The leaders' part of it: who is first reads, the others write.  All hear of an
- * error before anybody stops, so that nobody waits for a part.               */
-static core_status spread_file(par_comm *comm, const par_group *leaders,
-                               const char *path)
-{
-    const bool is_first = leaders->me == 0;
-    FILE *file = NULL;
-    void *part = NULL;
-    int64_t left = 0;
-    core_status status = core_alloc(&part, PART_BYTES, 1, "the reference");
-    if (status == CORE_OK)
-        status = open_part(&file, path, is_first);
-    if (status == CORE_OK && is_first) {
-        struct stat st;
-        left = fstat(fileno(file), &st) == 0 ? (int64_t)st.st_size : 0;
-    }
-    double worst = (double)status;
-    par_all_reduce(comm, leaders, &worst, 1, PAR_MAX, CORE_FP64);
-    par_broadcast(comm, leaders, &left, (int64_t)sizeof left, 0);
-    for (; worst <= 0 && left > 0; left -= PART_BYTES) {
-        const int64_t n = left < PART_BYTES ? left : PART_BYTES;
-        if (is_first && status == CORE_OK)
-            status = move_part(file, path, part, (size_t)n, true);
-        par_broadcast(comm, leaders, part, n, 0);
-        if (!is_first && status == CORE_OK)
-            status = move_part(file, path, part, (size_t)n, false);
-    }
-    if (file != NULL && fclose(file) != 0 && status == CORE_OK)
-        status = core_fail(CORE_E_SPACE, "%s: no room", path);
-    free(part);
-    return status;
-}
-
 /* Rank 0's file is here on its host; bring it to the others, and its name.   */
 static core_status spread(char path[HAR_PATH_BYTES], const har_job *job,
                           par_comm *comm, const par_hosts *hosts)
@@ -425,7 +374,7 @@ static core_status spread(char path[HAR_PATH_BYTES], const har_job *job,
         return CORE_OK;
     move_here(path, job);
     if (hosts->n > 1 && par_hosts_leads(hosts))
-        status = spread_file(comm, &hosts->leaders, path);
+        status = har_bring_file(comm, &hosts->leaders, path);
     return par_agree(comm, status);
 }
 

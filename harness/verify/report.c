@@ -158,6 +158,11 @@ static void write_times(const har_case_result *c, const par_plan *plan,
     fprintf(out, "             largest rank held %s of weights, %s of work\n",
             har_format_bytes(t->weight_bytes, weight),
             har_format_bytes(t->work_bytes, work));
+    if (t->n_lane > 1)
+        fprintf(out,
+                "             in order of layers: a stage's %d micro-batches "
+                "together\n",
+                t->n_lane);
 }
 
 static void write_routing(const har_case_result *c, FILE *out)
@@ -269,6 +274,7 @@ static void write_case(const har_report *r, int plan, const har_case_result *c,
     write_reached(c, out);
     write_checks(c, out);
     write_equal(c, out);
+    har__report_grad(c, out);
     for (int p = 0; p < c->n_pass; p++)
         har__report_pass(r, c, p, out);
 }
@@ -277,11 +283,14 @@ static void write_case(const har_report *r, int plan, const har_case_result *c,
 static void write_verified(const har_report *r, FILE *out)
 {
     bool exact = false;
+    bool has_grad = false;
     int n_bounded = 0;
-    for (int i = 0; i < r->n_numerics; i++)
+    for (int i = 0; i < r->n_numerics; i++) {
         exact |= r->numerics[i] == CORE_EXACT;
+        has_grad |= r->result[i].grad.is_there;
+    }
     if (exact)
-        fputs("bit-identical", out);
+        fputs(has_grad ? "bit-identical, gradients too" : "bit-identical", out);
     for (int i = 0; i < r->n_numerics; i++) {
         if (!core_has_bounds(r->numerics[i]))
             continue;

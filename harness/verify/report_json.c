@@ -4,7 +4,7 @@
  * `forced` are those of the first case that fails; every case repeats its own.
  * Numbers that JSON cannot hold (NaN, infinities) are strings.
  */
-#include "harness/verify/report.h"
+#include "harness/verify/impl.h"
 
 #include "core/files/json.h"
 #include "harness/diagnose/report.h"
@@ -168,6 +168,7 @@ static json_t *totals_object(const har_case_result *c)
     core_json_put_number(o, "startup_seconds", c->startup_seconds);
     core_json_put_int(o, "largest_rank_weight_bytes", (int64_t)t->weight_bytes);
     core_json_put_int(o, "largest_rank_work_bytes", (int64_t)t->work_bytes);
+    core_json_put_int(o, "micro_batches_together", t->n_lane);
     for (int i = 0; i < (int)PAR_N_OPERATORS; i++)
         core_json_put_number(cpu, par_operator_name((par_operator)i),
                              t->cpu_seconds[i]);
@@ -282,6 +283,7 @@ static json_t *case_object(const har_case_result *c)
     for (int i = 0; i < c->n_pass; i++)
         json_array_append_new(passes, pass_object(&c->pass[i]));
     core_json_put(o, "passes", passes);
+    core_json_put(o, "gradients", har__grad_object(c));
     return o;
 }
 

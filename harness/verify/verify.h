@@ -7,6 +7,7 @@
 #define HAR_VERIFY_H
 
 #include "harness/verify/distinct.h"
+#include "harness/verify/gradients.h"
 #include "harness/verify/job.h"
 #include "harness/verify/routing.h"
 #include "harness/verify/verdict.h"
@@ -20,6 +21,7 @@ typedef struct har_totals {
     double wall_seconds;     /* of the slowest rank                           */
     double wait_seconds;     /* of all ranks                                  */
     size_t weight_bytes, work_bytes; /* of the rank where their sum is largest */
+    int n_lane;                      /* of every rank                         */
     int64_t n_bytes[PAR_N_OP_KINDS];
 } har_totals;
 
@@ -51,6 +53,7 @@ typedef struct har_case_result {
     size_t reference_bytes;  /* weights and workspace of the reference        */
     har_totals totals;       /* of pass[0]                                    */
     double startup_seconds;  /* reading shards                                */
+    har_grad_result grad;    /* --grad; zeros: not asked for                  */
 } har_case_result;
 
 /* Verify one plan.  The same result on every rank.  A difference is a result,
@@ -63,5 +66,11 @@ CORE_NODISCARD core_status har_job_verify(har_case_result *out, har_job *job,
                                           core_numerics numerics,
                                           har_passes passes);
 void har_case_result_free(har_case_result *result);
+
+/* After a clean case of exact numerics, the pass back: har_job_gradients, whose
+ * verdict becomes the case's if it is worse.              [collective, world] */
+CORE_NODISCARD core_status har_case_gradients(har_case_result *out,
+                                              har_job *job, par_comm *comm,
+                                              const par_plan *plan);
 
 #endif

@@ -5,7 +5,8 @@
 # the figures mean what the machine was doing meanwhile, so look at the load in
 # the first line.  PART: ref weights mixers predict wide mini large row shards many (all:
 # some six minutes, of which half is for the 512 ranks of `many`).  With
-# BEFORE=PROGRAM in the environment, `many` runs that one, too.
+# BEFORE=PROGRAM in the environment wide, mini, large and many run that one, too,
+# in turn with this one, and print the ratios.
 set -u
 program=$1
 bench_ref=$2
@@ -54,12 +55,29 @@ clock() {
         awk '/^real/ { wall = $2 } /^(user|sys)/ { cpu += $2 } END { print wall, cpu }'
 }
 
-# The same against a program built before, $BEFORE, if there is one.
+# Wall, processor and owned seconds and GiB of one `PROGRAM ARGUMENTS...`; peak.sh,
+# which looks every second, is in the processor seconds of both.
+figures() {
+    { time -p "$here/peak.sh" 1 "$@"; } 2>&1 | awk '
+        /^peak/ { memory = $2 } /^real/ { wall = $2 } /^(user|sys)/ { cpu += $2 }
+        /owned [0-9.]+,/ { sub(/.*owned /, ""); owned += $1 }
+        END { print wall, cpu, owned, memory }'
+}
+
+# The same of a program built before, $BEFORE, if there is one: first that, then
+# this, three times; the medians' ratios.
 ratio() {
     [ -n "${BEFORE:-}" ] || return 0
-    echo "$(clock "$BEFORE" "$@") $(clock "$program" "$@")" | awk '{
-        printf "    before %.1f s (%.0f of processors), now %.1f s (%.0f): wall %.2f, processors %.2f\n",
-            $1, $2, $3, $4, $3 / $1, $4 / $2 }'
+    for turn in 1 2 3; do
+        echo "$(figures "$BEFORE" "$@") $(figures "$program" "$@")"
+    done | awk '
+        function median(i) { # of three
+            a = v[1, i]; b = v[2, i]; c = v[3, i]
+            return a > b ? (b > c ? b : a > c ? c : a) : (a > c ? a : b > c ? c : b) }
+        { for (i = 1; i <= 8; i++) v[NR, i] = $i }
+        END { for (i = 1; i <= 8; i++) m[i] = median(i)
+            printf "    before, now and ratio: wall %.1f s %.1f s %.2f, processors %.1f s %.1f s %.2f, ", m[1], m[5], m[5] / m[1], m[2], m[6], m[6] / m[2]
+            printf "owned %.2f s %.2f s %.2f, memory %.2f GiB %.2f GiB %.2f\n", m[3], m[7], m[7] / m[3], m[4], m[8], m[8] / m[4] }'
 }
 
 # 32 and 512 ranks with the same work for each.
@@ -101,18 +119,23 @@ part() {
             verify "$here/wide.yaml" --batch 4x256 \
             --plan tp=2,pp=2,ep=4,scope=replica,mb=2
         operators
+        ratio verify "$here/wide.yaml" --batch 4x256 \
+            --plan tp=2,pp=2,ep=4,scope=replica,mb=2
         ;;
     mini)
         show "seed-mini on seed-32, exact and fp32" "20 s" verify
         seconds
         operators
         memory
+        ratio verify
         ;;
     large)
         show "two layers of seed-30b on 8 ranks" "10 min, 16 GiB" verify \
             seed-30b --layers 2 --plan tp=4,pp=2,ep=8,scope=replica,mb=1
         seconds
         memory
+        ratio verify seed-30b --layers 2 \
+            --plan tp=4,pp=2,ep=8,scope=replica,mb=1
         ;;
     row)
         show "10,240 tokens, a layer of seed-30b" "6 GiB" run --model seed-30b \

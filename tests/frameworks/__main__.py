@@ -12,7 +12,7 @@ from pathlib import Path
 import bugs_page
 import page
 from bugs import BUGS, keep_dumps, run_bug
-from cells import CELLS, DUMPS, Cell, Layer
+from cells import CELLS, DUMPS, Cell
 from run import Result, command, make_golden, metadata, run
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -40,7 +40,7 @@ def _python(cell: Cell) -> str:
     pins = PINS / f"{name}.txt"
     if not folder.exists():
         print(f"making {folder}", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([f"python{cell.release.python}", "-m", "venv", folder], check=True)
         subprocess.run([folder / "bin/pip", "install", "--quiet", "--requirement", pins], check=True)
         for more in PINS.glob(f"{name}.python*.txt"):  # without what they want: a later Python, or much that is not used here
             site = next(folder.glob("lib/python*/site-packages"))
@@ -99,7 +99,7 @@ def _keep_dump(cell: Cell, folder: Path) -> None:
     shutil.copytree(folder / "dump", DATA / name)
     shutil.copytree(folder.parent / "golden", DATA / cell.family / "golden", dirs_exist_ok=True)
     shutil.copy(folder.parent / f"{cell.family}.yaml", DATA / cell.family)
-    if isinstance(cell.run, Layer):
+    if cell.run.PART:
         shutil.copy(folder.parent / "ffn.yaml", DATA / cell.family)
     said = metadata(DATA / name / "rank_00000.safetensors")
     typed = " ".join(["python3", *command(cell, "CHECKPOINT", "GOLDEN", "DUMP")])

@@ -91,6 +91,10 @@ BUGS = [
     Bug("mlx-deepseek_v32", "deepseek_v32/yarn_groups", "0.31.3", "0.32.0", "pull request 1431",
         "The indexer, which picks the keys that a query sees, rotated neighbouring columns where the model rotates halves: other "
         "keys were picked.", Run("mlx_model"), package="mlx-lm"),
+    Bug("accelerate-last_rows", "mixtral", "0.15.0", "0.16.0", "issue 952, pull request 982",
+        "Data parallelism: of the last batch `gather_for_metrics` keeps as many rows as are no padding, a number that it took from "
+        "the remainder of all rows by those of a batch. Where rows divide evenly that is 0, and the whole last batch was lost.",
+        Run("accelerate_dp", 2), FAMILY_BATCH, "accelerate"),
 ]
 
 

@@ -20,11 +20,11 @@ from ffn import Dump, Model, count_integers
 from moeparity_capture import deal
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="megatron_moe")
+def arguments(*more: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
     for name in ("checkpoint", "golden", "dump"):
         parser.add_argument(name)
-    for name in ("tp", "ep", "etp"):
+    for name in ("tp", "ep", "etp", *more):
         parser.add_argument("--" + name, type=int, default=1)
     parser.add_argument("--dispatcher", default="alltoall", choices=("allgather", "alltoall"))
     return parser.parse_args()
@@ -87,7 +87,7 @@ def layer_of(config, number: int):
     return spec(config=config, layer_number=number) if callable(spec) else build_module(spec, config=config)
 
 
-def config_of(model: Model, wanted: argparse.Namespace):
+def config_of(model: Model, wanted: argparse.Namespace, **more):
     from megatron.core.transformer.transformer_config import TransformerConfig
 
     kind = model.config["model_type"]
@@ -108,8 +108,8 @@ def config_of(model: Model, wanted: argparse.Namespace):
         moe_shared_expert_intermediate_size=shared or None, moe_shared_expert_gate=kind == "qwen2_moe",
         moe_token_dispatcher_type=wanted.dispatcher, gated_linear_unit=True, activation_func=F.silu,
         add_bias_linear=False, bias_dropout_fusion=False, use_cpu_initialization=True,
-        tensor_model_parallel_size=wanted.tp, sequence_parallel=wanted.tp > 1,
-        expert_model_parallel_size=wanted.ep, expert_tensor_parallel_size=wanted.etp)
+        tensor_model_parallel_size=wanted.tp,
+        expert_model_parallel_size=wanted.ep, expert_tensor_parallel_size=wanted.etp, **more)
 
 
 def load_mlp(mlp, block: dict[str, torch.Tensor], prefix: str, part: int, parts: int) -> None:
@@ -148,6 +148,15 @@ def watch(layer, seen: dict[str, torch.Tensor]) -> None:
     layer.router.register_forward_hook(keep_choice)
 
 
+def choice(seen: dict[str, torch.Tensor], chosen: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The experts of every token, and their weights."""
+    ids, weights = seen["chosen"], seen["weights"]
+    if ids.dtype == torch.bool:  # later than 0.9: a map of tokens and experts
+        ids = ids.nonzero()[:, 1].reshape(-1, chosen)
+        weights = weights.gather(1, ids)
+    return ids, weights
+
+
 def main() -> None:
     wanted = arguments()
     dist.init_process_group("gloo")
@@ -162,8 +171,7 @@ def main() -> None:
     size = dump.bundle.tokens // wanted.tp
     rows = deal(dump.bundle.rows, state.get_data_parallel_rank(), state.get_data_parallel_world_size())
     dump.place = f"{rows},t={tp * size}:{tp * size + size}"
-    config, parameters = config_of(model, wanted), 0
-    chosen = config.moe_router_topk
+    config, parameters = config_of(model, wanted, sequence_parallel=wanted.tp > 1), 0
     for number, at in enumerate(model.layers):
         layer = layer_of(config, number + 1)
         seen: dict[str, torch.Tensor] = {}
@@ -172,11 +180,7 @@ def main() -> None:
             load(layer, model.weights[at], wanted, etp)
             x = dump.input(at).transpose(0, 1).contiguous()  # Megatron's [positions, rows, columns]
             out, bias = layer(x)
-        ids, weights = seen["chosen"], seen["weights"]
-        if ids.dtype == torch.bool:  # later than 0.9: a map of tokens and experts
-            ids = ids.nonzero()[:, 1].reshape(-1, chosen)
-            weights = weights.gather(1, ids)
-        taps = out, seen["logits"], ids, weights
+        taps = out, seen["logits"], *choice(seen, config.moe_router_topk)
         dump.keep(at, *(x.reshape(*out.shape[:2], -1).transpose(0, 1) for x in taps))
         parameters += sum(weight.numel() for weight in layer.parameters())
     dump.write(wanted.dump, f"megatron.core {version('megatron-core')}, torch {torch.__version__}", parameters,
@@ -186,4 +190,5 @@ def main() -> None:
     dist.destroy_process_group()
 
 
-main()
+if __name__ == "__main__":
+    main()

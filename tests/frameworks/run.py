@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cells import Cell, Layer
+from cells import MAXTEXT, Cell, Layer
 from families import FAMILIES, VARIANTS
 
 BATCH = "4x4"
@@ -56,9 +56,11 @@ def command(cell: Cell, checkpoint: str, golden: str, dump: str) -> list[str]:
         sizes = [word for axis, size in run.sizes.items() if size > 1 for word in (f"--{axis}", str(size))]
         way = ["--dispatcher", run.dispatcher] if run.dispatcher else []
         way += ["--capacity", str(run.capacity)] if run.capacity else []
-        script = f"tests/frameworks/{cell.release.name.split('-')[0]}_moe.py"
+        if cell.release == MAXTEXT:  # one process has all devices
+            start, way = [], ["--devices", str(run.ranks), *way]
+        script = f"tests/frameworks/{cell.release.name.split('-')[0]}_{run.SCRIPT}.py"
         return [*start, script, checkpoint, golden, dump, *sizes, *way]
-    if run.plan in ("dtensor", "switch_layer", "mlx_model"):
+    if run.plan in ("dtensor", "switch_layer", "mlx_model", "accelerate_dp"):
         return [*start, f"tests/frameworks/{run.plan}.py", checkpoint, golden, dump]
     words = [*start, "-m", "moeparity_transformers", checkpoint, golden, dump, "--dtype", run.dtype]
     for option in ("plan", "experts", "forced"):
@@ -98,10 +100,10 @@ def _error(text: str) -> str:
 
 
 def map_of(cell: Cell, folder: Path) -> Path | None:
-    """The names of what is judged, where a dump is of less than the golden: a layer, or what MLX's modules return."""
-    if isinstance(cell.run, Layer):
+    """The names of what is judged, where a dump is of less than the golden: a layer, what MLX's modules return, logits."""
+    if cell.run.PART:
         return folder.parent / "ffn.yaml"
-    if cell.run.plan != "mlx_model":
+    if cell.run.plan not in ("mlx_model", "accelerate_dp"):
         return None
     taps = [name.removeprefix("p0.") for name in header(folder / "dump/rank_00000.safetensors") if name != "__metadata__"]
     (folder / "taps.yaml").write_text("names:\n" + "".join(f"  {tap}: {tap}\n" for tap in taps))
@@ -137,7 +139,6 @@ def run(cell: Cell, moeparity: str, python: str, module: Path, folder: Path) -> 
     (folder / "compared").write_text(compared.stdout + compared.stderr)
     last = (compared.stdout or compared.stderr).strip().splitlines()[-1]
     held = int(metadata(dump / "rank_00000.safetensors")["parameters"])
-    counted = r"\.(gate|experts|shared_experts?|shared_expert_gate)\." if isinstance(cell.run, Layer) else ""
-    if cell.run.divides and held >= _parameters(checkpoint, counted):
+    if cell.run.divides and held >= _parameters(checkpoint, cell.run.PART):
         return Result("UNDIVIDED", f"every rank held all {held} parameters; {last}")
     return Result(last.split()[0] if compared.returncode in (0, 1) else "ERROR", last)

@@ -1,7 +1,6 @@
 /* tests/fuzz/fuzz_gguf.c -- a GGUF file: what opens can be read to its last
  * value, as a file and as a model.
  */
-#include "core/files/path.h"
 #include "core/model/gguf_model.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -45,9 +44,13 @@ static void read_model(const char *path)
     core_spec spec;
     core_config_facts facts;
     core_st_folder *files = NULL;
-    if (core_gguf_spec(&spec, &facts, NULL, path) != CORE_OK ||
-        core_model_files_open(&files, &spec, path) != CORE_OK)
+    core_status status = core_gguf_spec(&spec, &facts, NULL, path);
+    if (status == CORE_OK)
+        status = core_model_files_open(&files, &spec, path);
+    if (status != CORE_OK) {
+        fuzz_expect_line(status);
         return;
+    }
     for (int64_t i = 0; i < core_st_folder_count(files); i++) {
         const core_st_place at = core_st_folder_at(files, i);
         if (at.how != NULL && at.tensor->n <= MOST_VALUES)
@@ -58,14 +61,14 @@ static void read_model(const char *path)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
 {
-    char path[CORE_PATH_BYTES];
     core_gguf *file = NULL;
-    fuzz_write("x-00001-of-00001.gguf", data, n_bytes);
+    const char *path = fuzz_file("x-00001-of-00001.gguf", data, n_bytes);
     core_message_clear();
-    if (core_path_join(path, fuzz_folder(), "x-00001-of-00001.gguf") !=
-            CORE_OK ||
-        core_gguf_open(&file, path) != CORE_OK)
+    const core_status status = core_gguf_open(&file, path);
+    if (status != CORE_OK) {
+        fuzz_expect_line(status);
         return 0;
+    }
     read_keys(file);
     read_tensors(file);
     core_gguf_close(file);

@@ -50,6 +50,11 @@ core_weights *scaled_weights_open(const core_spec *spec, scaling by)
     s->by = by;
     ck_assert_int_eq(core_weights_open_procedural(&s->inner, spec, 0), CORE_OK);
     ck_assert_int_eq(core_weights_prepare(s->inner, CORE_EXACT, NULL), CORE_OK);
+    if (by.multiplies) {
+        weights = s->inner;
+        free(s);
+        return weights;
+    }
     const core__weight_source source = {.self = s,
                                         .is_dyadic = true,
                                         .close = scaled_close,

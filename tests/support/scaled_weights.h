@@ -10,6 +10,7 @@ typedef struct scaling {
     core_weight_kind kind;
     int exponent; /* its values, and their step, times 2^exponent             */
     int finer;    /* and the step over 2^finer                                */
+    bool multiplies; /* no source around it: with its products                */
 } scaling;
 
 /* Prepared for exact mode.  Caller frees with core_weights_close.     [local]

@@ -77,6 +77,10 @@ static const struct converted {
     {"gpt_oss__plain.gguf", "gpt_oss/plain", 0.0},
     {"llama4__every_layer.gguf", "llama4/every_layer", 0.0},
     {"olmoe__biased-00001-of-00002.gguf", "olmoe/biased", 0.0},
+    {"minimax_m2__tied.gguf", "minimax_m2/tied", 0.0},
+    {"qwen3_vl_moe__tied.gguf", "qwen3_vl_moe/tied", 0.0},
+    {"ernie4_5_moe__no_shared.gguf", "ernie4_5_moe/no_shared", 0.0},
+    {"exaone_moe__few.gguf", "exaone_moe/few", 0.0},
 };
 enum { N_CONVERTED = sizeof CONVERTED / sizeof CONVERTED[0] };
 
@@ -149,6 +153,10 @@ static const struct told {
      "attention.temper_floor=8192/- "},
     {"olmoe__biased-00001-of-00002.gguf", "olmoe/biased",
      "norm_eps=1e-05/1e-06 "},
+    {"minimax_m2__tied.gguf", "minimax_m2/tied", ""},
+    {"qwen3_vl_moe__tied.gguf", "qwen3_vl_moe/tied", ""},
+    {"ernie4_5_moe__no_shared.gguf", "ernie4_5_moe/no_shared", ""},
+    {"exaone_moe__few.gguf", "exaone_moe/few", ""},
 };
 enum { N_TOLD = sizeof TOLD / sizeof TOLD[0] };
 
@@ -296,6 +304,7 @@ static const struct wrong {
     WRONG(name_bytes, 0, "the tensor infos: a name of 0 bytes, expected 1 to "),
     WRONG(name_bytes, 256, "the file ends within the tensor infos"),
     WRONG(name_byte, 0, "the tensor infos: a name with the byte 0 in it"),
+    WRONG(name_byte, 0xc3, "the tensor infos: a name with the byte 195 in it"),
     WRONG(n_dim, 5, "tensor 'b': 5 dimensions, expected 1 to 4"),
     WRONG(n_dim, 0, "tensor 'b': 0 dimensions, expected 1 to 4"),
     WRONG(dim, 0, "tensor 'b': a dimension of 0, expected a size from 1"),

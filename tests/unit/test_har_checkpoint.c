@@ -182,6 +182,22 @@ START_TEST(other_routing_is_foreign)
 }
 END_TEST
 
+/* Two plans may deal the same to other token groups: each has its own file, or
+ * the second one would be refused.                                           */
+START_TEST(the_same_routing_of_other_groups_lies_beside)
+{
+    int64_t expert[44 * 8] = {0}, id[44] = {0};
+    double weight[44 * 8] = {0};
+    const par_deal deal = {4, 11, expert, weight, id, 0};
+    char a[HAR_PATH_BYTES], b[HAR_PATH_BYTES];
+    ck_assert_int_eq(har_mark_make(&mark, a, &job, CORE_BF16, 2, &deal),
+                     CORE_OK);
+    ck_assert_int_eq(har_mark_make(&mark, b, &job, CORE_BF16, 4, &deal),
+                     CORE_OK);
+    ck_assert_str_ne(a, b);
+}
+END_TEST
+
 START_TEST(damage_is_seen)
 {
     har_reference_entry out;
@@ -221,6 +237,7 @@ int main(void)
     tcase_add_test(tests, a_token_makes_another_batch);
     tcase_add_test(tests, other_groups_and_numerics_are_foreign_under_any_name);
     tcase_add_test(tests, other_routing_is_foreign);
+    tcase_add_test(tests, the_same_routing_of_other_groups_lies_beside);
     tcase_add_test(tests, damage_is_seen);
     tcase_add_test(tests, taps_without_facts_are_none);
     suite_add_tcase(suite, tests);

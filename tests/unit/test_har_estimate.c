@@ -41,8 +41,53 @@ START_TEST(splitting_a_model_shrinks_the_largest_rank)
     const har_estimate whole = estimate_of("seed-mini", "tp=1");
     const har_estimate parts = estimate_of("seed-mini", "seed-32");
     ck_assert(parts.largest_rank_bytes * 8 < whole.largest_rank_bytes);
-    ck_assert(parts.all_ranks_bytes >= parts.largest_rank_bytes * 16);
+    ck_assert(parts.held_bytes > 0 && parts.least_bytes > parts.held_bytes);
     ck_assert(whole.reference_bytes == parts.reference_bytes);
+}
+END_TEST
+
+/* Weights as dear as told, products as good as free. */
+static har_estimate with_weights_at(double seconds, size_t budget[2])
+{
+    const core_spec spec = spec_of("seed-mini");
+    const par_plan plan = plan_of("seed-32");
+    const har_rates rates = {.weight_seconds = seconds, .flop_seconds = 1e-15};
+    har_limits limits = ROOMY;
+    har_estimate e;
+    limits.rates[0] = limits.rates[1] = rates;
+    ck_assert_int_eq(
+        har_estimate_make(&e, &spec, &plan, 16, 16, CORE_EXACT, &limits),
+        CORE_OK);
+    har_rank_budget(budget, &e, &plan, ROOMY.memory_bytes, 0);
+    return e;
+}
+
+/* Every micro-batch would make them once more. */
+START_TEST(weights_are_kept_where_making_them_is_dear)
+{
+    size_t dear_budget[2], cheap_budget[2];
+    const har_estimate dear = with_weights_at(1e-6, dear_budget);
+    const har_estimate cheap = with_weights_at(1e-12, cheap_budget);
+    ck_assert(dear.ranks_keep && dear.is_resident);
+    ck_assert(!cheap.ranks_keep && !cheap.is_resident);
+    ck_assert_uint_gt(dear_budget[0], 0);
+    ck_assert_uint_gt(dear_budget[1], 0);
+    ck_assert_uint_eq(cheap_budget[0], 0);
+    ck_assert_uint_eq(cheap_budget[1], 0);
+    ck_assert_uint_gt(dear.all_ranks_bytes, 2 * cheap.all_ranks_bytes);
+}
+END_TEST
+
+/* Twice the price is more time, and not more than twice. */
+START_TEST(the_price_of_a_weight_is_in_the_time)
+{
+    size_t budget[2];
+    const har_estimate one = with_weights_at(1e-6, budget);
+    const har_estimate two = with_weights_at(2e-6, budget);
+    ck_assert(two.reference_seconds > 1.9 * one.reference_seconds);
+    ck_assert(two.reference_seconds < 2.0 * one.reference_seconds);
+    ck_assert(two.pass_seconds > 1.5 * one.pass_seconds);
+    ck_assert(two.pass_seconds < 2.0 * one.pass_seconds);
 }
 END_TEST
 
@@ -150,6 +195,8 @@ int main(void)
     Suite *suite = suite_create("har_estimate");
     TCase *tests = tcase_create("estimate");
     tcase_add_test(tests, splitting_a_model_shrinks_the_largest_rank);
+    tcase_add_test(tests, weights_are_kept_where_making_them_is_dear);
+    tcase_add_test(tests, the_price_of_a_weight_is_in_the_time);
     tcase_add_test(tests, bounds_take_room_beside_the_values);
     tcase_add_test(tests, figures_grow_with_the_model);
     tcase_add_test(tests, the_default_batch_has_a_row_for_every_part);

@@ -47,7 +47,8 @@ typedef struct place {
     core_tap_kind swells, named;
     terms sum;
     core_weight_kind w;
-    bool is_split, tiled; /* experts' weights alone are read by tile */
+    bool is_split, tiled; /* experts' weights alone are read by tile          */
+    bool made;            /* or multiplied where they are made                */
     bool one_group;       /* of a state space's heads: no rank has all of it  */
     core_tap_kind x;      /* what is summed by the weights that swell         */
     core_weight_kind fine; /* is on a grid of steps over 2^finer              */
@@ -73,6 +74,8 @@ static const place places[] = {
      .w = CORE_W_EXPERT_DOWN, .is_split = true},
     {PLAIN, TAPS(EXPERT_ACT, EXPERT_OUT), .sum = PRODUCT,
      .w = CORE_W_EXPERT_DOWN, .is_split = true, .tiled = true},
+    {PLAIN, TAPS(EXPERT_ACT, EXPERT_OUT), .sum = PRODUCT,
+     .w = CORE_W_EXPERT_DOWN, .is_split = true, .tiled = true, .made = true},
     {PLAIN, 1, TAPS(FFN_NORM, MLP_GATE), .sum = PRODUCT, .w = CORE_W_MLP_GATE},
     {PLAIN, 1, TAPS(MLP_ACT, MLP_OUT), .sum = PRODUCT, .w = CORE_W_MLP_DOWN,
      .is_split = true},
@@ -190,7 +193,8 @@ static shown open_at(const place *at)
     ck_assert_int_eq(par_plan_parse(&s.plan, plan), CORE_OK);
     ck_assert_int_eq(core_batch_make(&s.batch, &s.spec, B, T, 7), CORE_OK);
     s.weights =
-        scaled_weights_open(&s.spec, (scaling){at->fine, .finer = at->finer});
+        scaled_weights_open(&s.spec, (scaling){at->fine, .finer = at->finer,
+                                               .multiplies = at->made});
     return s;
 }
 

@@ -137,7 +137,7 @@ static void see(void *self, const par_piece *p)
 static par_stats run_plan(par_comm *comm, const core_spec *spec,
                           const par_plan *plan, const core_weights *weights,
                           const core_batch *batch, core_numerics numerics,
-                          size_t budget, witness *w)
+                          size_t budget, par_order order, witness *w)
 {
     core_arena arena = core_arena_measure();
     par_layout layout;
@@ -146,7 +146,8 @@ static par_stats run_plan(par_comm *comm, const core_spec *spec,
     const par_observer observer = {.self = w, .observe = see};
     const par_options options = {.weight_budget_bytes = budget,
                                  .dense_budget_bytes = budget,
-                                 .observer = w ? &observer : NULL};
+                                 .observer = w ? &observer : NULL,
+                                 .order = order};
     par_model *model = NULL;
     par_stats stats;
     (void)core_blas_set_threads(2); /* as a rank that nobody told may start */
@@ -181,7 +182,8 @@ static void run_alone(table *t, const core_spec *spec, const par_plan *plan,
     witness w = {.t = t, .is_writing = true};
     ck_assert_int_eq(par_comm_open(&alone, 1), CORE_OK);
     if (alone != NULL)
-        run_plan(alone, spec, &solo, weights, batch, numerics, RESIDENT, &w);
+        run_plan(alone, spec, &solo, weights, batch, numerics, RESIDENT,
+                 PAR_ORDER_PLAN, &w);
     par_comm_close(alone);
     par_broadcast(mpi_world, &mpi_world->world, t->value,
                   t->first[t->n_tap] * (int64_t)sizeof *t->value, 0);
@@ -233,6 +235,7 @@ typedef struct run_case {
     core_numerics numerics;
     double tolerance;
     size_t budget;
+    par_order order;
 } run_case;
 
 /* Left padding of different lengths; the last row is nothing but padding. */
@@ -257,7 +260,7 @@ static bool judge(par_comm *comm, const run_case *c,
            (size_t)solo->first[solo->n_tap] * sizeof *mine.value);
     witness w = {.t = &mine, .tolerance = c->tolerance};
     const par_stats stats = run_plan(comm, &c->spec, &c->plan, weights, batch,
-                                     c->numerics, c->budget, &w);
+                                     c->numerics, c->budget, c->order, &w);
     const bool conserved = is_conserved(comm, &stats);
     char uncovered[100] = "";
     const int64_t n_uncovered =
@@ -368,6 +371,19 @@ START_TEST(layouts_agree)
 }
 END_TEST
 
+/* Layer by layer, with weights that are multiplied where they are made. */
+START_TEST(orders_agree)
+{
+    run_case c =
+        make_case(row[_i].model, row[_i].plan, row[_i].n_b, row[_i].n_t);
+    c.pads = row[_i].pads;
+    c.budget = 0;
+    c.order = PAR_ORDER_LAYERS;
+    if (par_plan_world(&c.plan) == mpi_world->size)
+        check_case(&c, false);
+}
+END_TEST
+
 START_TEST(random_layouts_agree)
 {
     random_case dice;
@@ -381,7 +397,8 @@ START_TEST(random_layouts_agree)
                         .n_t = dice.n_t,
                         .pads = dice.pads,
                         .numerics = CORE_EXACT,
-                        .budget = RESIDENT};
+                        .budget = RESIDENT,
+                        .order = _i % 2 ? PAR_ORDER_LAYERS : PAR_ORDER_PLAN};
     check_case(&c, false);
 }
 END_TEST
@@ -411,6 +428,45 @@ START_TEST(tiles_agree)
     run_case c = any_case();
     c.budget = 0;
     check_case(&c, false);
+}
+END_TEST
+
+/* Micro-batches that are worked on together. */
+static int n_together(const run_case *c, size_t budget)
+{
+    core_weights *weights;
+    core_batch batch;
+    open_case(c, c->numerics, &weights, &batch);
+    const par_stats stats =
+        run_plan(mpi_world, &c->spec, &c->plan, weights, &batch, c->numerics,
+                 budget, c->order, NULL);
+    core_batch_free(&batch);
+    core_weights_close(weights);
+    return stats.n_lane;
+}
+
+/* Where it saves work, changes no bit and there is room. */
+START_TEST(order_is_chosen)
+{
+    run_case c = any_case();
+    core_arena arena = core_arena_measure();
+    par_layout layout;
+    ck_assert_int_eq(
+        par_layout_make(&layout, &arena, &c.spec, &c.plan, mpi_world->rank),
+        CORE_OK);
+    const size_t all = par_weight_bytes(&c.spec, &layout, CORE_EXACT);
+    const size_t dense = par_tiled_weight_bytes(&c.spec, &layout, CORE_EXACT);
+    core_arena_free(&arena);
+    ck_assert_int_eq(n_together(&c, all), 1);
+    ck_assert_int_eq(n_together(&c, all - 1), 2);
+    ck_assert_int_eq(n_together(&c, dense), 1);
+    c.order = PAR_ORDER_PLAN;
+    ck_assert_int_eq(n_together(&c, all - 1), 1);
+    c.order = PAR_ORDER_LAYERS;
+    ck_assert_int_eq(n_together(&c, all), 2);
+    c.order = PAR_ORDER_AUTO;
+    c.numerics = CORE_FP64;
+    ck_assert_int_eq(n_together(&c, all - 1), 1);
 }
 END_TEST
 
@@ -472,7 +528,7 @@ START_TEST(observer_may_overwrite)
     table t = table_make(&c.spec, &batch);
     witness w = {.t = &t, .is_writing = true, .zeroes_embed = true};
     run_plan(mpi_world, &c.spec, &c.plan, weights, &batch, CORE_EXACT, RESIDENT,
-             &w);
+             PAR_ORDER_AUTO, &w);
     const core_tap_kind kind[] = {CORE_TAP_EMBED, CORE_TAP_IN, CORE_TAP_OUT};
     double largest[3];
     for (int i = 0; i < 3; i++)
@@ -511,8 +567,9 @@ START_TEST(inexact_sum_is_named)
     for (int i = 0; i < 5 * 7 * 24; i++)
         hidden[i] = 0x1p20 + i;
     const core_batch batch = {.n_b = 5, .n_t = 7, .hidden = hidden};
-    const par_stats stats = run_plan(mpi_world, &c.spec, &c.plan, weights,
-                                     &batch, CORE_EXACT, RESIDENT, NULL);
+    const par_stats stats =
+        run_plan(mpi_world, &c.spec, &c.plan, weights, &batch, CORE_EXACT,
+                 RESIDENT, PAR_ORDER_AUTO, NULL);
     uint64_t n_named =
         !stats.exact && strstr(stats.not_exact, "layers.0.ffn.norm: ") != NULL;
     par_all_reduce_u64(mpi_world, &mpi_world->world, &n_named, 1);
@@ -600,8 +657,9 @@ START_TEST(swollen_value_is_noticed)
     open_case(&c, CORE_EXACT, &weights, &batch);
     table t = table_make(&c.spec, &batch);
     witness w = {.t = &t, .is_writing = true, .swells = swollen[_i].swells};
-    const par_stats stats = run_plan(mpi_world, &c.spec, &c.plan, weights,
-                                     &batch, CORE_EXACT, RESIDENT, &w);
+    const par_stats stats =
+        run_plan(mpi_world, &c.spec, &c.plan, weights, &batch, CORE_EXACT,
+                 RESIDENT, PAR_ORDER_AUTO, &w);
     uint64_t n_named =
         !stats.exact && strncmp(stats.not_exact, swollen[_i].named,
                                 strlen(swollen[_i].named)) == 0;
@@ -631,12 +689,15 @@ START_TEST(bytes_are_measured)
     const size_t measured = par_weight_bytes(&c.spec, &layout, CORE_FP32);
     const size_t dense = par_tiled_weight_bytes(&c.spec, &layout, CORE_FP32);
     const size_t least = par_least_weight_bytes(&c.spec, &layout, CORE_FP32);
-    const par_stats full = run_plan(mpi_world, &c.spec, &c.plan, weights,
-                                    &batch, CORE_FP32, measured, NULL);
-    const par_stats tiled = run_plan(mpi_world, &c.spec, &c.plan, weights,
-                                     &batch, CORE_FP32, measured - 1, NULL);
-    const par_stats none = run_plan(mpi_world, &c.spec, &c.plan, weights,
-                                    &batch, CORE_FP32, dense - 1, NULL);
+    const par_stats full =
+        run_plan(mpi_world, &c.spec, &c.plan, weights, &batch, CORE_FP32,
+                 measured, PAR_ORDER_AUTO, NULL);
+    const par_stats tiled =
+        run_plan(mpi_world, &c.spec, &c.plan, weights, &batch, CORE_FP32,
+                 measured - 1, PAR_ORDER_AUTO, NULL);
+    const par_stats none =
+        run_plan(mpi_world, &c.spec, &c.plan, weights, &batch, CORE_FP32,
+                 dense - 1, PAR_ORDER_AUTO, NULL);
     core_arena_free(&arena);
     core_batch_free(&batch);
     core_weights_close(weights);
@@ -661,6 +722,8 @@ int main(void)
     tcase_add_test(tc, switch_layer_agrees);
     tcase_add_test(tc, narrow_shared_expert_agrees);
     tcase_add_test(tc, tiles_agree);
+    tcase_add_loop_test(tc, orders_agree, 0, N_ROW);
+    tcase_add_test(tc, order_is_chosen);
     tcase_add_test(tc, floats_agree_nearly);
     tcase_add_test(tc, observer_may_overwrite);
     tcase_add_test(tc, inexact_sum_is_named);

@@ -51,6 +51,7 @@ typedef struct place {
     core_weight_kind scaled; /* another weight, times 2^exponent              */
     int exponent, finer;     /* or on a grid of steps over 2^finer            */
     bool tiled, pads;
+    bool made;               /* multiplied where they are made                */
 } place;
 
 #define TAPS(a, b) .swells = CORE_TAP_##a, .named = CORE_TAP_##b
@@ -64,6 +65,8 @@ static const place places[] = {
     /* products: resident, read a tile at a time; the bias large, or fine */
     {PLAIN, TAPS(ATTN_NORM, Q), .sum = PRODUCT, .w = CORE_W_Q},
     {PLAIN, TAPS(ATTN_NORM, Q), .sum = PRODUCT, .w = CORE_W_Q, .tiled = true},
+    {PLAIN, TAPS(ATTN_NORM, Q), .sum = PRODUCT, .w = CORE_W_Q, .tiled = true,
+     .made = true},
     {PLAIN, TAPS(ATTN_NORM, Q), .sum = PRODUCT, .w = CORE_W_Q,
      .scaled = CORE_W_Q_BIAS, .exponent = 30},
     {PLAIN, TAPS(ATTN_NORM, Q), .sum = PRODUCT, .w = CORE_W_Q,
@@ -191,7 +194,8 @@ static swollen open_at(const place *at)
 static void open_model(swollen *s)
 {
     s->weights = scaled_weights_open(
-        &s->spec, (scaling){s->at->scaled, s->at->exponent, s->at->finer});
+        &s->spec, (scaling){s->at->scaled, s->at->exponent, s->at->finer,
+                            s->at->made});
     const ref_options options = {
         .n_threads = 1, .weight_budget_bytes = s->at->tiled ? 0 : SIZE_MAX};
     ck_assert_int_eq(

@@ -346,6 +346,49 @@ START_TEST(fp64_bound_holds_and_bites)
 }
 END_TEST
 
+/* Two values so near that floats lose the variance: it counts as 0 at the least,
+ * so the bound is finite, and holds for both ways to compute it.             */
+START_TEST(layernorm_bound_holds_where_nothing_is_left)
+{
+    const double x[2] = {40.0, 40.0 + (_i - 1) * 4e-6}, w[2] = {1.5, -0.5};
+    const double b[2] = {0.25, 0.5}, eps = 1e-6;
+    const float x0 = (float)x[0], x1 = (float)x[1], mean = (x0 + x1) / 2.0f;
+    const float from_sums = x0 * x0 + x1 * x1 - 2.0f * mean * mean;
+    const float apart = (x0 - mean) * (x0 - mean) + (x1 - mean) * (x1 - mean);
+    double floats[2] = {(double)x0, (double)x1}, y[2];
+    const double apart64 = floats[0] - floats[1];
+    float bound[2];
+    ref__layernorm_row(y, floats, w, b, 2, eps);
+    core_store(CORE_FP32, CORE_GRID_ACT, y, 2);
+    ref__bound_layernorm(ref__roundoff_of(CORE_FP32), bound, floats, y, w, 2,
+                         (floats[0] + floats[1]) / 2.0,
+                         sqrt(apart64 * apart64 / 4.0 + eps), eps);
+    for (int d = 0; d < 2; d++)
+        for (int way = 0; way < 2; way++) {
+            const float var = fmaxf(way == 0 ? from_sums : apart, 0.0f) / 2.0f;
+            const float got = (float)w[d] * (((float)floats[d] - mean) /
+                                             sqrtf(var + (float)eps)) +
+                              (float)b[d];
+            ck_assert(isfinite(bound[d]));
+            ck_assert(fabs((double)got - y[d]) <= (double)bound[d]);
+        }
+    ck_assert((double)bound[0] < 1.0);
+}
+END_TEST
+
+/* Equal values so large that rounding puts the variance of some below -eps.   */
+START_TEST(layernorm_of_equal_values_is_its_bias)
+{
+    const double w[3] = {1.0, 1.0, 1.0}, b[3] = {0.25, 0.25, 0.25};
+    for (int i = 1; i <= 64; i++) {
+        const double x[3] = {1e9 / i, 1e9 / i, 1e9 / i};
+        double y[3];
+        ref__layernorm_row(y, x, w, b, 3, 1e-6);
+        ck_assert_msg(isfinite(y[0]) != 0, "1e9 / %d: %g", i, y[0]);
+    }
+}
+END_TEST
+
 /* The mean is far larger than the deviations: what cancels is in the bound. */
 START_TEST(layernorm_bound_holds_where_it_cancels)
 {
@@ -369,7 +412,7 @@ START_TEST(layernorm_bound_holds_where_it_cancels)
         ((float)D * t2 - t1 * t1) / ((float)D * (float)D), mean = t1 / (float)D;
     const double r = sqrt((D * s2 - s1 * s1) / (D * D) + 1e-5);
     ref__bound_layernorm(ref__roundoff_of(CORE_FP32), bound, x, y, w, D, s1 / D,
-                         r);
+                         r, 1e-5);
     double worst = 0.0;
     for (int d = 0; d < D; d++) {
         const float got =
@@ -539,6 +582,8 @@ int main(void)
     tcase_add_test(checks, product_bound_holds_and_bites);
     tcase_add_test(checks, fp64_bound_pays_for_both_sides);
     tcase_add_test(checks, fp64_bound_holds_and_bites);
+    tcase_add_test(checks, layernorm_of_equal_values_is_its_bias);
+    tcase_add_loop_test(checks, layernorm_bound_holds_where_nothing_is_left, 0, 4);
     tcase_add_loop_test(checks, layernorm_bound_holds_where_it_cancels, 0, 4);
     tcase_add_test(checks, bf16_bound_holds_on_ties_and_bites);
     tcase_add_test(checks, softmax_bound_holds);

@@ -104,6 +104,22 @@ static core_status add_llama4(const core_gguf *file, json_t *config)
     return CORE_OK;
 }
 
+/* Of each layer whether it has a window. */
+static core_status add_exaone(const core_gguf *file, json_t *config)
+{
+    const core_gguf_key *windows =
+        core__gguf_get(file, "attention.sliding_window_pattern");
+    double has_window = 0.0;
+    json_t *types = json_array();
+    for (int64_t l = 0;
+         windows != NULL && core_gguf_number(windows, l, &has_window); l++)
+        json_array_append_new(types, json_string(has_window != 0.0
+                                                     ? "sliding_attention"
+                                                     : "full_attention"));
+    json_object_set_new(config, "layer_types", types);
+    return CORE_OK;
+}
+
 /* --- Jamba: which layers have what, as a period and an offset --- */
 
 static core_status put_period(const core_gguf *file, json_t *config,
@@ -258,6 +274,34 @@ static const core__gguf_arch ARCHS[] = {
                {"mamba_proj_bias", "blk.%d.ssm_in.bias"}},
      .no_rope = true,
      .add = add_jamba},
+    {.name = "minimax-m2",
+     .model_type = "minimax_m2",
+     .fixed = CORE_JSON({"use_routing_bias" : true}),
+     .own = {{"feed_forward_length", ""},
+             {"expert_feed_forward_length", "intermediate_size"}},
+     .flags = {{"use_qk_norm", "blk.%d.attn_q_norm.weight"}}},
+    {.name = "qwen3vlmoe",
+     .model_type = "qwen3_vl_moe_text",
+     .fixed = CORE_JSON({"norm_topk_prob" : true}),
+     .own = {{"rope.dimension_sections", ""}, {"n_deepstack_layers", ""}},
+     .flags = {BIAS("attention_bias")},
+     .add = add_qwen},
+    {.name = "ernie4_5-moe",
+     .model_type = "ernie4_5_moe",
+     .fixed =
+         CORE_JSON({"moe_num_shared_experts" : 0, "moe_layer_end_index" : -1}),
+     .own = {{"interleave_moe_layer_step", "moe_layer_interval"},
+             {"leading_dense_block_count", "moe_layer_start_index"},
+             {"expert_shared_count", "moe_num_shared_experts"},
+             {"expert_shared_feed_forward_length", ""}},
+     .flags = {BIAS("use_bias")}},
+    {.name = "exaone-moe",
+     .model_type = "exaone_moe",
+     .fixed = ROUTED,
+     .own = {{"attention.sliding_window_pattern", ""},
+             {"expert_shared_count", "num_shared_experts"},
+             {"expert_shared_feed_forward_length", ""}},
+     .add = add_exaone},
 };
 
 const core__gguf_arch *core__gguf_arch_at(int i)

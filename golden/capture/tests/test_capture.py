@@ -9,7 +9,8 @@ from torch.overrides import _get_current_function_mode_stack
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import tiny
-from moeparity_capture import CaptureError, Place, Routing, capture, deal, find_modules, HF, NEMOTRON_H
+from moeparity_capture import (
+    DEEPSEEK_V4, GEMMA4, HF, NEMOTRON_H, CaptureError, Place, Routing, capture, deal, find_modules)
 
 
 @pytest.fixture
@@ -236,6 +237,54 @@ def test_partial_sums_are_no_tap(model, golden, tmp_path):
             with torch.no_grad(), capture(model, golden, tmp_path / "dump") as inputs:
                 model(**inputs)
     assert not (tmp_path / "dump").exists()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("forced", [None, "block"])
+def test_a_shared_expert_beside_the_block(model, golden, tmp_path, forced):
+    """Both add to the tap, and both are fed."""
+    layer = model.model.layers[1] = tiny.Beside(model.model.layers[1].mlp)
+    taps, _ = taken(model, golden, tmp_path / "dump", forced=forced)
+    read = tiny.computed(tiny.make(), tiny.prompt())["layers.1.ffn.norm"] if forced else taps["layers.1.ffn.norm"]
+    torch.testing.assert_close(taps["layers.1.ffn_out"], layer.mlp(read) + layer.shared_mlp(read))
+    from torch.distributed.tensor import Replicate
+    with Placed() as mesh:
+        as_dtensor(layer.shared_mlp, mesh, Replicate(), lambda x: x)
+        refused(model, golden, tmp_path / "none", r"^layers.1.ffn_out: expected whole .*, found \[4, 3, 8\], a DTensor$")
+    layer.shared_mlp._forward_hooks.clear()
+    layer.shared_mlp = torch.nn.Sequential(layer.shared_mlp, torch.nn.Flatten(1))
+    refused(model, golden, tmp_path / "none", r"^layers.1.ffn_out: expected whole values to add, \[4, 3, 8\], found \[4, 24\]$")
+
+
+@torch.no_grad()
+def test_branches_whose_sum_no_module_gives(model, golden, tmp_path):
+    layer = model.model.layers[1] = tiny.Branches()
+    names = GEMMA4 | {"model.layers.0.mlp": "layers.0.ffn_out"}  # which is as it was
+    taps, _ = taken(model, golden, tmp_path / "dump", names=names, forced="layer")
+    x = tiny.computed(tiny.make(), tiny.prompt())["layers.0.out"]
+    x = x + layer.self_attn(x.tanh())
+    _, weights, ids = layer.router(x.reshape(-1, tiny.WIDTH))
+    torch.testing.assert_close(taps["layers.1.ffn_out"], layer.branches(x))
+    assert torch.equal(taps["layers.1.topk_idx"], ids) and torch.equal(taps["layers.1.topk_weight"], weights)
+    refused(model, golden, tmp_path / "none", "read what is to be fed, found none for layers.1.ffn.norm$",
+            names=names, forced="block")
+
+
+@torch.no_grad()
+def test_streams(model, golden, tmp_path):
+    first, last = model.model.layers
+    first.forward = lambda hidden_states: tiny.Layer.forward(first, hidden_states.mean(2))
+    first.register_forward_pre_hook(
+        lambda module, args, kwargs: (args, {"hidden_states": kwargs["hidden_states"][:, :, None].expand(-1, -1, 2, -1)}),
+        with_kwargs=True)
+    last.register_forward_hook(lambda module, args, output: output.unflatten(-1, (2, -1)))
+    model.model.norm.register_forward_pre_hook(lambda module, args: (args[0].flatten(2),))
+    taps, _ = taken(model, golden, tmp_path / "dump", names=DEEPSEEK_V4)
+    equal(taps, tiny.computed(tiny.make(), tiny.prompt()))
+    assert list(taps["layers.1.out"].shape) == [4, 3, 8]
+    refused(model, golden, tmp_path / "none", r"^embed: expected 96 values on this rank, found 192 in \[4, 3, 2, 8\]$")
+    refused(model, golden, tmp_path / "none", "^embed: cannot be fed: expected a block that reads 96 values, found one that "
+            r"reads 192, \[4, 3, 2, 8\]$", names=DEEPSEEK_V4, forced="layer")
 
 
 def test_taps_that_are_not_seen(model, golden, tmp_path):

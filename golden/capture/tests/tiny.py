@@ -106,6 +106,34 @@ class Layer(nn.Module):
         return x + self.mlp(x.tanh())
 
 
+class Beside(Layer):
+    """A shared expert that the layer adds."""
+
+    def __init__(self, block):
+        super().__init__(block)
+        self.shared_mlp = Linear(WIDTH, WIDTH)
+
+    def forward(self, hidden_states):
+        x = hidden_states + self.self_attn(hidden_states.tanh())
+        return x + self.mlp(x.tanh()) + self.shared_mlp(x.tanh())
+
+
+class Branches(Layer):
+    """A dense branch and one of experts, which the layer calls; a norm reads their sum."""
+
+    def __init__(self):
+        super().__init__(Linear(WIDTH, WIDTH))
+        self.router, self.experts, self.post_feedforward_layernorm = Router(TRIPLE), Experts(), nn.LayerNorm(WIDTH)
+
+    def branches(self, x):
+        _, weights, ids = self.router(x.reshape(-1, WIDTH))
+        return self.mlp(x.tanh()) + self.experts(x.sin().reshape(-1, WIDTH), ids, weights).view(x.shape)
+
+    def forward(self, hidden_states):
+        x = hidden_states + self.self_attn(hidden_states.tanh())
+        return x + self.post_feedforward_layernorm(self.branches(x))
+
+
 class Body(nn.Module):
     def __init__(self, blocks):
         super().__init__()

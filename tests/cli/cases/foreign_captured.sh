@@ -5,7 +5,7 @@ ln -s "$dumps"/* .
 
 expect 0 moeparity golden check ./*/golden
 n=0
-for dump in */transformers-* */torch-* */megatron-core-* */deepspeed-*; do
+for dump in */transformers-* */torch-* */megatron-core-* */deepspeed-* */maxtext-*; do
     golden=${dump%/*}/golden
     names=()
     case ${dump##*/} in *-layer*) names=(--map "${dump%/*}/ffn.yaml") ;; esac
@@ -24,7 +24,7 @@ for dump in */transformers-* */torch-* */megatron-core-* */deepspeed-*; do
         fail "$dump: first at $(jq .first.tap out.json)"
     n=$((n + 1))
 done
-[ $n -ge 16 ] || fail "only $n dumps"
+[ $n -ge 18 ] || fail "only $n dumps"
 
 # --- what is refused, each beside its right twin above ---
 

@@ -25,7 +25,7 @@ source = ast.parse(open(sys.argv[2]).read())
 taps, _ = f.load("bundle/fp32.safetensors")
 taps = {name[3:]: x for name, x in taps.items()}
 for module, tap in ast.literal_eval(table).items():
-    if not module.endswith(".experts"):
+    if not module.endswith(".experts") and not tap.startswith("+"):
         name = module.replace("{l}", "1")
         f.save(f"named/{name}.safetensors", {name: taps[tap.replace("{l}", "1")]})
 END

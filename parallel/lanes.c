@@ -1,0 +1,46 @@
+/* parallel/lanes.c -- how many micro-batches a stage works on together.
+ *
+ * One, as the plan says; more where that saves work and changes nothing: in
+ * exact mode, where sums may be in any order, and experts whose weights do not
+ * stay would be made anew for each.  What the budgets for weights leave must
+ * have room for them.
+ */
+#include "parallel/forward_impl.h"
+
+static bool is_watched(const par_model *m)
+{
+    return m->options.tick != NULL || m->options.cost != NULL;
+}
+
+/* Lanes that what the budgets leave has room for; one needs no more than there
+ * always is.                                                                 */
+static int most_lanes(const par_model *m, int64_t n_row)
+{
+    const par_options *o = &m->options;
+    const size_t kept = m->shards.size_bytes;
+    const size_t budget = o->weight_budget_bytes > o->dense_budget_bytes
+                              ? o->weight_budget_bytes
+                              : o->dense_budget_bytes;
+    const size_t room =
+        par__work_bytes(m->spec, m->layout, 1, n_row, m->batch->n_t) +
+        (budget > kept ? budget - kept : 0);
+    int n = m->layout->plan.mb;
+    while (n > 1 &&
+           par__work_bytes(m->spec, m->layout, n, n_row, m->batch->n_t) > room)
+        n--;
+    return n;
+}
+
+int par__lanes(par_model *m, int64_t n_row)
+{
+    enum { SAVES, LESS, N }; /* of all ranks */
+    if (m->options.order == PAR_ORDER_LAYERS)
+        return m->layout->plan.mb;
+    if (m->options.order == PAR_ORDER_PLAN || is_watched(m) ||
+        m->numerics != CORE_EXACT)
+        return 1;
+    double v[N] = {[SAVES] = m->n_moe > 0 && !m->keeps.experts,
+                   [LESS] = -most_lanes(m, n_row)};
+    par_all_reduce(m->comm, &m->comm->world, v, N, PAR_MAX, CORE_FP64);
+    return v[SAVES] > 0.0 ? (int)-v[LESS] : 1;
+}

@@ -1,0 +1,162 @@
+/* parallel/order.c -- what a rank does in a turn: steps, and what they wait
+ * for.
+ *
+ * A round has turns: in turn k, stage s works on its k - s th run of n_lane
+ * micro-batches, each in a lane.  One lane is the plan's own schedule, and
+ * turns are its ticks.  With as many lanes as micro-batches a stage goes layer
+ * by layer over all of them, so that the rows of all are there when an expert's
+ * weights are made: they are made once.
+ *
+ * A step is a part of a layer for one lane.  It may be taken once those that it
+ * names are done.  Traps: all but EXPERTS meet other ranks, so they stand in
+ * the list in an order that is the same on all ranks of a group, and are taken
+ * in that order; a rank without a micro-batch in a lane joins the pairs all the
+ * same (scope=replica), or none of its stage has one (scope=stage).
+ */
+#include "parallel/forward_impl.h"
+
+static int n_run(const par_model *m)
+{
+    return (m->layout->plan.mb + m->work.n_lane - 1) / m->work.n_lane;
+}
+
+int par__n_turn(const par_model *m)
+{
+    return n_run(m) + m->layout->plan.pp - 1;
+}
+
+int par__mb(const par_model *m, int stage, int turn, int lane)
+{
+    const int run = turn - stage, mb = run * m->work.n_lane + lane;
+    return run >= 0 && mb < m->layout->plan.mb ? mb : -1;
+}
+
+/* --- the list --- */
+
+int64_t par__most_steps(const par_layout *lay, int n_lane)
+{
+    enum { OF_LAYER = 4, OF_PAIR = 3, OF_ENDS = 2 };
+    const int n_layer =
+        lay->first_layer[lay->stage + 1] - lay->first_layer[lay->stage];
+    return (int64_t)n_lane *
+           (OF_LAYER * n_layer + OF_PAIR * lay->n_pair + OF_ENDS);
+}
+
+/* A step that waits for a and b, -1 for nothing; its number. */
+static int add(par_model *m, par__step what, int a, int b)
+{
+    par_work *w = &m->work;
+    core_assert(w->n_step < par__most_steps(m->layout, w->n_lane));
+    what.after[0] = a;
+    what.after[1] = b;
+    w->step[w->n_step] = what;
+    return w->n_step++;
+}
+
+/* Up to what the lane's rows are. */
+static void add_front(par_model *m, par__step at)
+{
+    par_lane *lane = &m->lane[at.lane];
+    if (at.layer == m->layer0) {
+        at.kind = PAR_STEP_ARRIVE;
+        lane->own = add(m, at, -1, -1);
+    }
+    at.kind = PAR_STEP_MIX;
+    lane->own = add(m, at, lane->own, -1);
+    at.kind = PAR_STEP_ROUTE;
+    if (core_spec_has_ffn(m->spec, at.layer))
+        lane->own = add(m, at, lane->own, -1);
+    lane->pair = lane->own;
+}
+
+/* From where its rows are back, if it has sent any. */
+static void add_rest(par_model *m, par__step at)
+{
+    par_lane *lane = &m->lane[at.lane];
+    at.kind = PAR_STEP_MLP;
+    if (core_spec_n_mlp(m->spec, at.layer) > 0)
+        lane->own = add(m, at, lane->own, -1);
+    at.kind = PAR_STEP_ADD;
+    if (core_spec_has_ffn(m->spec, at.layer))
+        lane->own = add(m, at, lane->own, lane->pair);
+}
+
+static bool is_mine(const par_model *m, int turn, int lane)
+{
+    return par__mb(m, m->layout->stage, turn, lane) >= 0;
+}
+
+/* Over all lanes: layer l of mine and its pair, or with l < 0 a pair that only
+ * other stages have rows for.                                                */
+static void add_layer(par_model *m, int turn, int l, int pair)
+{
+    static const par__step_kind of_pair[] = {
+        PAR_STEP_DISPATCH, PAR_STEP_EXPERTS, PAR_STEP_COMBINE};
+    enum { N = sizeof of_pair / sizeof *of_pair };
+    const bool joins = m->layout->plan.scope == PAR_SCOPE_REPLICA;
+    const bool has_pair = l < 0 || core_spec_is_moe(m->spec, l);
+    for (int k = 0; k < N; k++)
+        for (int i = 0; i < m->work.n_lane; i++) {
+            const bool mine = l >= 0 && is_mine(m, turn, i);
+            par_lane *lane = &m->lane[i];
+            par__step at = {.lane = i, .layer = mine ? l : -1, .pair = pair};
+            if (k == 0)
+                lane->pair = -1;
+            if (k == 0 && mine)
+                add_front(m, at);
+            at.kind = of_pair[k];
+            if (has_pair && (mine || joins))
+                lane->pair = add(m, at, lane->pair, -1);
+            if (k == N - 1 && mine)
+                add_rest(m, at);
+        }
+}
+
+void par__list_steps(par_model *m, int turn)
+{
+    const par_layout *lay = m->layout;
+    int pair = 0;
+    m->work.n_step = 0;
+    for (int l = m->layer0; l < m->layer1; l++) {
+        add_layer(m, turn, l, pair);
+        pair += core_spec_is_moe(m->spec, l) ? 1 : 0;
+    }
+    for (; lay->plan.scope == PAR_SCOPE_REPLICA && pair < lay->n_pair; pair++)
+        add_layer(m, turn, -1, pair);
+    for (int i = 0; i < m->work.n_lane; i++)
+        if (is_mine(m, turn, i))
+            add(m, (par__step){.kind = PAR_STEP_LEAVE, .lane = i},
+                m->lane[i].own, -1);
+}
+
+/* --- what is next --- */
+
+static bool is_ready(const par_work *w, const par__step *step)
+{
+    bool is_ready = !step->is_done;
+    for (int i = 0; i < PAR_STEP_WAITS; i++)
+        is_ready &= step->after[i] < 0 || w->step[step->after[i]].is_done;
+    return is_ready;
+}
+
+/* Do they multiply with the very same weights? */
+static bool shares_weights(const par__step *a, const par__step *b)
+{
+    return a->kind == PAR_STEP_EXPERTS && b->kind == a->kind &&
+           b->pair == a->pair;
+}
+
+const par__step *par__take_step(par_model *m)
+{
+    par_work *w = &m->work;
+    par__step *first = w->step, *const end = w->step + w->n_step;
+    w->n_joined = 0;
+    while (first < end && !is_ready(w, first))
+        first++;
+    for (par__step *s = first; s < end; s++)
+        if (is_ready(w, s) && (s == first || shares_weights(first, s))) {
+            w->joined[w->n_joined++] = s->lane;
+            s->is_done = true;
+        }
+    return first < end ? first : NULL;
+}
