@@ -69,7 +69,8 @@ typedef struct har__stated {
     bool *coef, *coef_from, *sigma, *sigma_from;
 } har__stated;
 
-/* har_machine_open of a file that another names.                      [local] */
+/* har_machine_open of a file that another names.                      [local]
+ */
 CORE_NODISCARD core_status har__machine_open(har_machine *out, const char *name,
                                              int depth);
 
@@ -89,8 +90,8 @@ typedef struct har__parts {
     double overhead, latency, compute, memory;
 } har__parts;
 
-/* Of a link: starting anything over it; bytes/s of large messages; a step; and a
- * time of both with its sigma.                                               */
+/* Of a link: starting anything over it; bytes/s of large messages; a step; and
+ * a time of both with its sigma. */
 double har__link_start(const har_machine *machine);
 double har__link_bw(const har_machine *machine, const har_link *link);
 double har__link_hop(const har_machine *machine, const har_link *link);

@@ -21,7 +21,8 @@ typedef struct har_mesh {
 int har_tier_between(const har_machine *machine, int first, int last);
 
 /* Members of an expert group that share a node, where it reaches further: those
- * that are sure to.                                                   [local] */
+ * that are sure to.                                                   [local]
+ */
 int har_experts_near(const har_machine *machine, const har_mesh *mesh);
 
 /* For every axis, the slowest tier of links that any group with a member in the

@@ -47,7 +47,8 @@ static void write_sections(FILE *out, const har_machine *m)
     fputs("coefficients:\n", out);
     for (int i = 0; i < HAR_N_COEF; i++)
         fprintf(out, "  %s: {value: %.4g, from: %s} # %s\n", har_coef_key(i),
-                m->coef[i].value / har_carry(m, i), har_origin_name(m->coef[i].origin), TEXTS[i]);
+                m->coef[i].value / har_carry(m, i),
+                har_origin_name(m->coef[i].origin), TEXTS[i]);
     fputs("sigma: # relative; 1.645 of it is half of the 90 % interval\n", out);
     for (int i = 0; i < HAR_N_KIND; i++)
         fprintf(out, "  %s: {value: %.4g, from: %s}\n", har_kind_name(i),

@@ -7,7 +7,7 @@ static const char *const KINDS[] = {[HAR_GEMM] = "products",
                                     [HAR_COLLECTIVE] = "transfers"};
 
 const char *har_doubt_name(char text[HAR_DOUBT_TEXT], const har_doubt *doubt,
-                          const har_machine *machine)
+                           const har_machine *machine)
 {
     if (doubt->kind == HAR_DOUBT_OPERATORS)
         snprintf(text, HAR_DOUBT_TEXT, "%s", KINDS[doubt->index]);
@@ -29,7 +29,7 @@ static bool is_fitted(const har_machine *machine, har_kind kind)
 }
 
 const char *har_doubt_remedy(char text[HAR_DOUBT_TEXT], const har_doubt *doubt,
-                            const har_machine *machine)
+                             const har_machine *machine)
 {
     if (doubt->kind == HAR_DOUBT_LINK)
         snprintf(text, HAR_DOUBT_TEXT,
