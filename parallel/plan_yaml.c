@@ -9,7 +9,7 @@
  *
  * What a value may be is decided in plan_keys.c, and a repeated key refused by
  * par__read_key, as in the string form.  Every refusal starts with
- * file:line:column.  Trap: an empty value is a null scalar without text.
+ * file:line:column.  Trap: an empty value is a scalar without text, and null.
  */
 #include "parallel/plan_keys.h"
 
@@ -29,11 +29,11 @@ typedef struct document {
 
 /* The node's text; false if it is no plain scalar.  Moves the reader's place to
  * it, so that the next message points there. */
-static bool scalar(par__reader *reader, const char *path, struct fy_node *node,
-                   par__text *out)
+static bool scalar(par__reader *reader, const char *path,
+                   const core_yaml_node *node, par__text *out)
 {
     *out = (par__text){"", 0};
-    if (node == NULL || fy_node_is_null(node))
+    if (node->is_null)
         return true;
     core_yaml_word word = {.line = 0};
     const bool is_word = core_yaml_scalar(node, &word);
@@ -46,13 +46,12 @@ static bool scalar(par__reader *reader, const char *path, struct fy_node *node,
 }
 
 static core_status read_stages(par__reader *reader, const char *path,
-                               struct fy_node *list)
+                               const core_yaml_node *list)
 {
-    void *prev = NULL;
-    struct fy_node *item;
     par__text text;
     reader->plan->n_stage = 0;
-    while ((item = fy_node_sequence_iterate(list, &prev)) != NULL) {
+    for (const core_yaml_node *item = list->first; item != NULL;
+         item = item->next) {
         CORE_FAIL_IF(!scalar(reader, path, item, &text), reader->status,
                      "%s: stages: expected a number for each stage",
                      reader->where);
@@ -64,12 +63,11 @@ static core_status read_stages(par__reader *reader, const char *path,
 }
 
 static core_status read_replicas(par__reader *reader, const char *path,
-                                 struct fy_node *list)
+                                 const core_yaml_node *list)
 {
-    void *prev = NULL;
-    struct fy_node *item;
     par__text text;
-    while ((item = fy_node_sequence_iterate(list, &prev)) != NULL) {
+    for (const core_yaml_node *item = list->first; item != NULL;
+         item = item->next) {
         CORE_FAIL_IF(!scalar(reader, path, item, &text), reader->status,
                      "%s: placement: expected ep indices for expert %d",
                      reader->where, reader->plan->n_placed - 1);
@@ -83,15 +81,14 @@ static core_status read_replicas(par__reader *reader, const char *path,
 }
 
 static core_status read_placement(par__reader *reader, const char *path,
-                                  struct fy_node *list)
+                                  const core_yaml_node *list)
 {
-    void *prev = NULL;
-    struct fy_node *item;
     par__text text;
     reader->plan->n_placed = 0;
-    while ((item = fy_node_sequence_iterate(list, &prev)) != NULL) {
+    for (const core_yaml_node *item = list->first; item != NULL;
+         item = item->next) {
         CORE_TRY(par__read_expert(reader));
-        if (fy_node_get_type(item) == FYNT_SEQUENCE) {
+        if (item->kind == CORE_YAML_LIST) {
             CORE_TRY(read_replicas(reader, path, item));
             continue;
         }
@@ -107,16 +104,15 @@ static core_status read_placement(par__reader *reader, const char *path,
 }
 
 static core_status read_pair(par__reader *reader, const char *path,
-                             struct fy_node_pair *pair)
+                             const core_yaml_node *pair)
 {
-    struct fy_node *value = fy_node_pair_value(pair);
+    const core_yaml_node *value = pair->next;
     par__text text;
     par__key key;
-    CORE_FAIL_IF(!scalar(reader, path, fy_node_pair_key(pair), &text),
-                 reader->status, "%s: expected key: value", reader->where);
+    CORE_FAIL_IF(!scalar(reader, path, pair, &text), reader->status,
+                 "%s: expected key: value", reader->where);
     CORE_TRY(par__read_key(reader, text, &key));
-    const bool is_list =
-        value != NULL && fy_node_get_type(value) == FYNT_SEQUENCE;
+    const bool is_list = value->kind == CORE_YAML_LIST;
     if (is_list && key == PAR__KEY_STAGES)
         return read_stages(reader, path, value);
     if (is_list && key == PAR__KEY_PLACEMENT)
@@ -127,16 +123,14 @@ static core_status read_pair(par__reader *reader, const char *path,
     return par__read_value(reader, key, text);
 }
 
-static core_status read_root(void *self, struct fy_node *root)
+static core_status read_root(void *self, const core_yaml_node *root)
 {
     const document *d = self;
     par__reader *reader = d->reader;
-    CORE_FAIL_IF(root == NULL || fy_node_get_type(root) != FYNT_MAPPING,
-                 reader->status, "%s: expected keys of a plan, such as 'tp: 4'",
-                 reader->where);
-    void *prev = NULL;
-    struct fy_node_pair *pair;
-    while ((pair = fy_node_mapping_iterate(root, &prev)) != NULL)
+    CORE_FAIL_IF(root->kind != CORE_YAML_MAP, reader->status,
+                 "%s: expected keys of a plan, such as 'tp: 4'", reader->where);
+    for (const core_yaml_node *pair = root->first; pair != NULL;
+         pair = pair->next->next)
         CORE_TRY(read_pair(reader, d->path, pair));
     CORE_FAIL_IF(reader->seen == 0, reader->status, "%s: a plan without a key",
                  reader->where);

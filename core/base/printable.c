@@ -79,6 +79,17 @@ const char *core_printable(char *out, size_t bytes, const char *text)
     return out;
 }
 
+const char *core_unprintable(const char *text)
+{
+    uint32_t c = 0;
+    for (int n; *text != '\0'; text += n) {
+        n = core_utf8(text, SIZE_MAX, &c);
+        if (n == 0 || !is_shown(c))
+            return text;
+    }
+    return NULL;
+}
+
 void core_print(FILE *out, const char *text)
 {
     char shown[CORE_SHOWN_BYTES];

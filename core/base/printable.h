@@ -32,6 +32,9 @@ const char *core_shown(char out[CORE_SHOWN_BYTES], const char *at, int *n);
  * out.                                                               [local] */
 const char *core_printable(char *out, size_t bytes, const char *text);
 
+/* The first character of `text` that is not shown as it is; NULL: none. [local] */
+const char *core_unprintable(const char *text);
+
 /* The whole text, whatever its length.                               [local] */
 void core_print(FILE *out, const char *text);
 

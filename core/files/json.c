@@ -14,6 +14,25 @@
 
 enum { SHOWN = 24 }; /* bytes before a bad place in a message */
 
+static _Thread_local bool lacks_memory;
+
+static void *allocate(size_t n)
+{
+    void *memory = malloc(n);
+    lacks_memory |= memory == NULL;
+    return memory;
+}
+
+void core_json_watch_memory(void)
+{
+    json_set_alloc_funcs(allocate, free);
+}
+
+bool core_json_lacks_memory(void)
+{
+    return lacks_memory;
+}
+
 static const char *reason_of(const json_error_t *error)
 {
     switch (json_error_code(error)) {
@@ -42,6 +61,10 @@ core_status core_json_parse(json_t **out, const char *text, size_t n_bytes,
     json_error_t error;
     CORE_TRY(core_text_check(text, n_bytes, name));
     json_t *root = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &error);
+    if (lacks_memory) {
+        json_decref(root);
+        return core_fail(CORE_E_MEMORY, "%s: no memory to parse", name);
+    }
     if (root == NULL) {
         char before[SHOWN + 1] = "";
         int n = 0;

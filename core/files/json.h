@@ -13,6 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* jansson answers a lack of memory in many ways: a parser that blames the text, a
+ * member that is missing without a word.  After the first of these, which is for
+ * main, the second says whether this thread has ever lacked memory in it.
+ *                                                                    [local] */
+void core_json_watch_memory(void);
+bool core_json_lacks_memory(void);
+
 /* Parse n_bytes of UTF-8 text; duplicate keys and anything after the value but
  * white space are refused.  The caller frees *out with json_decref.   [local]
  * Errors: E_FORMAT for what core_text_check refuses, and as

@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@ struct core_mapped {
 static core_mapped *_Atomic first;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static void (*told)(const char *line);
+static struct sigaction before; /* what SIGBUS did                            */
 
 /* --- the signal --- */
 
@@ -48,19 +50,16 @@ static void join(char *line, size_t bytes, const char *text)
 
 static _Noreturn void end_process(const char *path)
 {
-    char line[512] = "";
-    join(line, 400, path);
+    char line[512] = "moeparity: ";
+    const size_t n_name = strlen(line);
+    join(line, 420, path);
     join(line, sizeof line, ": cut short while it was read");
     core_target_drop_all();
-    if (told != NULL) {
-        told(line);
-    } else {
-        static const char name[] = "moeparity: ";
-        if (write(STDERR_FILENO, name, sizeof name - 1) < 0 ||
-            write(STDERR_FILENO, line, strlen(line)) < 0 ||
-            write(STDERR_FILENO, "\n", 1) < 0)
-            _exit(core_status_exit_code(CORE_E_INTERNAL));
-    }
+    if (told != NULL)
+        told(line + n_name);
+    join(line, sizeof line, "\n");
+    if (write(STDERR_FILENO, line, strlen(line)) < 0)
+        _exit(core_status_exit_code(CORE_E_INTERNAL));
     _exit(core_status_exit_code(CORE_E_FILE));
 }
 
@@ -72,14 +71,14 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
          m = atomic_load(&m->next))
         if (where >= m->at && where < m->at + m->bytes)
             end_process(m->path);
-    signal(number, SIG_DFL); /* the touch is made again, and kills */
+    sigaction(number, &before, NULL); /* the touch is made again */
 }
 
 static void catch_bus_errors(void)
 {
     const struct sigaction caught = {.sa_sigaction = on_bus_error,
                                      .sa_flags = SA_SIGINFO};
-    sigaction(SIGBUS, &caught, NULL);
+    sigaction(SIGBUS, &caught, &before);
 }
 
 void core_mapped_tell(void (*tell)(const char *line))
@@ -92,8 +91,10 @@ void core_mapped_tell(void (*tell)(const char *line))
 static void link_in(core_mapped *m)
 {
     pthread_mutex_lock(&lock);
-    if (atomic_load(&first) == NULL)
+    static bool is_caught;
+    if (!is_caught)
         catch_bus_errors();
+    is_caught = true;
     atomic_store(&m->next, atomic_load(&first));
     atomic_store(&first, m);
     pthread_mutex_unlock(&lock);

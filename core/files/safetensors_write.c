@@ -11,6 +11,7 @@
 #include "core/files/safetensors_impl.h"
 
 #include "core/base/arena.h"
+#include "core/files/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +38,13 @@ static core_status element_count(const core_st_tensor *tensor, int64_t *out)
     return CORE_OK;
 }
 
+static core_status check_memory(void)
+{
+    CORE_FAIL_IF(core_json_lacks_memory(), CORE_E_MEMORY,
+                 "no memory for a file header");
+    return CORE_OK;
+}
+
 /* One header entry; *end is moved behind the tensor. */
 static core_status add_tensor(json_t *root, const core_st_tensor *tensor,
                               int64_t *end)
@@ -55,8 +63,9 @@ static core_status add_tensor(json_t *root, const core_st_tensor *tensor,
     json_t *entry = json_pack(
         "{s:s, s:o, s:[I,I]}", "dtype", core_dtype_name(tensor->dtype), "shape",
         shape, "data_offsets", (json_int_t)begin, (json_int_t)*end);
-    CORE_FAIL_IF(json_object_set_new(root, tensor->name, entry) != 0,
-                 CORE_E_FORMAT, "tensor '%s': its name is not UTF-8",
+    const bool is_set = json_object_set_new(root, tensor->name, entry) == 0;
+    CORE_TRY(check_memory());
+    CORE_FAIL_IF(!is_set, CORE_E_FORMAT, "tensor '%s': its name is not UTF-8",
                  tensor->name);
     return CORE_OK;
 }
@@ -65,10 +74,13 @@ static core_status add_metadata(json_t *root, const char *const *metadata)
 {
     json_t *object = json_object();
     json_object_set_new(root, "__metadata__", object);
-    for (; metadata[0] != NULL; metadata += 2)
-        CORE_FAIL_IF(json_object_set_new(object, metadata[0],
-                                         json_string(metadata[1])) != 0,
-                     CORE_E_FORMAT, "metadata '%s': not UTF-8", metadata[0]);
+    for (; metadata[0] != NULL; metadata += 2) {
+        const bool is_set = json_object_set_new(object, metadata[0],
+                                                json_string(metadata[1])) == 0;
+        CORE_TRY(check_memory());
+        CORE_FAIL_IF(!is_set, CORE_E_FORMAT, "metadata '%s': not UTF-8",
+                     metadata[0]);
+    }
     return CORE_OK;
 }
 
@@ -90,6 +102,7 @@ static core_status format_header(const json_t *root, char **out,
                                  size_t *out_bytes)
 {
     const size_t json_bytes = json_dumpb(root, NULL, 0, JSON_COMPACT);
+    CORE_TRY(check_memory());
     const size_t padded =
         (json_bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
     CORE_FAIL_IF(json_bytes == 0 || padded > CORE__ST_MAX_HEADER_BYTES,

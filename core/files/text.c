@@ -1,8 +1,8 @@
 /* core/files/text.c -- reading a description into a string, and checking it.
  *
  * The size is not asked for beforehand: a pipe has none, and a file may grow
- * between the question and the reading.  Trap: libfyaml never returns from some
- * texts that are no UTF-8.
+ * between the question and the reading.  No parser sees what is no text: one
+ * looped on some bytes for ever.
  */
 #include "core/files/text.h"
 

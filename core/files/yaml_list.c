@@ -11,6 +11,7 @@
 #include "core/files/yaml.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { KEY_BYTES = 64 };
@@ -34,8 +35,8 @@ static core_status refuse(const reader *r, const way *w, const char *reason)
 
 static core_status append(core_yaml_list *list, const core_yaml_entry *entry)
 {
-    core_yaml_entry *at = core_grow(list->at, &list->room,
-                                    (int64_t)list->n + 1, sizeof *at, "YAML");
+    core_yaml_entry *at = core_grow(list->at, &list->room, (int64_t)list->n + 1,
+                                    sizeof *at, "YAML");
     if (at == NULL)
         return CORE_E_MEMORY;
     list->at = at;
@@ -43,7 +44,7 @@ static core_status append(core_yaml_list *list, const core_yaml_entry *entry)
     return CORE_OK;
 }
 
-static core_status read_scalar(const reader *r, struct fy_node *node,
+static core_status read_scalar(const reader *r, const core_yaml_node *node,
                                const way *w)
 {
     core_yaml_entry entry = {.key_line = w->line, .key_column = w->column};
@@ -54,6 +55,8 @@ static core_status read_scalar(const reader *r, struct fy_node *node,
     at.column = word.column;
     if (!is_word)
         return refuse(r, &at, "expected a value");
+    if (memchr(word.text, '\n', word.n) != NULL)
+        return refuse(r, &at, "expected one line");
     CORE_FAIL_IF(word.n >= sizeof entry.text, CORE_E_FORMAT,
                  "%s:%d:%d: %s: expected less than %d characters",
                  r->list->file, at.line, at.column, w->path, CORE_YAML_TEXT);
@@ -65,21 +68,21 @@ static core_status read_scalar(const reader *r, struct fy_node *node,
     return append(r->list, &entry);
 }
 
-static core_status read_node(const reader *r, struct fy_node *node,
+static core_status read_node(const reader *r, const core_yaml_node *node,
                              const way *w);
 
 /* The way over `pair` of a map, refused if the map has its key before. */
-static core_status read_key(const reader *r, struct fy_node *map,
-                            struct fy_node_pair *pair, const way *w, way *inner)
+static core_status read_key(const reader *r, const core_yaml_node *pair,
+                            const way *w, way *inner)
 {
     core_yaml_word word = {.line = w->line, .column = w->column};
-    const bool is_word = core_yaml_scalar(fy_node_pair_key(pair), &word);
+    const bool is_word = core_yaml_scalar(pair, &word);
     const char *file = r->list->file;
     CORE_FAIL_IF(!is_word || word.n == 0 || word.n >= KEY_BYTES, CORE_E_FORMAT,
                  "%s:%d:%d: expected the name of a key", file, word.line,
                  word.column);
     const int n = (int)word.n;
-    const int first = core_yaml_repeats(map, pair);
+    const int first = pair->first_line;
     CORE_FAIL_IF(first > 0, CORE_E_FORMAT,
                  "%s:%d:%d: %.*s: given twice, first in line %d", file,
                  word.line, word.column, n, word.text, first);
@@ -96,33 +99,32 @@ static core_status read_key(const reader *r, struct fy_node *map,
     return CORE_OK;
 }
 
-static core_status read_map(const reader *r, struct fy_node *map, const way *w)
+static core_status read_map(const reader *r, const core_yaml_node *map,
+                            const way *w)
 {
-    void *prev = NULL;
-    struct fy_node_pair *pair;
     way inner;
-    if (fy_node_mapping_item_count(map) == 0)
+    if (map->first == NULL)
         return refuse(r, w, "expected keys and values, found none");
-    while ((pair = fy_node_mapping_iterate(map, &prev)) != NULL) {
-        CORE_TRY(read_key(r, map, pair, w, &inner));
-        struct fy_node *value = fy_node_pair_value(pair);
+    for (const core_yaml_node *pair = map->first; pair != NULL;
+         pair = pair->next->next) {
+        CORE_TRY(read_key(r, pair, w, &inner));
+        const core_yaml_node *value = pair->next;
         if (w->depth > 0 || r->skip == NULL || strcmp(inner.path, r->skip) != 0)
             CORE_TRY(read_node(r, value, &inner));
-        else if (value == NULL || fy_node_get_type(value) != FYNT_SEQUENCE)
+        else if (value->kind != CORE_YAML_LIST)
             return refuse(r, &inner, "expected a list");
     }
     return CORE_OK;
 }
 
-static core_status read_list(const reader *r, struct fy_node *list,
+static core_status read_list(const reader *r, const core_yaml_node *list,
                              const way *w)
 {
-    void *prev = NULL;
-    struct fy_node *item;
     way inner = *w;
     inner.depth++;
     int i = 0;
-    while ((item = fy_node_sequence_iterate(list, &prev)) != NULL) {
+    for (const core_yaml_node *item = list->first; item != NULL;
+         item = item->next) {
         const int n =
             snprintf(inner.path, sizeof inner.path, "%s[%d]", w->path, i++);
         if (n >= CORE_YAML_PATH)
@@ -132,25 +134,25 @@ static core_status read_list(const reader *r, struct fy_node *list,
     return i > 0 ? CORE_OK : refuse(r, w, "the list is empty");
 }
 
-static core_status read_node(const reader *r, struct fy_node *node,
+static core_status read_node(const reader *r, const core_yaml_node *node,
                              const way *w)
 {
     if (w->depth > CORE_YAML_DEPTH)
         return refuse(r, w, "nested too deep");
-    if (node != NULL && fy_node_get_type(node) == FYNT_MAPPING)
+    if (node->kind == CORE_YAML_MAP)
         return read_map(r, node, w);
-    if (node != NULL && fy_node_get_type(node) == FYNT_SEQUENCE)
+    if (node->kind == CORE_YAML_LIST)
         return read_list(r, node, w);
     return read_scalar(r, node, w);
 }
 
-static core_status read_root(void *self, struct fy_node *root)
+static core_status read_root(void *self, const core_yaml_node *root)
 {
     const reader *r = self;
     const way start = {.line = 1, .column = 1};
-    CORE_FAIL_IF(root == NULL || fy_node_get_type(root) != FYNT_MAPPING,
-                 CORE_E_FORMAT, "%s:1:1: %s: expected 'key: value' lines",
-                 r->list->file, r->what);
+    CORE_FAIL_IF(root->kind != CORE_YAML_MAP, CORE_E_FORMAT,
+                 "%s:1:1: %s: expected 'key: value' lines", r->list->file,
+                 r->what);
     return read_node(r, root, &start);
 }
 

@@ -6,6 +6,8 @@
  */
 #include "core/model/config_impl.h"
 
+#include "core/base/printable.h"
+
 #include <string.h>
 
 /* "rope_theta 10000.0, head_dim 64". */
@@ -53,6 +55,23 @@ static core_status parse_root(core_spec *spec, core_config_facts *facts,
     return status;
 }
 
+static void make_printable(char *text, size_t bytes)
+{
+    char shown[CORE_CONFIG_TEXT_BYTES];
+    core_printable(shown, bytes, text);
+    strcpy(text, shown);
+}
+
+/* Words of the file, which are shown. */
+static void make_facts_printable(core_config_facts *f)
+{
+    make_printable(f->model_type, sizeof f->model_type);
+    make_printable(f->dtype, sizeof f->dtype);
+    make_printable(f->defaults, sizeof f->defaults);
+    make_printable(f->ignored, sizeof f->ignored);
+    make_printable(f->passed_over, sizeof f->passed_over);
+}
+
 core_status core_config_parse(core_spec *out, core_config_facts *facts,
                               const core_config_ignore *ignore,
                               const char *text, const char *name)
@@ -66,6 +85,7 @@ core_status core_config_parse(core_spec *out, core_config_facts *facts,
     CORE_TRY(status);
     CORE_TRY_CTX(core_spec_validate(&spec), "reading %s", name);
     *out = spec;
+    make_facts_printable(&found);
     if (facts != NULL)
         *facts = found;
     return CORE_OK;

@@ -13,12 +13,15 @@
 
 #include <math.h>
 
+/* Beyond these no fp32 computes: a file that holds such a number is damaged. */
+static const double LEAST = 1e-30, MOST = 1e30;
+
 static core_status check_positive(const core_spec *spec, const char *what,
                                   double value)
 {
-    CORE_FAIL_IF(!(value > 0.0 && isfinite(value)), CORE_E_SPEC,
-                 "%s: %s %g, expected a positive number", spec->name, what,
-                 value);
+    CORE_FAIL_IF(!(value >= LEAST && value <= MOST), CORE_E_SPEC,
+                 "%s: %s %g, expected a positive number from %g to %g",
+                 spec->name, what, value, LEAST, MOST);
     return CORE_OK;
 }
 
@@ -67,9 +70,9 @@ static core_status check_rope(const core_spec *spec, int kind)
 static core_status check_not_negative(const core_spec *spec, const char *what,
                                       double value)
 {
-    CORE_FAIL_IF(!(value >= 0.0 && isfinite(value)), CORE_E_SPEC,
-                 "%s: %s %g, expected 0 or a positive number", spec->name, what,
-                 value);
+    CORE_FAIL_IF(!(value >= 0.0 && value <= MOST), CORE_E_SPEC,
+                 "%s: %s %g, expected 0 or a positive number up to %g",
+                 spec->name, what, value, MOST);
     return CORE_OK;
 }
 
@@ -375,7 +378,9 @@ core_status core_spec_validate(const core_spec *spec)
 {
     CORE_TRY(core__check_size(spec, "layers", spec->n_l, 1, CORE_MAX_LAYERS));
     CORE_TRY(core__check_size(spec, "hidden", spec->n_d, 1, INT32_MAX));
-    CORE_TRY(check_positive(spec, "norm_eps", spec->norm_eps));
+    CORE_FAIL_IF(!(spec->norm_eps >= LEAST && spec->norm_eps <= 1.0),
+                 CORE_E_SPEC, "%s: norm_eps %g, expected a number from %g to 1",
+                 spec->name, spec->norm_eps, LEAST);
     CORE_TRY(spec->family == CORE_FAMILY_SWITCH ? check_switch(spec)
                                                 : check_attention(spec));
     CORE_TRY(check_parts(spec));

@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* The text and the place of a plain scalar; false for anything else. */
-static bool scalar(struct fy_node *node, core__spec_entry *entry)
+static bool scalar(const core_yaml_node *node, core__spec_entry *entry)
 {
     core_yaml_word word = {.line = entry->line, .column = entry->column};
     const bool is_word = core_yaml_scalar(node, &word);
@@ -38,11 +38,11 @@ static core_status append(core__spec_entries *entries, core__spec_entry entry)
 
 /* Read the pair's key into `entry`: its path under `section`, and its place. */
 static core_status read_key(const core__spec_entries *entries,
-                            struct fy_node_pair *pair, const char *section,
+                            const core_yaml_node *pair, const char *section,
                             core__spec_entry *entry)
 {
     *entry = (core__spec_entry){.line = 1, .column = 1};
-    CORE_FAIL_IF(!scalar(fy_node_pair_key(pair), entry), CORE_E_SPEC,
+    CORE_FAIL_IF(!scalar(pair, entry), CORE_E_SPEC,
                  "%s:%d:%d: expected the name of a field", entries->file,
                  entry->line, entry->column);
     const int n = snprintf(entry->path, sizeof entry->path, "%s%s%s", section,
@@ -55,12 +55,12 @@ static core_status read_key(const core__spec_entries *entries,
     return CORE_OK;
 }
 
-/* Is the map's key at `pair`, read into `key`, its first of that name? */
+/* Is the key at `pair`, read into `key`, its map's first of that name? */
 static core_status check_new(const core__spec_entries *entries,
-                             struct fy_node *map, struct fy_node_pair *pair,
+                             const core_yaml_node *pair,
                              const core__spec_entry *key)
 {
-    const int first = core_yaml_repeats(map, pair);
+    const int first = pair->first_line;
     CORE_FAIL_IF(first > 0, CORE_E_SPEC,
                  "%s:%d:%d: %s: given twice, first in line %d", entries->file,
                  key->line, key->column, key->path, first);
@@ -68,12 +68,11 @@ static core_status check_new(const core__spec_entries *entries,
 }
 
 static core_status read_list(core__spec_entries *entries,
-                             core__spec_entry entry, struct fy_node *list)
+                             core__spec_entry entry, const core_yaml_node *list)
 {
-    void *prev = NULL;
-    struct fy_node *item;
     strncat(entry.path, "[]", sizeof entry.path - strlen(entry.path) - 1);
-    while ((item = fy_node_sequence_iterate(list, &prev)) != NULL) {
+    for (const core_yaml_node *item = list->first; item != NULL;
+         item = item->next) {
         CORE_FAIL_IF(!scalar(item, &entry), CORE_E_SPEC,
                      "%s:%d:%d: %s: expected words only", entries->file,
                      entry.line, entry.column, entry.path);
@@ -83,9 +82,9 @@ static core_status read_list(core__spec_entries *entries,
 }
 
 static core_status read_value(core__spec_entries *entries, core__spec_entry key,
-                              struct fy_node *value)
+                              const core_yaml_node *value)
 {
-    if (value != NULL && fy_node_get_type(value) == FYNT_SEQUENCE)
+    if (value->kind == CORE_YAML_LIST)
         return read_list(entries, key, value);
     CORE_FAIL_IF(!scalar(value, &key), CORE_E_SPEC,
                  "%s:%d:%d: %s: expected a single value of less than %d "
@@ -96,34 +95,31 @@ static core_status read_value(core__spec_entries *entries, core__spec_entry key,
 }
 
 static core_status read_section(core__spec_entries *entries,
-                                struct fy_node *map, const char *section)
+                                const core_yaml_node *map, const char *section)
 {
-    void *prev = NULL;
-    struct fy_node_pair *pair;
     core__spec_entry key;
-    while ((pair = fy_node_mapping_iterate(map, &prev)) != NULL) {
+    for (const core_yaml_node *pair = map->first; pair != NULL;
+         pair = pair->next->next) {
         CORE_TRY(read_key(entries, pair, section, &key));
-        CORE_TRY(check_new(entries, map, pair, &key));
-        CORE_TRY(read_value(entries, key, fy_node_pair_value(pair)));
+        CORE_TRY(check_new(entries, pair, &key));
+        CORE_TRY(read_value(entries, key, pair->next));
     }
     return CORE_OK;
 }
 
-static core_status read_root(void *self, struct fy_node *root)
+static core_status read_root(void *self, const core_yaml_node *root)
 {
     core__spec_entries *entries = self;
-    CORE_FAIL_IF(root == NULL || fy_node_get_type(root) != FYNT_MAPPING,
-                 CORE_E_SPEC,
+    CORE_FAIL_IF(root->kind != CORE_YAML_MAP, CORE_E_SPEC,
                  "%s:1:1: expected the fields of a model, such as 'layers: 4'",
                  entries->file);
-    void *prev = NULL;
-    struct fy_node_pair *pair;
     core__spec_entry key;
-    while ((pair = fy_node_mapping_iterate(root, &prev)) != NULL) {
-        struct fy_node *value = fy_node_pair_value(pair);
+    for (const core_yaml_node *pair = root->first; pair != NULL;
+         pair = pair->next->next) {
+        const core_yaml_node *value = pair->next;
         CORE_TRY(read_key(entries, pair, "", &key));
-        CORE_TRY(check_new(entries, root, pair, &key));
-        if (value != NULL && fy_node_get_type(value) == FYNT_MAPPING)
+        CORE_TRY(check_new(entries, pair, &key));
+        if (value->kind == CORE_YAML_MAP)
             CORE_TRY(read_section(entries, value, key.text));
         else
             CORE_TRY(read_value(entries, key, value));

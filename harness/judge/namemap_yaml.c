@@ -36,7 +36,8 @@ typedef struct reader {
 } reader;
 
 /* The node's text; false if it is no plain scalar shorter than `bytes`. */
-static bool scalar(reader *r, struct fy_node *node, char *out, size_t bytes)
+static bool scalar(reader *r, const core_yaml_node *node, char *out,
+                   size_t bytes)
 {
     core_yaml_word word = {.line = 0};
     const bool is_word = core_yaml_scalar(node, &word);
@@ -51,28 +52,25 @@ static bool scalar(reader *r, struct fy_node *node, char *out, size_t bytes)
 }
 
 typedef core_status (*read_pair)(reader *r, const char *key,
-                                 struct fy_node *value, int rank);
+                                 const core_yaml_node *value, int rank);
 
 /* Every pair of a map node, in the order of the file. */
-static core_status each(reader *r, struct fy_node *map, const char *what,
+static core_status each(reader *r, const core_yaml_node *map, const char *what,
                         read_pair read, int rank)
 {
-    void *prev = NULL;
-    struct fy_node_pair *pair;
     char key[HAR_MAP_TEXT];
-    CORE_FAIL_IF(map == NULL || fy_node_get_type(map) != FYNT_MAPPING,
-                 CORE_E_FORMAT, "%s: %s: expected a map of names to values",
-                 r->where, what);
-    while ((pair = fy_node_mapping_iterate(map, &prev)) != NULL) {
-        CORE_FAIL_IF(!scalar(r, fy_node_pair_key(pair), key, sizeof key),
-                     CORE_E_FORMAT,
+    CORE_FAIL_IF(map->kind != CORE_YAML_MAP, CORE_E_FORMAT,
+                 "%s: %s: expected a map of names to values", r->where, what);
+    for (const core_yaml_node *pair = map->first; pair != NULL;
+         pair = pair->next->next) {
+        CORE_FAIL_IF(!scalar(r, pair, key, sizeof key), CORE_E_FORMAT,
                      "%s: %s: expected a name of less than %d bytes", r->where,
                      what, HAR_MAP_TEXT);
-        const int first = core_yaml_repeats(map, pair);
+        const int first = pair->first_line;
         CORE_FAIL_IF(first > 0, CORE_E_FORMAT,
                      "%s: %s: given twice, first in line %d", r->where, key,
                      first);
-        CORE_TRY(read(r, key, fy_node_pair_value(pair), rank));
+        CORE_TRY(read(r, key, pair->next, rank));
     }
     return CORE_OK;
 }
@@ -99,8 +97,8 @@ static bool is_target(const char *to)
            strcmp(name, HAR_STACKED) == 0;
 }
 
-static core_status read_name(reader *r, const char *key, struct fy_node *value,
-                             int rank)
+static core_status read_name(reader *r, const char *key,
+                             const core_yaml_node *value, int rank)
 {
     (void)rank;
     CORE_FAIL_IF(r->map->n_rule == HAR_MAP_RULES, CORE_E_FORMAT,
@@ -139,8 +137,8 @@ static core_status read_number(reader *r, const char *what, const char *text,
     return CORE_OK;
 }
 
-static core_status read_first(reader *r, const char *key, struct fy_node *value,
-                              int unused)
+static core_status read_first(reader *r, const char *key,
+                              const core_yaml_node *value, int unused)
 {
     (void)unused;
     har_map_first *first = &r->map->first[r->map->n_first];
@@ -154,7 +152,7 @@ static core_status read_first(reader *r, const char *key, struct fy_node *value,
 }
 
 static core_status read_padded(reader *r, const char *key,
-                               struct fy_node *value, int unused)
+                               const core_yaml_node *value, int unused)
 {
     (void)unused;
     har_map_padded *padded = &r->map->padded[r->map->n_padded];
@@ -173,7 +171,7 @@ static core_status read_padded(reader *r, const char *key,
 }
 
 static core_status read_one_slice(reader *r, const char *key,
-                                  struct fy_node *value, int rank)
+                                  const core_yaml_node *value, int rank)
 {
     char text[HAR_MAP_TEXT];
     har_map_slice *slice = &r->map->slice[r->map->n_slice];
@@ -193,7 +191,7 @@ static core_status read_one_slice(reader *r, const char *key,
 }
 
 static core_status read_slices(reader *r, const char *key,
-                               struct fy_node *value, int unused)
+                               const core_yaml_node *value, int unused)
 {
     int rank = 0;
     (void)unused;
@@ -202,7 +200,7 @@ static core_status read_slices(reader *r, const char *key,
 }
 
 static core_status read_root_pair(reader *r, const char *key,
-                                  struct fy_node *value, int unused)
+                                  const core_yaml_node *value, int unused)
 {
     void *p = NULL;
     (void)unused;
@@ -216,9 +214,9 @@ static core_status read_root_pair(reader *r, const char *key,
         return each(r, value, key, read_slices, 0);
     }
     if (strcmp(key, "first_layer") == 0) {
-        const int n = value != NULL && fy_node_is_mapping(value)
-                          ? fy_node_mapping_item_count(value)
-                          : 0;
+        int64_t n = 0;
+        for (const core_yaml_node *k = value->first; k != NULL; k = k->next)
+            n++;
         CORE_TRY(core_alloc(&p, n + 1, sizeof *r->map->first, "ranks"));
         r->map->first = p;
         return each(r, value, key, read_first, 0);
@@ -242,7 +240,7 @@ static core_status read_root_pair(reader *r, const char *key,
     return CORE_OK;
 }
 
-static core_status read_root(void *self, struct fy_node *root)
+static core_status read_root(void *self, const core_yaml_node *root)
 {
     return each(self, root, "map", read_root_pair, 0);
 }

@@ -2,6 +2,7 @@
 #include "harness/launch/ending.h"
 
 #include "harness/launch/launch.h"
+#include "parallel/board.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -30,9 +31,30 @@ static FILE *open_in_folder(const char *name)
     return fopen(path, "w");
 }
 
+/* A rank that cannot come to the others: nobody need wait for it.            */
+static bool stayed_away(core_status status)
+{
+    char path[512], line[PAR_BOARD_LINE];
+    par_board *board = NULL;
+    if (!har_is_rank() || har_rank_folder() == NULL ||
+        par_comm_n_started() > 0)
+        return false;
+    snprintf(path, sizeof path, "%s/board", har_rank_folder());
+    snprintf(line, sizeof line, "rank %d: %s", har_started_as(),
+             core_message()[0] != '\0' ? core_message()
+                                       : core_status_name(status));
+    if (par_board_map(&board, path) != CORE_OK)
+        return false;
+    const bool is_told = board->has_launcher;
+    if (is_told)
+        par_board_claim(board, status, line);
+    par_board_unmap(board);
+    return is_told;
+}
+
 int har_end(core_status status)
 {
-    if (status == CORE_OK || har_started_as() != 0)
+    if (status == CORE_OK || stayed_away(status) || har_started_as() != 0)
         return core_status_exit_code(status);
     FILE *file = open_in_folder("errors");
     fprintf(file != NULL ? file : stderr, "moeparity: %s\n",

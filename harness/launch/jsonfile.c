@@ -6,9 +6,10 @@
 core_status har_json_write(const char *path, json_t *value)
 {
     har_outfile out;
-    CORE_FAIL_IF(value == NULL, CORE_E_MEMORY, "%s: no memory for a report",
-                 path);
-    core_status status = har_outfile_open(&out, path);
+    core_status status =
+        value == NULL || core_json_lacks_memory()
+            ? core_fail(CORE_E_MEMORY, "%s: no memory for a report", path)
+            : har_outfile_open(&out, path);
     if (status == CORE_OK) {
         if (json_dumpf(value, out.file, JSON_INDENT(1) | JSON_ENSURE_ASCII) !=
                 0 &&

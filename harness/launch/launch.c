@@ -193,7 +193,8 @@ static void say_mpiexec_ended(const watch *w)
 
 static void say_aborted(const watch *w)
 {
-    if (count_arrived(w->board) < w->board->n_rank) {
+    if (atomic_load(&w->board->aborted) == CORE_E_PEER &&
+        count_arrived(w->board) < w->board->n_rank) {
         say_who_came(w, w->board->line);
         return;
     }

@@ -11,12 +11,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,18 +37,30 @@ static void remove_target(int folder, const char *link)
     }
 }
 
-/* Remove a folder of plain files and of links to partial files elsewhere. */
+static void remove_entry(int folder, const char *name)
+{
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return;
+    remove_target(folder, name);
+    unlinkat(folder, name, 0);
+}
+
+/* Remove a folder of plain files and of links to partial files elsewhere,
+ * without opendir, which wants memory: there may be none.                    */
 static void remove_folder(const char *path)
 {
-    DIR *dir = opendir(path);
-    if (!dir)
-        return;
-    for (const struct dirent *e; (e = readdir(dir));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
-            remove_target(dirfd(dir), e->d_name);
-            unlinkat(dirfd(dir), e->d_name, 0);
+    _Alignas(struct dirent) char entries[8192];
+    const int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    long n;
+    while (folder >= 0 && (n = syscall(SYS_getdents64, folder, entries,
+                                       sizeof entries)) > 0)
+        for (long at = 0; at < n;) {
+            const struct dirent *e = (const void *)(entries + at);
+            remove_entry(folder, e->d_name);
+            at += e->d_reclen;
         }
-    closedir(dir);
+    if (folder >= 0)
+        close(folder);
     rmdir(path);
 }
 
@@ -191,12 +205,11 @@ void har_run_keep(har_run *run)
 void har_run_partial(const char *path)
 {
     const char *folder = har_rank_folder();
-    char *target = folder ? realpath(path, NULL) : NULL;
-    char link[400];
+    char link[400], real[PATH_MAX];
+    const char *target = folder ? realpath(path, real) : NULL;
     for (int i = 0; target && i < 1000; i++) {
         snprintf(link, sizeof link, "%s/partial-%d", folder, i);
         if (symlink(target, link) == 0 || errno != EEXIST)
             break;
     }
-    free(target);
 }

@@ -5,7 +5,9 @@
  * final.  A standard stream that the caller closed is opened the wrong way
  * round: otherwise the next file would get its number, and the report with it.
  */
+#include "core/files/json.h"
 #include "harness/program/command.h"
+#include "harness/program/startup.h"
 
 #include "core/base/nearest.h"
 #include "harness/launch/watch_host.h"
@@ -148,7 +150,7 @@ static int help_on(char *program, char *name)
     return c == NULL ? unknown_command(name) : finish(c->run(3, argv));
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     static const char *const help[] = {"--help", "-h", "-?", "help", NULL};
     static const char *const version[] = {"--version", "-V", NULL};
@@ -175,4 +177,13 @@ int main(int argc, char **argv)
     if (c->multiplies && har_check_blas() != CORE_OK)
         return har_end(CORE_E_INTERNAL);
     return finish(c->run(argc, argv));
+}
+
+int main(int argc, char **argv)
+{
+    har_starting();
+    core_json_watch_memory();
+    const int exit_code = run(argc, argv);
+    har_leaving();
+    return exit_code;
 }

@@ -173,6 +173,11 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     return 0;
 }
 
+_Noreturn static void end_without_memory(void)
+{
+    exit(har_end(core_fail(CORE_E_MEMORY, "no memory for the command line")));
+}
+
 void har_parse(const har_command_line *line, const har_option *rows,
                const void *request, int argc, char **argv)
 {
@@ -180,7 +185,7 @@ void har_parse(const har_command_line *line, const har_option *rows,
     parser p = {.line = line, .rows = rows, .request = request};
     char **copy = calloc((size_t)argc, sizeof *copy);
     if (copy == NULL)
-        exit(core_status_exit_code(CORE_E_MEMORY));
+        end_without_memory();
     snprintf(name, sizeof name, "moeparity %s", line->name);
     memcpy(copy + 1, argv + 2, (size_t)(argc - 2) * sizeof *copy);
     copy[0] = name;
@@ -194,7 +199,8 @@ void har_parse(const har_command_line *line, const har_option *rows,
     memcpy(p.option + p.n, help_options, sizeof help_options);
     const struct argp argp = {
         p.option, parse_option, line->arguments, line->about, NULL, NULL, NULL};
-    argp_parse(&argp, argc - 1, copy, ARGP_NO_HELP, NULL, &p);
+    if (argp_parse(&argp, argc - 1, copy, ARGP_NO_HELP, NULL, &p) != 0)
+        end_without_memory();
     free(copy);
     core_message_clear();
 }

@@ -13,6 +13,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char USUAL_MODEL[] = "seed-30b";
 
@@ -166,15 +167,12 @@ static core_status emit_plan(const request *r)
 /* The file's text, or the text itself where there is no such file. */
 static core_status read_text(const char *arg, char **out)
 {
-    FILE *file = fopen(arg, "rb");
+    struct stat info;
     void *text = NULL;
-    const int why = errno;
-    if (file != NULL) {
-        fclose(file);
+    if (strcmp(arg, "-") == 0 || stat(arg, &info) == 0)
         return core_text_read(out, arg, MAX_ARGUMENT_BYTES);
-    }
-    CORE_FAIL_IF(why != ENOENT && why != ENAMETOOLONG, CORE_E_FILE, "%s: %s",
-                 arg, strerror(why));
+    CORE_FAIL_IF(errno != ENOENT && errno != ENAMETOOLONG && errno != ENOTDIR,
+                 CORE_E_FILE, "%s: %s", arg, strerror(errno));
     CORE_FAIL_IF(strlen(arg) >= MAX_ARGUMENT_BYTES, CORE_E_USAGE,
                  "--import: %zu characters, at most %d", strlen(arg),
                  MAX_ARGUMENT_BYTES - 1);

@@ -32,7 +32,7 @@ bool har_is_yaml(const char *text)
 }
 
 static core_status read_map(const reader *r, const char *path,
-                            struct fy_node *map, int depth);
+                            const core_yaml_node *map, int depth);
 
 static bool is_null(const core_yaml_word *word)
 {
@@ -41,14 +41,14 @@ static bool is_null(const core_yaml_word *word)
 }
 
 static core_status read_value(const reader *r, const char *path, int line,
-                              struct fy_node *value, int depth)
+                              const core_yaml_node *value, int depth)
 {
     core_yaml_word word;
-    if (value != NULL && fy_node_get_type(value) == FYNT_MAPPING)
+    if (value->kind == CORE_YAML_MAP)
         return read_map(r, path, value, depth + 1);
-    if (value != NULL && fy_node_get_type(value) == FYNT_SEQUENCE)
+    if (value->kind == CORE_YAML_LIST)
         return har_settings_put(r->out, path, "[...]", 5);
-    CORE_FAIL_IF(value != NULL && fy_node_is_alias(value), CORE_E_FORMAT,
+    CORE_FAIL_IF(value->kind == CORE_YAML_ALIAS, CORE_E_FORMAT,
                  "%s:%d: %s: expected a value, found an alias", r->name, line,
                  path);
     if (!core_yaml_scalar(value, &word) || is_null(&word))
@@ -57,15 +57,13 @@ static core_status read_value(const reader *r, const char *path, int line,
 }
 
 static core_status read_pair(const reader *r, const char *path,
-                             struct fy_node *map, struct fy_node_pair *pair,
-                             int depth)
+                             const core_yaml_node *pair, int depth)
 {
     core_yaml_word key = {.line = 0};
     char below[HAR_PATH_BYTES];
-    CORE_FAIL_IF(!core_yaml_scalar(fy_node_pair_key(pair), &key) || key.n == 0,
-                 CORE_E_FORMAT, "%s: %s: expected the name of a key", r->name,
-                 path);
-    const int first = core_yaml_repeats(map, pair);
+    CORE_FAIL_IF(!core_yaml_scalar(pair, &key) || key.n == 0, CORE_E_FORMAT,
+                 "%s: %s: expected the name of a key", r->name, path);
+    const int first = pair->first_line;
     CORE_FAIL_IF(first > 0, CORE_E_FORMAT,
                  "%s:%d: %.*s: given twice, first in line %d", r->name,
                  key.line, (int)key.n, key.text, first);
@@ -74,26 +72,25 @@ static core_status read_pair(const reader *r, const char *path,
     CORE_FAIL_IF(n < 0 || (size_t)n >= sizeof below, CORE_E_FORMAT,
                  "%s:%d: a key of more than %d characters", r->name, key.line,
                  HAR_PATH_BYTES - 1);
-    return read_value(r, below, key.line, fy_node_pair_value(pair), depth);
+    return read_value(r, below, key.line, pair->next, depth);
 }
 
 static core_status read_map(const reader *r, const char *path,
-                            struct fy_node *map, int depth)
+                            const core_yaml_node *map, int depth)
 {
-    void *prev = NULL;
-    struct fy_node_pair *pair;
     CORE_FAIL_IF(depth > MAX_DEPTH, CORE_E_FORMAT,
                  "%s: %s: nested more than %d deep", r->name, path, MAX_DEPTH);
-    while ((pair = fy_node_mapping_iterate(map, &prev)) != NULL)
-        CORE_TRY(read_pair(r, path, map, pair, depth));
+    for (const core_yaml_node *pair = map->first; pair != NULL;
+         pair = pair->next->next)
+        CORE_TRY(read_pair(r, path, pair, depth));
     return CORE_OK;
 }
 
-static core_status read_root(void *self, struct fy_node *root)
+static core_status read_root(void *self, const core_yaml_node *root)
 {
     const reader *r = self;
-    CORE_FAIL_IF(root == NULL || fy_node_get_type(root) != FYNT_MAPPING,
-                 CORE_E_FORMAT, "%s: expected keys and values", r->name);
+    CORE_FAIL_IF(root->kind != CORE_YAML_MAP, CORE_E_FORMAT,
+                 "%s: expected keys and values", r->name);
     return read_map(r, "", root, 0);
 }
 

@@ -119,10 +119,11 @@ static core_status look(har_reference_entry *entry, const maker *m,
     const int64_t n_token = batch->n_b * batch->n_t;
     uint8_t **live = NULL;
     CORE_TRY(har_live_make(&live, m->job->spec, file, n_token));
-    entry->is_telling =
-        har_taps_are_telling(m->job->spec, file, n_token, live, entry->vacuity);
+    const core_status status =
+        har_taps_are_telling(&entry->is_telling, m->job->spec, file, n_token,
+                             live, entry->vacuity);
     har_live_free(live, m->job->spec);
-    return CORE_OK;
+    return status;
 }
 
 static core_status make_entry(har_reference_entry *entry, maker *m)

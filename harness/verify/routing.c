@@ -228,27 +228,25 @@ static bool tap_is_telling(const core_spec *spec, const tap_look *seen,
     return true;
 }
 
-bool har_taps_are_telling(const core_spec *spec, const core_tapfile *file,
-                          int64_t n_token, uint8_t *const *live,
-                          char reason[160])
+core_status har_taps_are_telling(bool *out, const core_spec *spec,
+                                 const core_tapfile *file, int64_t n_token,
+                                 uint8_t *const *live, char reason[160])
 {
     const int64_t n_tap = core_taps(spec, NULL, 0);
     core_tap *taps = calloc((size_t)n_tap, sizeof *taps);
-    double *row = NULL;
     bool telling = true;
     int64_t widest = 1;
-    if (taps == NULL) {
-        snprintf(reason, 160, "no memory to look at the reference");
-        return false;
-    }
-    core_taps(spec, taps, n_tap);
-    for (int64_t i = 0; i < n_tap; i++)
+    if (taps != NULL)
+        core_taps(spec, taps, n_tap);
+    for (int64_t i = 0; taps != NULL && i < n_tap; i++)
         if (core_tap_cols(spec, taps[i]) > widest)
             widest = core_tap_cols(spec, taps[i]);
-    row = calloc((size_t)widest * 2, sizeof *row);
-    telling = row != NULL;
-    if (!telling)
-        snprintf(reason, 160, "no memory to look at the reference");
+    double *row = calloc((size_t)widest * 2, sizeof *row);
+    if (taps == NULL || row == NULL) {
+        free(taps);
+        free(row);
+        CORE_FAIL(CORE_E_MEMORY, "no memory to look at the reference");
+    }
     for (int64_t i = 0; i < n_tap && telling; i++) {
         if (is_exempt(spec, taps[i]))
             continue;
@@ -259,5 +257,6 @@ bool har_taps_are_telling(const core_spec *spec, const core_tapfile *file,
     }
     free(taps);
     free(row);
-    return telling;
+    *out = telling;
+    return CORE_OK;
 }

@@ -35,10 +35,10 @@ CORE_NODISCARD core_status har_routing_read(har_routing *out,
 
 /* Would agreement with these taps prove anything?  A tap that is mostly zero, or
  * has one distinct row, would be matched by a broken pass too.  Dropped rows and
- * relu activations that are not all zero are set aside.  On false, `reason`
- * names the tap.                                                     [local] */
-bool har_taps_are_telling(const core_spec *spec, const core_tapfile *file,
-                          int64_t n_token, uint8_t *const *live,
-                          char reason[160]);
+ * relu activations that are not all zero are set aside.  Where it would not,
+ * `reason` names the tap.  Errors: E_MEMORY.                         [local] */
+CORE_NODISCARD core_status har_taps_are_telling(
+    bool *out, const core_spec *spec, const core_tapfile *file,
+    int64_t n_token, uint8_t *const *live, char reason[160]);
 
 #endif

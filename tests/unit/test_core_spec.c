@@ -187,6 +187,13 @@ static const change BAD_YAML[] = {
      "limits.experts -1, expected 0 or a positive"},
     {"gated: true", "gated: false\nlimits:\n  experts: 1",
      "limits.experts: needs gated true"},
+    {"norm_eps: 1e-05", "norm_eps: 1e308",
+     "norm_eps 1e+308, expected a number from 1e-30 to 1"},
+    {"norm_eps: 1e-05", "norm_eps: 1e-300", "expected a number from 1e-30"},
+    {"theta: 10000", "theta: 1e308",
+     "rope.theta 1e+308, expected a positive number from 1e-30 to 1e+30"},
+    {"gated: true", "gated: true\nlimits:\n  experts: 1e308",
+     "limits.experts 1e+308, expected 0 or a positive number up to 1e+30"},
     {"layers: 7", "layers: 6", "ffn: a list of 7, expected one entry for each "
                                "of 6 layers"},
     {"dense_inner: 44", "dense_inner: 0", "layer 2 is dense"},

@@ -31,8 +31,10 @@ printf '# 7 %% gr\303\266\303\237er\n' | cat - mine.yaml >large.yaml
 expect 0 moeparity spec large.yaml
 printf '# 7 %% gr\366\337er\n%%\377\n' | cat - mine.yaml >latin1.yaml
 bad 3 'latin1.yaml:1:9: expected UTF-8, found the byte 0xF6$' spec latin1.yaml
-printf '%%TAG ! ' >tag.yaml # of which libfyaml has more to say
-bad 3 'tag.yaml:1:1: no YAML document$' spec tag.yaml
+printf '%%TAG ! ' >tag.yaml
+bad 3 'tag.yaml:1:1: expected no directive$' spec tag.yaml
+printf '# nothing' >none.yaml
+bad 3 'none.yaml:1:1: no YAML document$' spec none.yaml
 expect 0 moeparity spec shadow-a --taps
 [ "$(wc -l <out)" -gt 100 ] || fail 'taps'
 expect 0 moeparity plan seed-mini --gpus 8
