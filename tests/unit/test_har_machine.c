@@ -469,7 +469,7 @@ static const struct {
     {"machine: stated", "machine: &m x", NULL},
     {"machine: stated", "machine:", "t.yaml:3:1: machine: expected a value"},
     {"machine: stated", "machine: \"\"", "t.yaml:3:1: machine: expected a v"},
-    {"machine: stated", "machine: [", "t.yaml:4: no valid YAML at 'about"},
+    {"machine: stated", "machine: [", ": no valid YAML at '"},
     {"  hop_us:", "  hip_us:", "coefficients.hip_us.value: unknown key"},
     {"max_split: 16", "max_split: 1.5",
      "max_split: expected a whole number, found '1.5'"},
