@@ -25,6 +25,7 @@ STAYING = {
     ("parallel", "comm_mpi", "comm_ops"): "the first and the last thing all ranks do is an operation of theirs",
     ("parallel", "comm_mpi", "comm_agree"): "the communicator of all ranks is made as every other is",
     ("parallel", "comm_mpi", "comm_shared"): "a start chooses what carries messages, and whatever fails ends all",
+    ("harness_machine", "carry", "read"): "a file may name the one that its coefficients come from, which is read as it is",
     ("parallel", "comm_mpi", "comm_message"): "the length of a message is judged in one place, and a start says what the rank does",
 }
 

@@ -1,61 +1,10 @@
-/* harness/perf/machine/machine.c -- names of a machine's parts, and how the
- * parts of a time are put together.
+/* harness/perf/machine/machine.c -- how the parts of a time are put together.
  *
  * A kernel's compute and memory time overlap, but not perfectly: a fourth-power
  * mean lies a little over the larger of the two where they are alike and is the
  * larger one elsewhere.  Overhead and latency add.
  */
 #include "harness/perf/machine/impl.h"
-
-static const struct {
-    const char *key;
-    har_kind kind;
-} COEFS[HAR_N_COEF] = {
-#define COEF_ROW(name, key, kind, start, least, most, text) {#key, HAR_##kind},
-    HAR_COEF_LIST(COEF_ROW)
-#undef COEF_ROW
-};
-
-const char *har_coef_key(har_coef coef)
-{
-    return COEFS[coef].key;
-}
-
-har_kind har_coef_kind(har_coef coef)
-{
-    return COEFS[coef].kind;
-}
-
-const char *har_kind_name(har_kind kind)
-{
-    static const char *const names[HAR_N_KIND] = {[HAR_GEMM] = "gemm",
-                                                  [HAR_MOE] = "moe",
-                                                  [HAR_ATTENTION] = "attention",
-                                                  [HAR_COLLECTIVE] =
-                                                      "collective",
-                                                  [HAR_PLAN] = "plan"};
-    return names[kind];
-}
-
-const char *har_origin_name(har_origin origin)
-{
-    static const char *const names[HAR_N_ORIGIN] = {
-        [HAR_DATASHEET] = "datasheet",
-        [HAR_MEASURED] = "measured",
-        [HAR_TRANSFERRED] = "transferred",
-        [HAR_ASSUMED] = "assumed"};
-    return names[origin];
-}
-
-const char *har_link_kind_name(har_link_kind kind)
-{
-    static const char *const names[HAR_N_LINK_KIND] = {
-        [HAR_LINK_UNSAID] = "",
-        [HAR_LINK_PLAIN] = "plain",
-        [HAR_LINK_SWITCH] = "switch",
-        [HAR_LINK_PCIE] = "pcie"};
-    return names[kind];
-}
 
 /* Of a time that grows by `share` of what a coefficient does. */
 static double squared(const har_machine *m, har_coef coef, double share)

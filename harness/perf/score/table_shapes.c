@@ -18,21 +18,6 @@ enum { MAX_SIZE = 1 << 24, MAX_RANKS = 1 << 16, NODE_GPUS = 8 };
 
 /* --- fields --- */
 
-core_status har__field_number(const har__line *l, int i, double least,
-                              double most, double *out)
-{
-    char *end = NULL;
-    const char *text = l->field[i];
-    const double value = strtod(text, &end);
-    CORE_FAIL_IF(
-        end == text || *end != '\0' || !(value >= least && value <= most),
-        CORE_E_FORMAT,
-        "%s:%d:%d: %s: expected a number from %g to %g, found '%.40s'", l->path,
-        l->number, i + 1, l->format->column[i], least, most, text);
-    *out = value;
-    return CORE_OK;
-}
-
 static core_status field_whole(const har__line *l, int i, int least, int most,
                                int *out)
 {
