@@ -102,6 +102,7 @@ static void run(par_model *m, const void *shards, int l, double *out)
         read_in_cache(m, w->digest, n_dh);
     if (w->v != w->k)
         read_in_cache(m, w->v, w->ld_v);
+    par__whole_rows(m, l);
     par__heads(m, attention, l);
     par__tap_heads(m, context, w->context, mine->all.n_dv);
     if (m->spec->context_gate)
@@ -139,6 +140,7 @@ static int64_t n_heads(const core_spec *spec)
 
 const par__entry par__attention = {
     .cut = {"H", "query heads", n_heads, true},
+    .takes_parts_of_rows = true,
     .make = make,
     .carve = carve,
     .run = run,

@@ -68,9 +68,9 @@ typedef struct par_grad_stats {
 CORE_NODISCARD core_status par_backward_check(const par_plan *plan);
 
 /* Everything that this rank has gradients of.  Exact numerics; the batch has no
- * mask; the plan is legal for the spec, and has passed par_backward_check.  Borrows all.  Errors, agreed:
- * E_MEMORY, E_USAGE of core_grad_check.                           [collective,
- * world] */
+ * mask; the plan is legal for the spec, and has passed par_backward_check.
+ * Borrows all.  Errors, agreed: E_MEMORY, E_USAGE of core_grad_check.
+ * [collective, world] */
 CORE_NODISCARD core_status par_backward(
     par_comm *comm, const par_layout *layout, const core_spec *spec,
     const core_weights *weights, const core_batch *batch, const par_tape *tape,

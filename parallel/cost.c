@@ -106,6 +106,7 @@ void par__cost_is_kv(par_model *m)
 static core_axis axis_of(const par_layout *lay, const par_group *group)
 {
     return group == &lay->tp_group   ? CORE_AXIS_TP
+           : group == &lay->cp_group ? CORE_AXIS_CP
            : group == &lay->ep_group ? CORE_AXIS_EP
                                      : CORE_AXIS_ETP;
 }

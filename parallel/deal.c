@@ -8,7 +8,9 @@
  *
  * Traps: token number modulo copies picks the copy, so half the tokens cannot
  * reach it; slots are counted over a capacity domain, which is wider than a
- * slice; which etp rank completes a row is known only when its block is full.
+ * slice; which etp rank completes a row is known only when its block is full;
+ * where rows are cut, tokens are not dealt in the order that slots are: that is
+ * all right while every choice gets one, of a row's slots each part its share.
  */
 #include "parallel/deal.h"
 
@@ -25,7 +27,7 @@ typedef struct dealer {
     core_arena arena; /* of the layout, which is any rank's */
     par_layout layout;
     int n_set;    /* full sets of the experts, and whose each slice is     */
-    int *set;     /* [dp, tp]                                             */
+    int *set;     /* [dp, cp, tp]                                         */
     int n_copy;   /* (expert, holder): replica_ep[] of the layout         */
     int n_part;   /* etp ranks that are to complete one of a copy's rows  */
     int *expert;  /* [n_copy] of a copy                                   */
@@ -36,7 +38,8 @@ typedef struct dealer {
     int64_t *claims;  /* [E] within the capacity domain                       */
     int64_t *rows;    /* [2, ep] of the slice's block to a holder             */
     int64_t *copy;    /* [slice's choices] that gets the row, -1: dropped     */
-    int64_t *n_token; /* [dp] of a replica so far                             */
+    int64_t *n_token; /* [dp, cp] of a tensor group so far                    */
+    bool lacked_slot; /* a choice went where no slot was left                 */
 } dealer;
 
 /* --- the plan ------------------------------------------------------------- */
@@ -53,9 +56,10 @@ static core_status read_sets(dealer *d)
 {
     const par_plan *p = d->plan;
     void *memory;
-    CORE_TRY(take(&memory, (int64_t)p->dp * p->tp, sizeof *d->set));
+    const int n_rank = p->dp * p->cp * p->tp;
+    CORE_TRY(take(&memory, n_rank, sizeof *d->set));
     d->set = memory;
-    for (int rank = 0; rank < p->dp * p->tp; rank++) {
+    for (int rank = 0; rank < n_rank; rank++) {
         CORE_TRY(par_layout_make(&d->layout, &d->arena, d->spec, p, rank));
         d->set[rank] =
             p->scope == PAR_SCOPE_STAGE ? d->layout.edp_i : d->layout.d;
@@ -108,7 +112,8 @@ static core_status open_tables(dealer *d, int64_t n_choice)
     d->rows = memory;
     CORE_TRY(take(&memory, n_choice, sizeof *d->copy));
     d->copy = memory;
-    CORE_TRY(take(&memory, d->plan->dp, sizeof *d->n_token));
+    CORE_TRY(
+        take(&memory, (int64_t)d->plan->dp * d->plan->cp, sizeof *d->n_token));
     d->n_token = memory;
     for (int64_t e = 0; d->n_copy > 0 && e < spec->n_e; e++)
         for (int c = d->layout.replica_first[e];
@@ -220,6 +225,7 @@ static void deal_choice(dealer *d, par_deal *out, int set, int64_t token,
     expert[j] =
         copy >= 0 ? d->expert[copy] : find_other(d, token * n_k + j, expert, j);
     const bool has_slot = d->claims[expert[j]]++ < capacity;
+    d->lacked_slot |= !has_slot;
     out->weight[token * n_k + j] =
         weight_of(d->spec, token * n_k + j, has_slot);
     d->copy[i] = has_slot ? copy_of(d, expert[j], token) : -1;
@@ -253,22 +259,30 @@ static int64_t open_domain(dealer *d, int64_t n_token)
     return core_spec_capacity(d->spec, n_token);
 }
 
-static void deal_slice(dealer *d, par_deal *out, int set, int64_t token0,
-                       int64_t n_token, int64_t *capacity)
+/* Token i of the rows from row0 on, of those that ranks c have. */
+static int64_t token_at(const dealer *d, const par_deal *out, int64_t row0,
+                        int c, int64_t i)
 {
+    return row0 * out->n_t + par_layout_token(d->plan, c, out->n_t, i);
+}
+
+static void deal_slice(dealer *d, par_deal *out, int set, int c, int64_t row0,
+                       int64_t t0, int64_t n_token, int64_t *capacity)
+{
+    const int64_t n_row = par_layout_n_t(d->plan, c, out->n_t);
     const int64_t n_k = d->spec->n_k, n = n_token * n_k;
     memset(d->asked, 0, (size_t)d->n_copy * (size_t)d->n_part);
     for (int64_t i = 0; i < n; i++) {
-        const int64_t token = token0 + i / n_k;
+        const int64_t token = token_at(d, out, row0, c, t0 + i / n_k);
         if (d->spec->capacity.domain == CORE_DOMAIN_SEQUENCE && i % n_k == 0 &&
-            token % out->n_t == 0)
-            *capacity = open_domain(d, out->n_t);
+            (t0 + i / n_k) % n_row == 0)
+            *capacity = open_domain(d, out->n_t) / d->plan->cp;
         deal_choice(d, out, set, token, i % n_k, i, n, *capacity);
     }
     note_met(d, set, n);
 }
 
-/* An id of the vocabulary part whose turn it is in the replica. */
+/* An id of the vocabulary part whose turn it is in the tensor group. */
 static void deal_id(const dealer *d, par_deal *out, int64_t n_before,
                     int64_t token)
 {
@@ -280,21 +294,21 @@ static void deal_id(const dealer *d, par_deal *out, int64_t n_before,
                                      (uint64_t)token, (uint64_t)(v1 - v0));
 }
 
-/* The tokens of one micro-batch. */
-static void deal_part(dealer *d, par_deal *out, int replica, int64_t row0,
-                      int64_t row1)
+/* The tokens of one micro-batch that ranks c have. */
+static void deal_part(dealer *d, par_deal *out, int replica, int c,
+                      int64_t row0, int64_t row1, int64_t *capacity)
 {
-    const int64_t token0 = row0 * out->n_t, n = (row1 - row0) * out->n_t;
+    const int64_t n = (row1 - row0) * par_layout_n_t(d->plan, c, out->n_t);
+    const int group = replica * d->plan->cp + c;
     par_layout at = d->layout;
     for (int64_t i = 0; d->spec->n_v > 0 && i < n; i++)
-        deal_id(d, out, d->n_token[replica] + i, token0 + i);
-    d->n_token[replica] += n;
-    int64_t capacity = open_domain(d, n);
+        deal_id(d, out, d->n_token[group] + i, token_at(d, out, row0, c, i));
+    d->n_token[group] += n;
     for (at.t = 0; d->n_copy > 0 && at.t < d->plan->tp; at.t++) {
         int64_t t0, t1;
         par_layout_slice(&at, n, &t0, &t1);
-        deal_slice(d, out, d->set[replica * d->plan->tp + at.t], token0 + t0,
-                   t1 - t0, &capacity);
+        deal_slice(d, out, d->set[group * d->plan->tp + at.t], c, row0, t0,
+                   t1 - t0, capacity);
     }
 }
 
@@ -303,10 +317,10 @@ static int64_t count_missed(const dealer *d)
     int64_t n_missed = 0;
     for (int i = 0; i < d->n_set; i++)
         n_missed += d->n_unmet[i];
-    for (int r = 0; d->spec->n_v > 0 && r < d->plan->dp; r++)
+    for (int r = 0; d->spec->n_v > 0 && r < d->plan->dp * d->plan->cp; r++)
         if (d->n_token[r] < d->plan->tp)
             n_missed += d->plan->tp - d->n_token[r];
-    return n_missed;
+    return n_missed + (d->plan->cp > 1 && d->lacked_slot);
 }
 
 static void deal_all(dealer *d, par_deal *out)
@@ -315,13 +329,17 @@ static void deal_all(dealer *d, par_deal *out)
     memset(d->met, 0, (size_t)d->n_set * (size_t)d->n_copy * (size_t)d->n_part);
     for (int i = 0; i < d->n_set; i++)
         d->n_unmet[i] = (int64_t)d->n_copy * d->n_part;
-    memset(d->n_token, 0, (size_t)p->dp * sizeof *d->n_token);
+    memset(d->n_token, 0, (size_t)(p->dp * p->cp) * sizeof *d->n_token);
+    d->lacked_slot = false;
     for (int round = 0; round < p->rounds; round++)
         for (int replica = 0; replica < p->dp; replica++)
             for (int m = 0; m < p->mb; m++) {
                 int64_t row0, row1;
                 par_layout_rows(p, out->n_b, round, replica, m, &row0, &row1);
-                deal_part(d, out, replica, row0, row1);
+                int64_t capacity =
+                    open_domain(d, (row1 - row0) * out->n_t);
+                for (int c = 0; c < p->cp; c++)
+                    deal_part(d, out, replica, c, row0, row1, &capacity);
             }
     out->n_missed = count_missed(d);
 }

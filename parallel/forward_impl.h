@@ -181,13 +181,26 @@ typedef struct par_key {
     int64_t at; /* its position in the row                                    */
 } par_key;
 
+/* Keys and values of whole rows, as heads read them: of v see par_work.       */
+typedef struct par_rows {
+    const double *k, *v;
+    int64_t ld_v, v_first, v_step;
+} par_rows;
+
+/* Choices of tokens, their slots and weights.                                */
+typedef struct par_routing {
+    int64_t *idx, *slot;
+    double *weight;
+} par_routing;
+
 /* The buffers of a turn: carved for the largest micro-batch, those that last
  * from step to step as often as there are lanes.                             */
 typedef struct par_work {
     core_arena arena;
     int n_lane;                     /* micro-batches of a turn                */
     int n_x;                        /* residual streams                       */
-    int64_t n, n_t;                 /* tokens: of the largest, of a row       */
+    int64_t n, n_t;                 /* my tokens of the largest; of a row     */
+    int64_t n_all;                  /* all tokens of its rows                 */
     int64_t n_in, n_out;            /* widest operand, widest buffer of rows  */
     par_grow fresh[PAR_MAX_FRESH];  /* of a step: poisoned for every lane     */
     int n_fresh;
@@ -222,6 +235,11 @@ typedef struct par_work {
     double *v;                      /* [n, ld_v] head g: from column v_first  */
     int64_t ld_v, v_first, v_step;  /* + g * v_step on                        */
     double *context;                /* [n, own heads * Dv]                    */
+    par_rows rows;                  /* [n_all, ...] of a layer                */
+    double *row_k, *row_v;          /* likewise, gathered                     */
+    double *packed;                 /* [n, own kv heads * Dv]                 */
+    void *parts;                    /* [n_all, *] as they come from each rank */
+    int64_t *context_bytes;         /* [cp]                                   */
     double *context_gate;           /* likewise                               */
     double *o_a;                    /* [n, own groups * their columns]        */
     int64_t n_digest;               /* the most digests of a row              */
@@ -239,7 +257,9 @@ typedef struct par_work {
     double *group_score;            /* [groups]                               */
     double *weight;                 /* [n, K]                                 */
     int64_t *idx, *slot;            /* [n, K]                                 */
-    par_slot_key *key;              /* [n*K]                                  */
+    par_routing every;              /* [n_all, K] of a layer                  */
+    par_routing gathered_routing;   /* likewise, gathered                     */
+    par_slot_key *key;              /* [n_all*K]                              */
     int64_t *expert_count;          /* [E]                                    */
     int64_t *position;              /* [slice*K] where a choice lies in send  */
     int64_t *send_meta;             /* [slice*K, PAR_META]                    */
@@ -268,7 +288,7 @@ typedef struct par_now {
     int turn, lane;      /* turn of the round                                 */
     int64_t tick;        /* of the pass, counted by lane                      */
     int64_t row0, n_row; /* rows of the batch                                 */
-    int64_t n;           /* tokens                                            */
+    int64_t n;           /* my tokens of them                                 */
     int64_t t0, t1;      /* my slice of them, to be dispatched                */
     int64_t s0, n_s;     /* those whose part of the stream I have             */
     double *x;
@@ -457,6 +477,25 @@ void par__gather_slices(par_model *m, double *x, core_tap tap);
  * bias is added once, it is stored and shown.                   [collective] */
 void par__reduce_stream(par_model *m, double *y);
 void par__complete(par_model *m, double *y, const double *bias, core_tap tap);
+
+/* --- context.c ----------------------------------------------------------- */
+
+/* x [my tokens, n_col], of elements of 8 bytes, with those of the ranks that
+ * have the same rows: out [all their tokens, n_col].           [collective] */
+void par__gather_context(par_model *m, void *out, const void *x, int64_t n_col,
+                         core_cost_type type, core_tap tap);
+/* w->rows from w->k and w->v; w->every from the choices of my tokens, and back
+ * the slots that they got.                                     [collective] */
+void par__whole_rows(par_model *m, int l);
+void par__whole_group(par_model *m, core_tap tap);
+void par__own_slots(par_model *m);
+void par__context_carve(par_work *work, const core_spec *spec,
+                        const par_layout *layout);
+/* The position of my token i in its row.                                     */
+static inline int64_t par__place(const par_model *m, int64_t i)
+{
+    return m->work.token_id[i] % m->batch->n_t;
+}
 
 /* --- operators ----------------------------------------------------------- */
 

@@ -20,9 +20,9 @@
 
 /* What one (row, head) works on; strides ld_* in elements. */
 typedef struct head {
-    const double *q, *k; /* [T, Dh]                                           */
-    const double *v;     /* [T, Dv]                                           */
-    double *context;     /* [T, Dv]                                           */
+    const double *q;     /* [my tokens of the row, Dh]                        */
+    const double *k, *v; /* [T, Dh], [T, Dv]                                  */
+    double *context;     /* [my tokens of the row, Dv]                        */
     int64_t ld_q, ld_k, ld_v, ld_o;
     const uint8_t *mask; /* [T] of the row, or NULL                           */
     const int64_t *seen; /* [T, sets, keys] of the row; NULL: no choice       */
@@ -37,6 +37,7 @@ typedef struct head {
 
 typedef struct block {
     int64_t i0, i1; /* queries                                                */
+    int64_t at;     /* where the first of them lies among my tokens           */
     int64_t j0, j1; /* keys that any of them may need; digests stand before   */
     int64_t first;  /* this one                                               */
     const double *k, *v; /* from j0 on                                        */
@@ -82,13 +83,17 @@ static void gather(const par_model *m, const head *h, block *b)
     b->ld_k = b->ld_v = n_dh;
 }
 
-static block make_block(const par_model *m, const head *h, int64_t i0)
+/* From query i0 on, which is number `at` of mine and the run's, which ends at
+ * i1. */
+static block make_block(const par_model *m, const head *h, int64_t at,
+                        int64_t i0, int64_t i1)
 {
     const int l = h->layer;
     const int64_t n_t = m->batch->n_t;
-    const int64_t i1 = i0 + PAR_QUERY_BLOCK < n_t ? i0 + PAR_QUERY_BLOCK : n_t;
+    i1 = i0 + PAR_QUERY_BLOCK < i1 ? i0 + PAR_QUERY_BLOCK : i1;
     block b = {.i0 = i0,
                .i1 = i1,
+               .at = at,
                .j0 = core_spec_first_key(m->spec, l, i0),
                .j1 = i1};
     for (int64_t i = i0; i < i1; i++)
@@ -218,12 +223,12 @@ static void block_f64(par_model *m, const head *h, const block *b)
     const int ld_q = (int)h->ld_q, ld_k = (int)b->ld_k, ld_v = (int)b->ld_v;
     double *s = m->work.score;
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n_i, n_j, n_dh, 1.0,
-                h->q + b->i0 * h->ld_q, ld_q, b->k, ld_k, 0.0, s, n_j);
+                h->q + b->at * h->ld_q, ld_q, b->k, ld_k, 0.0, s, n_j);
     for (int64_t i = b->i0; i < b->i1; i++)
         softmax(m, h, b, i, s + (i - b->i0) * n_j);
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_i, n_dv, n_j, 1.0,
-                s, n_j, b->v, ld_v, 0.0,
-                h->context + b->i0 * h->ld_o, (int)h->ld_o);
+                s, n_j, b->v, ld_v, 0.0, h->context + b->at * h->ld_o,
+                (int)h->ld_o);
 }
 
 static void to_f32(float *out, const double *x, int64_t ld, int64_t n_row,
@@ -249,7 +254,7 @@ static void block_f32(par_model *m, const head *h, const block *b)
     const int64_t n_dh = h->of->n_dh, n_dv = h->of->n_dv;
     float *left = m->work.a32, *right = m->work.b32, *result = m->work.c32;
     double *s = m->work.score;
-    to_f32(left, h->q + b->i0 * h->ld_q, h->ld_q, n_i, n_dh);
+    to_f32(left, h->q + b->at * h->ld_q, h->ld_q, n_i, n_dh);
     to_f32(right, b->k, b->ld_k, n_j, n_dh);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n_i, (int)n_j,
                 (int)n_dh, 1.0F, left, (int)n_dh, right, (int)n_dh, 0.0F,
@@ -262,12 +267,12 @@ static void block_f32(par_model *m, const head *h, const block *b)
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n_i, (int)n_dv,
                 (int)n_j, 1.0F, left, (int)n_j, right, (int)n_dv, 0.0F, result,
                 (int)n_dv);
-    to_f64(h->context + b->i0 * h->ld_o, h->ld_o, result, n_i, n_dv);
+    to_f64(h->context + b->at * h->ld_o, h->ld_o, result, n_i, n_dv);
 }
 
 /* The scores are bounded as every product; p v by norm1(p) max|v|, and the
  * stored p of a query sum to at most 1 + T half steps.                       */
-static void check_head(par_model *m, const head *h, core_tap tap)
+static void check_head(par_model *m, const head *h, int64_t n_q, core_tap tap)
 {
     if (m->numerics != CORE_EXACT)
         return;
@@ -281,31 +286,31 @@ static void check_head(par_model *m, const head *h, core_tap tap)
         largest = par__worse(largest, par__largest(h->digest, n_dh, n_t, n_dh));
         norm_k = par__worse(norm_k, core_max_row_norm(h->digest, n_t, n_dh, n_dh));
     }
-    par__check(m, tap, core_max_row_norm(h->q, n_t, n_dh, h->ld_q), norm_k,
+    par__check(m, tap, core_max_row_norm(h->q, n_q, n_dh, h->ld_q), norm_k,
                CORE_STEP_ACT, CORE_STEP_ACT);
     par__check(m, tap, sum_p, largest, CORE_STEP_PROB, CORE_STEP_ACT);
     par__charge(m, op);
 }
 
-/* Head i_h of mine in a row that starts at token `row`: kv head g of the model
+/* Head i_h of mine in row b, of which I have n tokens: kv head g of the model
  * lies at g - kv0.                                                           */
 static void point(const par_model *m, const par_attention *attention, head *h,
-                  int64_t row, int64_t i_h)
+                  int64_t b, int64_t n, int64_t i_h)
 {
     const par_work *w = &m->work;
     const par_heads *mine = par__heads_of(m, h->layer);
     const core_heads *of = &mine->all;
     const int64_t n_h = mine->n_h, n_dh = of->n_dh, n_dv = of->n_dv;
-    const int64_t h0 = mine->h0;
+    const int64_t h0 = mine->h0, mine0 = b * n, row = b * m->batch->n_t;
     const int64_t g = i_h * of->n_g / of->n_h - mine->kv0;
     h->ld_q = n_h * n_dh;
     h->ld_k = mine->n_kv * n_dh;
-    h->ld_v = w->ld_v;
+    h->ld_v = w->rows.ld_v;
     h->ld_o = n_h * n_dv;
-    h->q = w->q + row * h->ld_q + (i_h - h0) * n_dh;
-    h->k = w->k + row * h->ld_k + g * n_dh;
-    h->v = w->v + row * h->ld_v + w->v_first + g * w->v_step;
-    h->context = w->context + row * h->ld_o + (i_h - h0) * n_dv;
+    h->q = w->q + mine0 * h->ld_q + (i_h - h0) * n_dh;
+    h->k = w->rows.k + row * h->ld_k + g * n_dh;
+    h->v = w->rows.v + row * h->ld_v + w->rows.v_first + g * w->rows.v_step;
+    h->context = w->context + mine0 * h->ld_o + (i_h - h0) * n_dv;
     h->set = i_h * h->sets.n_set / of->n_h;
     h->seen = h->sets.n_set == 0
                   ? NULL
@@ -316,10 +321,10 @@ static void point(const par_model *m, const par_attention *attention, head *h,
 }
 
 /* Values are scaled once their sum is whole. */
-static void scale_values(const par_model *m, const head *h)
+static void scale_values(const par_model *m, const head *h, int64_t n)
 {
     const double scale = m->spec->value_scale;
-    for (int64_t i = 0; scale > 0.0 && i < m->batch->n_t; i++)
+    for (int64_t i = 0; scale > 0.0 && i < n; i++)
         for (int64_t c = 0; c < h->of->n_dv; c++)
             h->context[i * h->ld_o + c] *= scale;
 }
@@ -346,10 +351,26 @@ static void count_operands(par_model *m, const par_attention *attention, int l)
     cost->n_head = n_h;
     cost->read = n * n_h * n_dh;
     cost->written = n * n_h * n_dv;
-    cost->kv_read = n * mine->n_kv * (n_dh + n_dv);
+    cost->kv_read = m->now.n_row * m->batch->n_t * mine->n_kv * (n_dh + n_dv);
     if (run > 0)
         cost->kv_read += m->now.n_row * (m->batch->n_t / run) * n_dh;
     cost->weights = attention->sinks != NULL && n > 0 ? n_h : 0;
+}
+
+/* One head of a row, over my runs of queries. */
+static void attend(par_model *m, const head *h, const par_run *run, int n_run)
+{
+    int64_t at = 0; /* among my tokens of the row */
+    for (int r = 0; r < n_run; at += run[r].n, r++)
+        for (int64_t i = 0; i < run[r].n; i += PAR_QUERY_BLOCK) {
+            const block blk =
+                make_block(m, h, at + i, run[r].i0 + i, run[r].i0 + run[r].n);
+            count_block(m, h, &blk);
+            if (core_uses_floats(m->numerics))
+                block_f32(m, h, &blk);
+            else
+                block_f64(m, h, &blk);
+        }
 }
 
 void par__heads(par_model *m, const par_attention *attention, int l)
@@ -357,28 +378,23 @@ void par__heads(par_model *m, const par_attention *attention, int l)
     const par_heads *mine = par__heads_of(m, l);
     const int64_t h0 = mine->h0, h1 = h0 + mine->n_h;
     const int64_t n_t = m->batch->n_t;
+    par_run run[2];
+    const int n_run = par_layout_runs(&m->layout->plan, m->layout->c, n_t, run);
+    const int64_t n = run[0].n + run[1].n;
     head h = {.layer = l,
               .of = &mine->all,
               .sets = core_spec_seen(m->spec, l),
               .run = core_spec_digest_run(m->spec, l)};
     count_operands(m, attention, l);
     for (int64_t b = 0; b < m->now.n_row; b++) {
-        const int64_t row = b * n_t;
         if (m->batch->mask != NULL)
             h.mask = m->batch->mask + (m->now.row0 + b) * n_t;
         find_sees(m, &h);
         for (int64_t i_h = h0; i_h < h1; i_h++) {
-            point(m, attention, &h, row, i_h);
-            check_head(m, &h, par__tap(CORE_TAP_CONTEXT, l));
-            for (int64_t i0 = 0; i0 < n_t; i0 += PAR_QUERY_BLOCK) {
-                const block blk = make_block(m, &h, i0);
-                count_block(m, &h, &blk);
-                if (core_uses_floats(m->numerics))
-                    block_f32(m, &h, &blk);
-                else
-                    block_f64(m, &h, &blk);
-            }
-            scale_values(m, &h);
+            point(m, attention, &h, b, n, i_h);
+            check_head(m, &h, n, par__tap(CORE_TAP_CONTEXT, l));
+            attend(m, &h, run, n_run);
+            scale_values(m, &h, n);
         }
     }
 }

@@ -22,38 +22,42 @@ static int *take_ints(core_arena *arena, int64_t n)
 
 /* --- coordinates ---------------------------------------------------------- */
 
-static int rank_at(const par_plan *plan, int stage, int d, int t)
+static int rank_at(const par_plan *plan, int stage, int d, int c, int t)
 {
-    return (stage * plan->dp + d) * plan->tp + t;
+    return ((stage * plan->dp + d) * plan->cp + c) * plan->tp + t;
 }
 
 /* The rank that is number `index` in the expert scope of l->rank. */
 static int scope_rank(const par_layout *l, int index)
 {
     const par_plan *p = &l->plan;
-    if (p->scope == PAR_SCOPE_STAGE)
-        return rank_at(p, l->stage, index / p->tp, index % p->tp);
-    return rank_at(p, index / p->tp, l->d, index % p->tp);
+    const int t = index % p->tp, c = index / p->tp % p->cp;
+    const int at = index / p->tp / p->cp;
+    return p->scope == PAR_SCOPE_STAGE ? rank_at(p, l->stage, at, c, t)
+                                       : rank_at(p, at, l->d, c, t);
 }
 
 static void set_coordinates(par_layout *l)
 {
     const par_plan *p = &l->plan;
     l->t = l->rank % p->tp;
-    l->d = l->rank / p->tp % p->dp;
-    l->stage = l->rank / p->tp / p->dp;
+    l->c = l->rank / p->tp % p->cp;
+    l->d = l->rank / p->tp / p->cp % p->dp;
+    l->stage = l->rank / p->tp / p->cp / p->dp;
 
     const bool by_stage = p->scope == PAR_SCOPE_STAGE;
-    const int index = (by_stage ? l->d : l->stage) * p->tp + l->t;
-    const int n_scope = (by_stage ? p->dp : p->pp) * p->tp;
+    const int index =
+        ((by_stage ? l->d : l->stage) * p->cp + l->c) * p->tp + l->t;
+    const int n_scope = (by_stage ? p->dp : p->pp) * p->cp * p->tp;
     l->edp = n_scope / (p->ep * p->etp);
     l->etp_i = index % p->etp;
     l->ep_i = index / p->etp % p->ep;
     l->edp_i = index / p->etp / p->ep;
 
-    l->prev_rank = l->stage > 0 ? rank_at(p, l->stage - 1, l->d, l->t) : -1;
+    l->prev_rank =
+        l->stage > 0 ? rank_at(p, l->stage - 1, l->d, l->c, l->t) : -1;
     l->next_rank =
-        l->stage < p->pp - 1 ? rank_at(p, l->stage + 1, l->d, l->t) : -1;
+        l->stage < p->pp - 1 ? rank_at(p, l->stage + 1, l->d, l->c, l->t) : -1;
 }
 
 /* --- layers and split axes ------------------------------------------------ */
@@ -164,7 +168,7 @@ static void set_experts(par_layout *l, core_arena *arena, int64_t n_e)
 
 /* --- groups --------------------------------------------------------------- */
 
-/* Ids: 0 is the world; kind k (0, 1, 2) uses 1 + k*size + number, and there are
+/* Ids: 0 is the world; kind k (0 to 3) uses 1 + k*size + number, and there are
  * never more groups of a kind than ranks. */
 static int *make_group(par_group *group, const par_layout *l, core_arena *arena,
                        const char *name, int kind, int number, int n, int me)
@@ -179,8 +183,11 @@ static int *make_group(par_group *group, const par_layout *l, core_arena *arena,
 static void set_groups(par_layout *l, core_arena *arena)
 {
     const par_plan *p = &l->plan;
+    const int row = l->stage * p->dp + l->d; /* who has the same rows */
     int *tp_rank = make_group(&l->tp_group, l, arena, "tp", 0,
-                              l->stage * p->dp + l->d, p->tp, l->t);
+                              row * p->cp + l->c, p->tp, l->t);
+    int *cp_rank = make_group(&l->cp_group, l, arena, "cp", 3,
+                              row * p->tp + l->t, p->cp, l->c);
     const int scope = p->scope == PAR_SCOPE_STAGE ? l->stage : l->d;
     const int set = scope * l->edp + l->edp_i;
     const int n_set = p->ep * p->etp;
@@ -192,7 +199,9 @@ static void set_groups(par_layout *l, core_arena *arena)
         return;
 
     for (int t = 0; t < p->tp; t++)
-        tp_rank[t] = rank_at(p, l->stage, l->d, t);
+        tp_rank[t] = rank_at(p, l->stage, l->d, l->c, t);
+    for (int c = 0; c < p->cp; c++)
+        cp_rank[c] = rank_at(p, l->stage, l->d, c, l->t);
     for (int i = 0; i < n_set; i++)
         ep_rank[i] = scope_rank(l, l->edp_i * n_set + i);
     for (int i = 0; i < p->etp; i++)
@@ -240,6 +249,39 @@ void par_layout_rows(const par_plan *plan, int64_t n_b, int round, int d, int m,
     const int64_t part = ((int64_t)round * plan->dp + d) * plan->mb + m;
     *row0 = core_split_first(n_b, n_part, part);
     *row1 = core_split_first(n_b, n_part, part + 1);
+}
+
+int par_layout_runs(const par_plan *plan, int c, int64_t n_t, par_run run[2])
+{
+    const int n_part = 2 * plan->cp;
+    for (int k = 0; k < 2; k++) {
+        const int part = k == 0 ? c : n_part - 1 - c;
+        const int64_t end = core_split_first(n_t, n_part, part + 1);
+        run[k].i0 = core_split_first(n_t, n_part, part);
+        run[k].n = end - run[k].i0;
+    }
+    if (run[0].i0 + run[0].n < run[1].i0)
+        return 2;
+    run[0].n += run[1].n;
+    run[1] = (par_run){run[0].i0 + run[0].n, 0};
+    return 1;
+}
+
+int64_t par_layout_n_t(const par_plan *plan, int c, int64_t n_t)
+{
+    par_run run[2];
+    par_layout_runs(plan, c, n_t, run);
+    return run[0].n + run[1].n;
+}
+
+int64_t par_layout_token(const par_plan *plan, int c, int64_t n_t, int64_t i)
+{
+    par_run run[2];
+    par_layout_runs(plan, c, n_t, run);
+    const int64_t n = run[0].n + run[1].n, at = i % n;
+    const int64_t position =
+        at < run[0].n ? run[0].i0 + at : run[1].i0 + at - run[0].n;
+    return i / n * n_t + position;
 }
 
 core_status par_layout_groups(core_groups *out, const par_plan *plan,

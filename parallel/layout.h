@@ -4,11 +4,11 @@
  * over the same ranks, the ranges it owns, and the groups it belongs to.  It is
  * plain data, and any process can make the layout of any rank.
  *
- *   attention mesh  rank = (stage*dp + d)*tp + t
+ *   attention mesh  rank = ((stage*dp + d)*cp + c)*tp + t
  *   expert mesh     inside a scope, ranks in attention order are numbered
  *                   index = (edp_i*ep + ep_i)*etp + etp_i
- *                   scope=stage:   the dp*tp ranks of one stage
- *                   scope=replica: the pp*tp ranks of one replica d (edp = 1)
+ *                   scope=stage:   the dp*cp*tp ranks of one stage
+ *                   scope=replica: the pp*cp*tp ranks of one replica d (edp = 1)
  *
  * parallel/LAYOUTS.md has pictures.  Never includes MPI.
  */
@@ -32,7 +32,7 @@ typedef struct par_layout {
     int size, rank;
     int edp;                    /* replicas of every expert inside a scope      */
 
-    int stage, d, t;            /* attention mesh coordinates                   */
+    int stage, d, c, t;         /* attention mesh coordinates                   */
     int ep_i, etp_i, edp_i;     /* expert mesh coordinates                      */
 
     int *first_layer; /* [pp+1] layers of each stage                  */
@@ -48,9 +48,10 @@ typedef struct par_layout {
 
     int n_pair;                 /* dispatch/combine pairs of a tick: the largest
                                  * number of MoE layers in a stage              */
-    int prev_rank, next_rank;   /* same (d, t) in the neighbour stage, or -1    */
+    int prev_rank, next_rank;   /* same (d, c, t) in the neighbour stage, or -1 */
 
     par_group tp_group;         /* my tensor group, member index = t            */
+    par_group cp_group;         /* who has the other tokens of my rows, by c    */
     par_group ep_group;         /* the ep*etp ranks that hold one full set of the
                                  * experts: member index = ep_i*etp + etp_i     */
     par_group etp_group;        /* the etp ranks that share my experts          */
@@ -67,6 +68,17 @@ CORE_NODISCARD core_status par_layout_make(par_layout *out, core_arena *arena,
  * round; may be empty.  Parts are numbered (round*dp + d)*mb + m.    [local] */
 void par_layout_rows(const par_plan *plan, int64_t n_b, int round, int d, int m,
                      int64_t *row0, int64_t *row1);
+
+/* Of a row of n_t tokens, the runs that rank c of cp has: one from either end,
+ * the j-th of 2 cp parts and the j-th from behind, so that all have about as
+ * many keys before them.  Returns how many, 1 where they are one.    [local] */
+typedef struct par_run {
+    int64_t i0, n; /* positions [i0, i0 + n)                                  */
+} par_run;
+int par_layout_runs(const par_plan *plan, int c, int64_t n_t, par_run run[2]);
+/* How many tokens those are; which of all tokens of rows the i-th of them is. */
+int64_t par_layout_n_t(const par_plan *plan, int c, int64_t n_t);
+int64_t par_layout_token(const par_plan *plan, int c, int64_t n_t, int64_t i);
 
 /* The plan's token groups for the reference: first_row[0..n_part], n_part =
  * rounds*dp*mb.  Caller frees groups->first_row with free().         [local] */

@@ -23,6 +23,8 @@ typedef struct par__cut {
 typedef struct par__entry {
     par__cut cut;          /* of a mixer                                      */
     const char *placement; /* its line of `plan`, NULL: among the common ones */
+    bool takes_parts_of_rows; /* a mixer that context parallelism may cut rows
+                            * of                                            */
     bool is_replicated;    /* a tensor group's ranks repeat what is charged to
                             * the operator's name                             */
     /* The shards of layer l, kept in m->shards; NULL in measure mode.        */

@@ -35,7 +35,7 @@ bool par_plan_preset(int i, const char **name, const char **text)
 
 int par_plan_world(const par_plan *plan)
 {
-    return plan->dp * plan->pp * plan->tp;
+    return plan->dp * plan->cp * plan->pp * plan->tp;
 }
 
 int par_plan_layers(const par_plan *plan, int64_t n_l, int stage)
@@ -186,6 +186,7 @@ void par_plan_format(const par_plan *plan, char out[PAR_PLAN_TEXT])
     writer w = {.out = out};
     out[0] = '\0';
     write_number(&w, PAR__KEY_TP, plan->tp);
+    write_number(&w, PAR__KEY_CP, plan->cp);
     write_number(&w, PAR__KEY_PP, plan->pp);
     write_number(&w, PAR__KEY_DP, plan->dp);
     write_number(&w, PAR__KEY_EP, plan->ep);

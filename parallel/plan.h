@@ -17,7 +17,7 @@ enum { PAR_MAX_EXPERTS = 1024, PAR_MAX_REPLICAS = 8, PAR_PLAN_TEXT = 256 };
 
 typedef struct par_plan {
     char text[PAR_PLAN_TEXT]; /* as the user wrote it: for reports              */
-    int dp, pp, tp, ep, etp;  /* >= 1                                           */
+    int dp, cp, pp, tp, ep, etp; /* >= 1                                        */
     par_scope scope;
     bool sp; /* the stream's tokens are cut over tp                      */
     int mb, rounds;           /* micro-batches; successive parts of the batch   */
@@ -45,7 +45,7 @@ bool par_plan_preset(int i, const char **name, const char **text);
 /* The keys of a plan as a table of Markdown.                         [local] */
 void par_plan_write_fields(FILE *out);
 
-/* dp * pp * tp.                                                      [local] */
+/* dp * cp * pp * tp.                                                 [local] */
 int par_plan_world(const par_plan *plan);
 
 /* Layers of a stage, of n_l.                                         [local] */

@@ -31,10 +31,10 @@ static bool broken(const reason *why, const char *fmt, ...)
 
 static bool positive_ok(const par_plan *p, const reason *why)
 {
-    const int number[] = {p->tp, p->pp,  p->dp, p->ep,
-                          p->etp, p->mb, p->rounds};
-    static const char *const name[] = {"tp", "pp",  "dp",    "ep",
-                                       "etp", "mb", "rounds"};
+    const int number[] = {p->tp, p->cp,  p->pp, p->dp,
+                          p->ep, p->etp, p->mb, p->rounds};
+    static const char *const name[] = {"tp", "cp",  "pp", "dp",
+                                       "ep", "etp", "mb", "rounds"};
     for (size_t i = 0; i < sizeof number / sizeof number[0]; i++)
         if (number[i] < 1)
             return broken(why, "%s = %d, expected at least 1", name[i],
@@ -106,19 +106,41 @@ static bool extents_ok(const par_plan *p, const core_spec *s, const reason *why)
            at_most("etp", p->etp, "F", n_f, "inner columns", why);
 }
 
+/* Context parallelism cuts rows: who works on a row must know how. */
+static bool context_ok(const par_plan *p, const core_spec *s, const reason *why)
+{
+    if (p->cp > 1 && s->n_h == 0)
+        return broken(why, "cp = %d, expected 1: the model has no attention",
+                      p->cp);
+    for (int l = 0; p->cp > 1 && l < (int)s->n_l; l++) {
+        const par__entry *mixer = par__mixer(s, l);
+        if (mixer != NULL && !mixer->takes_parts_of_rows)
+            return broken(why, "cp = %d, expected 1: layer %d is %s, which "
+                          "works on whole rows", p->cp, l,
+                          core_mixer_name(core_spec_mixer(s, l)));
+        if (par__chooser(s, l) != NULL || core_spec_seen(s, l).n_set > 0 ||
+            core_spec_digest_run(s, l) > 0)
+            return broken(why, "cp = %d, expected 1: layer %d chooses or "
+                          "digests keys of whole rows", p->cp, l);
+    }
+    return true;
+}
+
 static bool mesh_ok(const par_plan *p, const reason *why)
 {
     const int64_t n_set = (int64_t)p->ep * p->etp;
     const bool by_stage = p->scope == PAR_SCOPE_STAGE;
     const int degree = by_stage ? p->dp : p->pp;
-    const int64_t n_scope = (int64_t)degree * p->tp;
+    const int64_t n_scope = (int64_t)degree * p->cp * p->tp;
+    char product[PAR__DEGREES];
     if (by_stage ? n_scope % n_set == 0 : n_scope == n_set)
         return true;
-    return broken(why, "ep*etp = %d*%d = %lld %s %s*tp = %d*%d = %lld "
+    return broken(why, "ep*etp = %d*%d = %lld %s %s%s*tp = %s = %lld "
                   "(scope=%s)", p->ep, p->etp, (long long)n_set,
                   by_stage ? "does not divide" : "differs from",
-                  by_stage ? "dp" : "pp", degree, p->tp, (long long)n_scope,
-                  by_stage ? "stage" : "replica");
+                  by_stage ? "dp" : "pp", p->cp > 1 ? "*cp" : "",
+                  par__degrees(product, degree, p->cp, p->tp),
+                  (long long)n_scope, by_stage ? "stage" : "replica");
 }
 
 static bool stages_ok(const par_plan *p, const core_spec *s, const reason *why)
@@ -178,7 +200,7 @@ bool par__plan_is_legal(const par_plan *plan, const core_spec *spec, char *why,
 {
     const reason r = {why, why_bytes};
     return positive_ok(plan, &r) && extents_ok(plan, spec, &r) &&
-           mesh_ok(plan, &r) && stages_ok(plan, spec, &r) &&
+           context_ok(plan, spec, &r) && mesh_ok(plan, &r) && stages_ok(plan, spec, &r) &&
            placement_ok(plan, spec, &r);
 }
 

@@ -18,6 +18,9 @@ static const struct {
     [PAR__KEY_TP] = {"tp", "degree",
                      "tensor-parallel ranks that share attention, MLPs and the "
                      "vocabulary (1)"},
+    [PAR__KEY_CP] = {"cp", "degree",
+                     "ranks that share the tokens of every row: context "
+                     "parallel (1)"},
     [PAR__KEY_PP] = {"pp", "degree", "pipeline stages (1)"},
     [PAR__KEY_DP] = {"dp", "degree",
                      "data-parallel replicas, which deal the rows of a batch "
@@ -63,7 +66,7 @@ void par_plan_write_fields(FILE *out)
 void par__plan_unit(par_plan *out)
 {
     memset(out, 0, sizeof *out);
-    out->dp = out->pp = out->tp = out->ep = out->etp = 1;
+    out->dp = out->cp = out->pp = out->tp = out->ep = out->etp = 1;
     out->mb = out->rounds = 1;
     out->scope = PAR_SCOPE_STAGE;
 }
@@ -89,8 +92,8 @@ core_status par__read_key(par__reader *reader, par__text name, par__key *out)
         return CORE_OK;
     }
     CORE_FAIL(reader->status,
-              "%s: unknown key '%.*s', expected tp, pp, dp, ep, etp, edp, sp, "
-              "mb, rounds, scope, stages or placement",
+              "%s: unknown key '%.*s', expected tp, cp, pp, dp, ep, etp, edp, "
+              "sp, mb, rounds, scope, stages or placement",
               reader->where, shown(name), name.s);
 }
 
@@ -209,6 +212,9 @@ core_status par__read_value(par__reader *reader, par__key key, par__text value)
     int *number = NULL;
     switch (key) {
     case PAR__KEY_TP: number = &p->tp; break;
+    case PAR__KEY_CP:
+        number = &p->cp;
+        break;
     case PAR__KEY_PP: number = &p->pp; break;
     case PAR__KEY_DP: number = &p->dp; break;
     case PAR__KEY_EP: number = &p->ep; break;
@@ -231,16 +237,29 @@ core_status par__read_value(par__reader *reader, par__key key, par__text value)
     return read_number(reader, key, value, 1, MAX_NUMBER, number);
 }
 
+const char *par__degrees(char out[PAR__DEGREES], int a, int cp, int b)
+{
+    if (cp > 1)
+        snprintf(out, PAR__DEGREES, "%d*%d*%d", a, cp, b);
+    else
+        snprintf(out, PAR__DEGREES, "%d*%d", a, b);
+    return out;
+}
+
 core_status par__read_end(const par__reader *reader)
 {
     const par_plan *p = reader->plan;
-    const int64_t n_stage_rank = (int64_t)p->dp * p->tp;
-    CORE_FAIL_IF(n_stage_rank > MAX_NUMBER || n_stage_rank * p->pp > MAX_NUMBER,
+    const int64_t n_row_rank = (int64_t)p->cp * p->tp;
+    CORE_FAIL_IF(n_row_rank > MAX_NUMBER || n_row_rank * p->dp > MAX_NUMBER ||
+                     n_row_rank * p->dp * p->pp > MAX_NUMBER,
                  CORE_E_PLAN,
-                 "%s: dp*pp*tp = %d*%d*%d ranks, at most %d are supported",
-                 reader->where, p->dp, p->pp, p->tp, MAX_NUMBER);
+                 "%s: dp*cp*pp*tp = %d*%d*%d*%d ranks, at most %d are "
+                 "supported",
+                 reader->where, p->dp, p->cp, p->pp, p->tp, MAX_NUMBER);
+    const int64_t n_stage_rank = n_row_rank * p->dp;
     if (reader->edp == 0)
         return CORE_OK;
+    char product[PAR__DEGREES];
     const int64_t n_set = (int64_t)p->ep * p->etp;
     if (p->scope == PAR_SCOPE_REPLICA)
         CORE_FAIL_IF(reader->edp != p->dp, CORE_E_PLAN,
@@ -248,10 +267,12 @@ core_status par__read_end(const par__reader *reader)
                      reader->where, reader->edp, p->dp);
     else
         CORE_FAIL_IF(n_set * reader->edp != n_stage_rank, CORE_E_PLAN,
-                     "%s: ep*etp*edp = %d*%d*%d = %lld, expected dp*tp = "
-                     "%d*%d = %lld (scope=stage)",
+                     "%s: ep*etp*edp = %d*%d*%d = %lld, expected %s = "
+                     "%s = %lld (scope=stage)",
                      reader->where, p->ep, p->etp, reader->edp,
-                     (long long)(n_set * reader->edp), p->dp, p->tp,
+                     (long long)(n_set * reader->edp),
+                     p->cp > 1 ? "dp*cp*tp" : "dp*tp",
+                     par__degrees(product, p->dp, p->cp, p->tp),
                      (long long)n_stage_rank);
     return CORE_OK;
 }

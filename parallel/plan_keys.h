@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 typedef enum par__key {
-    PAR__KEY_TP, PAR__KEY_PP, PAR__KEY_DP, PAR__KEY_EP, PAR__KEY_ETP,
+    PAR__KEY_TP, PAR__KEY_CP, PAR__KEY_PP, PAR__KEY_DP, PAR__KEY_EP, PAR__KEY_ETP,
     PAR__KEY_EDP, PAR__KEY_SP, PAR__KEY_MB, PAR__KEY_ROUNDS, PAR__KEY_SCOPE,
     PAR__KEY_STAGES, PAR__KEY_PLACEMENT, PAR__N_KEYS
 } par__key;
@@ -47,6 +47,10 @@ core_status par__read_value(par__reader *reader, par__key key, par__text value);
 core_status par__read_stage(par__reader *reader, par__text value);
 core_status par__read_expert(par__reader *reader);
 core_status par__read_replica(par__reader *reader, par__text value);
+
+/* "2*3*4", without a cp of 1.                                               */
+enum { PAR__DEGREES = 36 };
+const char *par__degrees(char out[PAR__DEGREES], int a, int cp, int b);
 
 /* What only all keys together can show: E_PLAN if a written edp is wrong.    */
 core_status par__read_end(const par__reader *reader);

@@ -2,7 +2,8 @@
  *
  * The enumeration walks the divisors of the number of ranks and lets the
  * predicate of plan_check.c decide.  Distance between two plans: the sum over
- * tp, pp, dp, ep, etp of |log2 of the ratio|, plus 1 if the scope differs.
+ * tp, cp, pp, dp, ep, etp of |log2 of the ratio|, plus 1 if the scope differs.
+ * Near a plan with a cp are those with the same, and those without.
  * With n ranks dp = n (and nothing else) is always legal, so there is always a
  * nearest plan with as many ranks.
  */
@@ -41,18 +42,18 @@ static void each_expert_mesh(par_plan *plan, const core_spec *spec,
 static void each_scope(par_plan *plan, const core_spec *spec, const visitor *v)
 {
     plan->scope = PAR_SCOPE_STAGE;
-    each_expert_mesh(plan, spec, (int64_t)plan->dp * plan->tp, v);
+    each_expert_mesh(plan, spec, (int64_t)plan->dp * plan->cp * plan->tp, v);
     plan->scope = PAR_SCOPE_REPLICA;
-    each_expert_mesh(plan, spec, (int64_t)plan->pp * plan->tp, v);
+    each_expert_mesh(plan, spec, (int64_t)plan->pp * plan->cp * plan->tp, v);
 }
 
-void par_plan_each_legal(const core_spec *spec, int n_rank,
-                         void (*visit)(void *self, const par_plan *plan),
-                         void *self)
+/* Those with this cp, on n_rank ranks without it. */
+static void each_with(const core_spec *spec, int cp, int n_rank,
+                      const visitor *v)
 {
-    const visitor v = {visit, self};
     par_plan plan;
     par__plan_unit(&plan);
+    plan.cp = cp;
     for (int tp = 1; tp <= n_rank; tp++) {
         if (n_rank % tp != 0)
             continue;
@@ -62,9 +63,17 @@ void par_plan_each_legal(const core_spec *spec, int n_rank,
             plan.tp = tp;
             plan.pp = pp;
             plan.dp = n_rank / tp / pp;
-            each_scope(&plan, spec, &v);
+            each_scope(&plan, spec, v);
         }
     }
+}
+
+void par_plan_each_legal(const core_spec *spec, int n_rank,
+                         void (*visit)(void *self, const par_plan *plan),
+                         void *self)
+{
+    const visitor v = {visit, self};
+    each_with(spec, 1, n_rank, &v);
 }
 
 /* --- nearest -------------------------------------------------------------- */
@@ -85,9 +94,10 @@ static double log_ratio(int a, int b)
 
 static double distance(const par_plan *a, const par_plan *b)
 {
-    return log_ratio(a->tp, b->tp) + log_ratio(a->pp, b->pp) +
-           log_ratio(a->dp, b->dp) + log_ratio(a->ep, b->ep) +
-           log_ratio(a->etp, b->etp) + (a->scope != b->scope ? 1.0 : 0.0);
+    return log_ratio(a->tp, b->tp) + log_ratio(a->cp, b->cp) +
+           log_ratio(a->pp, b->pp) + log_ratio(a->dp, b->dp) +
+           log_ratio(a->ep, b->ep) + log_ratio(a->etp, b->etp) +
+           (a->scope != b->scope ? 1.0 : 0.0);
 }
 
 /* Insert into the sorted short list; the earlier of two equals stays first. */
@@ -112,9 +122,10 @@ static void consider(void *self, const par_plan *plan)
 /* A number that the walk over divisors can take. */
 static int world_or_zero(const par_plan *p)
 {
-    const int64_t n_stage = (int64_t)p->dp * p->tp;
-    if (p->dp < 1 || p->pp < 1 || p->tp < 1 || p->ep < 1 || p->etp < 1)
+    if (p->dp < 1 || p->cp < 1 || p->pp < 1 || p->tp < 1 || p->ep < 1 ||
+        p->etp < 1)
         return 0;
+    const int64_t n_stage = (int64_t)p->dp * p->cp * p->tp;
     return n_stage > INT32_MAX / p->pp ? 0 : (int)(n_stage * p->pp);
 }
 
@@ -123,7 +134,11 @@ void par__plan_nearest(const par_plan *plan, const core_spec *spec, char *out,
 {
     nearest best = {.wanted = plan};
     out[0] = '\0';
-    par_plan_each_legal(spec, world_or_zero(plan), consider, &best);
+    const int n_rank = world_or_zero(plan);
+    const visitor v = {consider, &best};
+    if (plan->cp > 1)
+        each_with(spec, plan->cp, n_rank / plan->cp, &v);
+    each_with(spec, 1, n_rank, &v);
     for (int i = 0; i < best.n; i++) {
         /* the rest of what was asked for, so that the line can be pasted */
         char text[PAR_PLAN_TEXT];

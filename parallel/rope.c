@@ -1,7 +1,7 @@
 /* parallel/rope.c -- what the position of a token does to queries and keys.
  *
- * Local to a head, so nothing is reduced.  Positions are those of the row: a
- * micro-batch holds whole rows, and token i of it is at position i mod T.
+ * Local to a head, so nothing is reduced.  Positions are those of the row,
+ * wherever its tokens are.
  */
 #include "parallel/forward_impl.h"
 
@@ -29,13 +29,13 @@ static void turn(par_model *m, double *x, int64_t ld, int64_t n_head,
                  int64_t stride, turning how, core_tap tap)
 {
     const core_heads *heads = &par__heads_of(m, tap.layer)->all;
-    const int64_t n_t = m->batch->n_t, half = heads->n_rot / 2;
+    const int64_t half = heads->n_rot / 2;
     const int kind = m->spec->head_kind[tap.layer];
     const int64_t step = how.paired ? 2 : 1, to_b = how.paired ? 1 : half;
     par__cost_rows(m, tap, m->now.n, n_head * 2 * half, CORE_FLOPS_ROTATE)
         ->n_head = n_head;
     for (int64_t i = 0; i < m->now.n; i++) {
-        const int64_t t = place(i % n_t, how.run);
+        const int64_t t = place(par__place(m, i), how.run);
         const double *cos_j = m->work.rope[kind].cos_tj + t * half;
         const double *sin_j = m->work.rope[kind].sin_tj + t * half;
         for (int64_t h = 0; h < n_head; h++) {
@@ -81,14 +81,14 @@ void par__rope_digests(par_model *m, double *x, int64_t ld, core_tap tap)
 void par__temper(par_model *m, int l)
 {
     const par_heads *mine = par__heads_of(m, l);
-    const int64_t n_dh = mine->all.n_dh, n_t = m->batch->n_t;
+    const int64_t n_dh = mine->all.n_dh;
     const int64_t n_q = mine->n_h * n_dh;
     if (!(m->spec->temper_scale > 0.0))
         return;
     const core_tap tap = par__tap(CORE_TAP_Q_TEMPER, l);
     par__cost_rows(m, tap, m->now.n, n_q, CORE_FLOPS_SCALE);
     for (int64_t i = 0; i < m->now.n; i++) {
-        const double heat = core_temper(m->spec, i % n_t);
+        const double heat = core_temper(m->spec, par__place(m, i));
         for (int64_t c = 0; c < n_q; c++)
             m->work.q[i * n_q + c] *= heat;
     }

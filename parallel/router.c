@@ -28,15 +28,15 @@ static void deal_slots(par_model *m, int64_t i0, int64_t i1)
     const int64_t n_k = spec->n_k, n_choice = (i1 - i0) * n_k;
     const int64_t capacity = core_spec_capacity(spec, i1 - i0);
     for (int64_t c = 0; c < n_choice; c++)
-        w->key[c] = (par_slot_key){.weight = w->weight[i0 * n_k + c],
+        w->key[c] = (par_slot_key){.weight = w->every.weight[i0 * n_k + c],
                                    .choice = i0 * n_k + c};
     if (spec->capacity.priority == CORE_PRIORITY_PROB && n_choice > 0)
         qsort(w->key, (size_t)n_choice, sizeof *w->key, by_weight);
     memset(w->expert_count, 0, (size_t)spec->n_e * sizeof *w->expert_count);
     for (int64_t c = 0; c < n_choice; c++) {
         const int64_t choice = w->key[c].choice;
-        const int64_t slot = w->expert_count[w->idx[choice]]++;
-        w->slot[choice] = slot < capacity ? slot : -1;
+        const int64_t slot = w->expert_count[w->every.idx[choice]]++;
+        w->every.slot[choice] = slot < capacity ? slot : -1;
     }
 }
 
@@ -44,7 +44,7 @@ static void deal_slots(par_model *m, int64_t i0, int64_t i1)
  * only where the whole batch is one.                                         */
 static void slots(par_model *m)
 {
-    const int64_t n = m->now.n, n_t = m->batch->n_t;
+    const int64_t n_t = m->batch->n_t, n = m->now.n_row * n_t;
     const bool by_row = m->spec->capacity.domain == CORE_DOMAIN_SEQUENCE;
     const int64_t step = by_row ? n_t : n;
     for (int64_t i = 0; i < n; i += step)
@@ -127,15 +127,16 @@ static const double *router_input(par_model *m, const par_layer *layer, int l)
 /* End the run where a choice that came from another rank is no expert. */
 static void check_choices(const par_model *m, core_tap tap)
 {
-    const int64_t n_k = m->spec->n_k, *idx = m->work.idx;
+    const int64_t n_k = m->spec->n_k, *idx = m->work.every.idx;
+    const int64_t n_t = m->batch->n_t;
     char name[CORE_NAME_BYTES];
-    for (int64_t c = 0; c < m->now.n * n_k; c++)
+    for (int64_t c = 0; c < m->now.n_row * n_t * n_k; c++)
         if (idx[c] < 0 || idx[c] >= m->spec->n_e)
             par_abort(m->comm, CORE_E_DIFFERS,
                       "rank %d: %s: choice %lld of token %lld is no expert: %s",
                       m->comm->rank, core_tap_name(tap, name),
                       (long long)(c % n_k),
-                      (long long)m->work.token_id[c / n_k],
+                      (long long)(m->now.row0 * n_t + c / n_k),
                       par__is_poison(idx[c]) ? "never written" : "corrupt");
 }
 
@@ -144,15 +145,17 @@ static void check_choices(const par_model *m, core_tap tap)
 static void slots_of_all(par_model *m, int l)
 {
     par_work *w = &m->work;
-    const int64_t n_k = m->spec->n_k, n = m->now.n * n_k;
+    const int64_t n_k = m->spec->n_k, n = m->now.n_row * m->batch->n_t;
     const core_tap tap = par__tap(CORE_TAP_SLOT, l);
     par__gather_stream_ints(m, w->idx, n_k, tap);
-    check_choices(m, tap);
     par__gather_stream(m, w->weight, n_k, tap);
+    par__whole_group(m, tap);
+    check_choices(m, tap);
     if (m->cost.record.kind == CORE_COST_COLLECTIVE)
-        par__cost_rows(m, tap, m->now.n, n_k, 0)->written = 0;
-    m->cost.record.written += n;
+        par__cost_rows(m, tap, n, n_k, 0)->written = 0;
+    m->cost.record.written += n * n_k;
     slots(m);
+    par__own_slots(m);
     par__tap_ints(m, tap, w->slot);
 }
 

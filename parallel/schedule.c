@@ -27,6 +27,12 @@ static int64_t rows_of(const par_model *m, int round, int mb, int64_t *row0)
     return row1 - *row0;
 }
 
+/* Tokens of a row that are mine. */
+static int64_t row_tokens(const par_model *m)
+{
+    return par_layout_n_t(&m->layout->plan, m->layout->c, m->batch->n_t);
+}
+
 static par_stream *stream_of(const par_model *m, int mb)
 {
     return &m->stream[mb % m->work.n_x];
@@ -52,14 +58,16 @@ static void set_now(par_model *m, int round, int turn, int lane)
     if (mb < 0)
         return;
     m->now.n_row = rows_of(m, round, mb, &m->now.row0);
-    m->now.n = m->now.n_row * m->batch->n_t;
+    m->now.n = m->now.n_row * row_tokens(m);
     m->now.x = x_of(m, mb);
     par_layout_slice(m->layout, m->now.n, &m->now.t0, &m->now.t1);
     m->now.s0 = m->layout->plan.sp ? m->now.t0 : 0;
     m->now.n_s = par__stream_tokens(m->layout, m->now.n);
     m->now.seen = (int64_t *)(m->now.x + m->now.n_s * core_spec_n_x(m->spec));
     for (int64_t i = 0; i < m->now.n; i++)
-        w->token_id[i] = m->now.row0 * m->batch->n_t + i;
+        w->token_id[i] = m->now.row0 * m->batch->n_t +
+                         par_layout_token(&m->layout->plan, m->layout->c,
+                                          m->batch->n_t, i);
 }
 
 /* Elements that go into a layer from the one before: the stream, and keys that
@@ -72,7 +80,7 @@ static int64_t n_stream(const par_model *m, int64_t n, int layer)
 
 static int64_t stream_bytes(const par_model *m, int64_t n_row, int layer)
 {
-    return n_stream(m, n_row * m->batch->n_t, layer) * (int64_t)sizeof(double);
+    return n_stream(m, n_row * row_tokens(m), layer) * (int64_t)sizeof(double);
 }
 
 /* The buffer of a micro-batch, once the send that last used it is over. */

@@ -46,11 +46,11 @@ void par__embed(par_model *m)
 {
     const core_batch *batch = m->batch;
     const int64_t n_d = m->spec->n_d, n = m->now.n, n_x = m->now.n_s * n_d;
-    const int64_t first = m->now.row0 * batch->n_t;
+    const int64_t *token = m->work.token_id;
     double *out = m->work.out;
     if (m->spec->n_h == 0) {
         if (n_x > 0)
-            memcpy(m->now.x, batch->hidden + (first + m->now.s0) * n_d,
+            memcpy(m->now.x, batch->hidden + token[m->now.s0] * n_d,
                    (size_t)n_x * sizeof *m->now.x);
         return;
     }
@@ -59,7 +59,7 @@ void par__embed(par_model *m)
     core_cost *cost = par__cost_rows(m, tap, n, n_d, 0);
     cost->read = 0;
     for (int64_t i = 0; i < n; i++)
-        if (embed_row(m, out + i * n_d, &m->embed, batch->ids[first + i]))
+        if (embed_row(m, out + i * n_d, &m->embed, batch->ids[token[i]]))
             cost->weights += n_d;
     par__reduce_stream(m, out);
     par__cost_rows(m, tap, m->now.n_s, n_d, CORE_FLOPS_SCALE);

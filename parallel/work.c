@@ -155,7 +155,7 @@ static void carve_moe(par_work *w, const core_spec *spec, const par_layout *lay)
     par__lasting(w, &w->weight, n_choice, sizeof *w->weight);
     par__lasting(w, &w->idx, n_choice, sizeof *w->idx);
     par__lasting(w, &w->slot, n_choice, sizeof *w->slot);
-    w->key = par__fresh(w, n_choice, sizeof *w->key);
+    w->key = par__fresh(w, w->n_all * spec->n_k, sizeof *w->key);
     w->expert_count = fresh_i64(w, spec->n_e);
     par__lasting(w, &w->position, n_send, sizeof *w->position);
     w->send_meta = fresh_i64(w, n_send * PAR_META);
@@ -227,7 +227,8 @@ static void carve_streams(par_work *w, const core_spec *spec,
 void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
                      int n_lane, int64_t n_row, int64_t n_t)
 {
-    const int64_t n = n_row * n_t, n_mlp = max_mlp_columns(spec, lay);
+    const int64_t n = n_row * par_layout_n_t(&lay->plan, lay->c, n_t);
+    const int64_t n_mlp = max_mlp_columns(spec, lay);
     const bool has_head = lay->stage == lay->plan.pp - 1 && spec->n_h > 0;
     const int64_t *v = lay->first_vocab + lay->t;
     const int64_t *f = lay->first_f + lay->etp_i;
@@ -235,6 +236,7 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
     w->n_lane = n_lane;
     w->n = n;
     w->n_t = n_t;
+    w->n_all = n_row * n_t;
     w->n_digest = 0;
     w->n_in = w->n_out = f[1] - f[0]; /* of experts, whose buffers grow */
     w->n_fresh = 0;
@@ -258,6 +260,7 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
     par__lasting_result(w, &w->out, spec->n_d);
     /* a shared expert's sum is whole on ranks that have none of its columns */
     par__lasting_result(w, &w->mlp_out, spec->n_f_shared > 0 ? spec->n_d : 0);
+    par__context_carve(w, spec, lay);
     carve_operators(w, spec, lay);
     w->gate = par__result(w, spec->gated ? n_mlp : 0);
     w->up = par__operand(w, n_mlp);
@@ -293,10 +296,11 @@ size_t par_arena_bytes(const core_spec *spec, const par_layout *layout,
 size_t par__work_bytes(const core_spec *spec, const par_layout *layout,
                        int n_lane, int64_t n_row, int64_t n_t)
 {
+    const int64_t n = n_row * par_layout_n_t(&layout->plan, layout->c, n_t);
     size_t bytes = arena_bytes(spec, layout, n_lane, n_row, n_t);
     if (core_spec_count_moe(spec, 0, (int)spec->n_l) > 0)
         bytes += par_pair_bytes(spec, layout,
-                                n_lane * slice_of(layout, n_row * n_t) *
+                                n_lane * slice_of(layout, n) *
                                     spec->n_k * layout->plan.etp);
     return bytes;
 }

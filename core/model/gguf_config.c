@@ -248,8 +248,67 @@ static json_t *yarn_of(const core_gguf *file)
     return yarn;
 }
 
+/* By what llama3's rule divides a frequency of wavelength `wave`. */
+static double llama3_divisor(double wave, double factor, double low,
+                             double high, double original)
+{
+    if (wave < original / high)
+        return 1.0;
+    if (wave > original / low)
+        return factor;
+    const double smooth = (original / wave - low) / (high - low);
+    return 1.0 / ((1.0 - smooth) / factor + smooth);
+}
+
+static bool are_llama3(const core_gguf_tensor *divisors, double theta,
+                       double factor, double low, double high, double original)
+{
+    const double n_rot = 2.0 * (double)divisors->n;
+    for (int64_t i = 0; i < divisors->n; i++) {
+        double found;
+        core_packed_read(divisors->kind, divisors->data, i, 1, &found);
+        const double wave =
+            2.0 * acos(-1.0) * pow(theta, 2.0 * (double)i / n_rot);
+        const double said = llama3_divisor(wave, factor, low, high, original);
+        if (!(fabs(found - said) <= 1e-5 * said))
+            return false;
+    }
+    return true;
+}
+
+/* llama3's rule comes as its result, a divisor for each pair: that of the
+ * settings that Llama 3 and 4 were published with, or none of ours. */
+static core_status add_llama3(const core_gguf *file,
+                              const core_gguf_tensor *divisors, json_t *config)
+{
+    static const double LOW = 1.0, HIGH[] = {4.0, 1.0}, ORIGINAL = 8192.0;
+    const double theta =
+        json_number_value(json_object_get(config, "rope_theta"));
+    double factor = 1.0;
+    core_packed_read(divisors->kind, divisors->data, divisors->n - 1, 1,
+                     &factor);
+    for (int i = 0; i < 2; i++)
+        if (are_llama3(divisors, theta, factor, LOW, HIGH[i], ORIGINAL)) {
+            json_object_set_new(
+                config, "rope_scaling",
+                json_pack("{s:s, s:f, s:f, s:f, s:f}", "rope_type", "llama3",
+                          "factor", factor, "low_freq_factor", LOW,
+                          "high_freq_factor", HIGH[i],
+                          "original_max_position_embeddings", ORIGINAL));
+            return CORE_OK;
+        }
+    CORE_FAIL(CORE_E_SPEC,
+              "%s: tensor '%s': divisors of frequencies that are not llama3's "
+              "for 8192 positions",
+              core_gguf_path(file), divisors->name);
+}
+
 static core_status add_scaling(const core_gguf *file, json_t *config)
 {
+    const core_gguf_tensor *divisors =
+        core_gguf_find(file, "rope_freqs.weight");
+    if (divisors != NULL)
+        return add_llama3(file, divisors, config);
     const core_gguf_key *type = core__gguf_get(file, "rope.scaling.type");
     json_t *scaling = NULL;
     char text[64];

@@ -65,6 +65,11 @@ core_status core_gguf_source_of(const core_gguf *file, const char *path,
 {
     const core__gguf_arch *arch = NULL;
     CORE_TRY(core__gguf_arch_of(&arch, file));
+    if (strncmp(path, "rope.", 5) == 0 && strcmp(path, "rope.theta") != 0 &&
+        core_gguf_find(file, "rope_freqs.weight") != NULL) {
+        snprintf(text, CORE_GGUF_SOURCE_BYTES, "rope_freqs.weight");
+        return CORE_OK;
+    }
     for (size_t i = 0; i < sizeof SOURCES / sizeof SOURCES[0]; i++) {
         const struct source *s = &SOURCES[i];
         if (!is_of(s->path, path))

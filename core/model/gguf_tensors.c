@@ -170,6 +170,8 @@ static bool is_passed_over(const core_gguf *file, const char *name)
 {
     const char *rest;
     const int64_t layer = layer_of(name, &rest);
+    if (strcmp(name, "rope_freqs.weight") == 0)
+        return true; /* the spec has what it says */
     return layer >= 0 && strcmp(rest, "attn_v_b.weight") == 0 &&
            core__gguf_layer_tensor(file, layer, "attn_k_b.weight") != NULL;
 }

@@ -47,6 +47,7 @@ typedef enum core_axis {
     CORE_AXIS_EP, /* ep * etp ranks                                           */
     CORE_AXIS_ETP,
     CORE_AXIS_PP,
+    CORE_AXIS_CP,
     CORE_N_AXES
 } core_axis;
 

@@ -17,7 +17,7 @@
 enum { MAX_TABLES = 8 };
 
 typedef struct request {
-    const char *action, *machine, *kind, *out, *json;
+    const char *action, *checked, *machine, *kind, *out, *json, *only;
     const char *table[MAX_TABLES];
     int n_table;
     bool held_out;
@@ -27,10 +27,11 @@ static const har_command_line line = {
     "perf",
     "fit --machine M --kind KIND --table FILE... --out FILE\n"
     "score --machine M --kind KIND --table FILE... [--held-out]\n"
+    "check MACHINE\n"
     "machines",
     "Fits the coefficients of a machine on a table of measured times, "
-    "scores its predictions on one, or lists the machines that come "
-    "with the program.\vOne shape in five, chosen by its hash, is for "
+    "scores its predictions on one, looks for contradictions in a machine "
+    "file, or lists the machines that come with the program.\vOne shape in five, chosen by its hash, is for "
     "fitting.\n" HAR_EXIT_CODES,
     NULL};
 
@@ -38,6 +39,7 @@ static void read_command_line(request *r, int argc, char **argv)
 {
     const har_option options[] = {
         {.text = &r->action},
+        {.text = &r->checked},
         {"machine", .text = &r->machine},
         {"kind", .text = &r->kind, .argument = "KIND",
          .help = "gemm, moe, attention, collective or plan: what the table "
@@ -48,6 +50,9 @@ static void read_command_line(request *r, int argc, char **argv)
         {"out", .text = &r->out},
         {"held-out", .flag = &r->held_out,
          .help = "score only shapes that no fit has seen"},
+        {"only", .text = &r->only, .argument = "OP",
+         .help = "score only rows of that operator: all_reduce, dispatch, "
+                 "decode and so on, as the table calls it"},
         {"json", .text = &r->json},
         {0}};
     har_parse(&line, options, r, argc, argv);
@@ -71,8 +76,9 @@ static core_status check_request(const request *r)
     CORE_FAIL_IF(r->n_table == 0, CORE_E_USAGE, "--table: missing");
     const bool is_fit = strcmp(r->action, "fit") == 0;
     CORE_FAIL_IF(is_fit && r->out == NULL, CORE_E_USAGE, "--out: missing");
-    CORE_FAIL_IF(is_fit && (r->held_out || r->json != NULL), CORE_E_USAGE,
-                 "--held-out and --json belong to score");
+    CORE_FAIL_IF(is_fit && (r->held_out || r->json != NULL || r->only != NULL),
+                 CORE_E_USAGE,
+                 "--held-out, --only and --json belong to score");
     CORE_FAIL_IF(!is_fit && r->out != NULL, CORE_E_USAGE,
                  "--out belongs to fit");
     return CORE_OK;
@@ -133,11 +139,13 @@ static core_status write_json(const request *r, const har_table *table,
                               const har_score *score)
 {
     json_t *root = json_pack(
-        "{s:i, s:s, s:s, s:s, s:s, s:b, s:I, s:f, s:f, s:f, s:f}", "schema", 1,
+        "{s:i, s:s, s:s, s:s, s:s, s:b, s:I, s:f, s:f, s:f, s:f, s:f, s:f}",
+        "schema", 1,
         "machine", machine->name, "kind", har_kind_name(table->kind), "source",
         table->source, "table", r->table[0], "held_out", r->held_out, "n",
         (json_int_t)score->n, "median", score->median, "p90", score->p90,
-        "bias", score->bias, "coverage", score->coverage);
+        "bias", score->bias, "coverage", score->coverage, "naive_median",
+        score->naive_median, "naive_p90", score->naive_p90);
     if (root != NULL && score->has_ranking)
         json_object_set_new(root, "ranking",
                             json_pack("{s:I, s:f, s:f, s:f}", "groups",
@@ -162,6 +170,8 @@ static core_status score_table(const request *r, const har_table *table)
     printf("bias       %+.1f %%\n", 100 * score.bias);
     printf("coverage   %.1f %% of rows in the 90 %% interval\n",
            100 * score.coverage);
+    printf("naive      median %.1f %%, p90 %.1f %% (a rule of thumb)\n",
+           100 * score.naive_median, 100 * score.naive_p90);
     if (score.has_ranking)
         printf("ranking    tau %.3f, regret %.1f %%, at worst %.1f %%, over "
                "%lld choices\n",
@@ -184,6 +194,20 @@ static core_status read_tables(har_table *out, const request *r, har_kind kind)
     return status;
 }
 
+/* Leave the rows of one operator. */
+static core_status keep_only(har_table *table, const char *op)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < table->n; i++)
+        if (table->row[i].shape.op != NULL &&
+            strcmp(table->row[i].shape.op, op) == 0)
+            table->row[n++] = table->row[i];
+    CORE_FAIL_IF(n == 0, CORE_E_USAGE, "--only: no row is of operator '%s'",
+                 op);
+    table->n = n;
+    return CORE_OK;
+}
+
 static core_status run(const request *r)
 {
     har_kind kind = HAR_GEMM;
@@ -191,6 +215,8 @@ static core_status run(const request *r)
     CORE_TRY(check_request(r));
     CORE_TRY(parse_kind(&kind, r->kind));
     core_status status = read_tables(&table, r, kind);
+    if (status == CORE_OK && r->only != NULL)
+        status = keep_only(&table, r->only);
     if (status == CORE_OK)
         status = strcmp(r->action, "fit") == 0 ? fit_table(r, &table)
                                                : score_table(r, &table);
@@ -211,15 +237,37 @@ static core_status list_machines(void)
     return CORE_OK;
 }
 
+static core_status check_machine(const request *r, bool *is_right)
+{
+    har_machine m;
+    CORE_FAIL_IF(r->checked == NULL, CORE_E_USAGE,
+                 "perf check: expected a machine, found none");
+    CORE_TRY(har_machine_open(&m, r->checked));
+    printf("machine %s\n", m.name);
+    const int n = har_machine_check(stdout, &m);
+    printf("%d contradictions\n", n);
+    *is_right = n == 0;
+    return CORE_OK;
+}
+
 int har_cmd_perf(int argc, char **argv)
 {
     request r = {.action = ""};
     read_command_line(&r, argc, argv);
+    bool is_right = true;
+    if (strcmp(r.action, "check") == 0) {
+        const int code = har_end(check_machine(&r, &is_right));
+        return code == 0 && !is_right ? core_status_exit_code(CORE_E_DIFFERS)
+                                      : code;
+    }
+    if (r.checked != NULL)
+        return har_end(core_fail(CORE_E_USAGE, "perf %s: expected no '%s'",
+                                 r.action, r.checked));
     if (strcmp(r.action, "machines") == 0)
         return har_end(list_machines());
     if (strcmp(r.action, "fit") != 0 && strcmp(r.action, "score") != 0)
         return har_end(core_fail(CORE_E_USAGE,
-                                 "perf: expected fit, score or machines, "
+                                 "perf: expected fit, score, check or machines, "
                                  "found '%s'",
                                  r.action));
     return har_end(run(&r));

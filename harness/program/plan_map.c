@@ -50,10 +50,12 @@ static void write_rank(const core_spec *spec, const par_layout *l,
     const par_heads *h = &l->heads[0];
     const size_t bytes = par_weight_bytes(spec, l, CORE_FP32);
     vocabulary(spec, l, system, &v0, &v1);
-    printf("%5d  %5d %3d %3d  %3d %4d %4d  %3d-%-3d",
-           their_rank(system, &l->plan, l->rank), l->stage, l->d, l->t, l->ep_i,
-           l->etp_i, l->edp_i, l->first_layer[l->stage],
-           l->first_layer[l->stage + 1] - 1);
+    printf("%5d  %5d %3d ", their_rank(system, &l->plan, l->rank), l->stage,
+           l->d);
+    if (l->plan.cp > 1)
+        printf("%3d ", l->c);
+    printf("%3d  %3d %4d %4d  %3d-%-3d", l->t, l->ep_i, l->etp_i, l->edp_i,
+           l->first_layer[l->stage], l->first_layer[l->stage + 1] - 1);
     if (spec->n_h > 0)
         printf(" %3lld-%-3lld %3lld-%-3lld %6lld-%-6lld", (long long)h->h0,
                (long long)(h->h0 + h->n_h) - 1, (long long)h->kv0,
@@ -77,7 +79,8 @@ static void write_group(const par_group *g, const par_plan *plan,
 
 static void write_placements(const core_spec *spec, const par_plan *plan)
 {
-    puts("placements (attention mesh: pp, dp, tp; expert mesh: ep, etp, edp)");
+    puts("placements (attention mesh: pp, dp, cp, tp; expert mesh: ep, etp, "
+         "edp)");
     puts("  embedding, head      tp Shard(vocabulary), dp Replicate; partial "
          "sums of "
          "the embedding are reduced over tp");
@@ -104,6 +107,10 @@ static void write_placements(const core_spec *spec, const par_plan *plan)
            plan->sp ? "Shard(tokens) between the blocks, gathered in front of "
                       "what is cut over tp, scattered behind it"
                     : "Replicate");
+    if (plan->cp > 1)
+        puts("  over cp              activations Shard(tokens of a row), two "
+             "runs each; keys and values gathered for attention; weights "
+             "Replicate");
 }
 
 static core_status with_layout(const core_spec *spec, const par_plan *plan,
@@ -115,10 +122,13 @@ static core_status with_layout(const core_spec *spec, const par_plan *plan,
     if (rank == 0) {
         printf("groups\n");
         write_group(&layout.tp_group, plan, system);
+        if (plan->cp > 1)
+            write_group(&layout.cp_group, plan, system);
         write_group(&layout.ep_group, plan, system);
         write_group(&layout.etp_group, plan, system);
         write_placements(spec, plan);
-        printf(" rank  stage  dp  tp   ep  etp  edp   layers");
+        printf(" rank  stage  dp  %stp   ep  etp  edp   layers",
+               plan->cp > 1 ? "cp  " : "");
         printf(spec->n_h > 0 ? "   heads      kv    vocabulary" : "");
         printf("       inner  weights    experts\n");
     }
@@ -147,14 +157,15 @@ static void write_system(const core_spec *spec, const par_plan *plan,
 core_status har_plan_map_show(const core_spec *spec, const par_plan *plan,
                               har_system system)
 {
-    char text[PAR_PLAN_TEXT];
+    char text[PAR_PLAN_TEXT], cp[24] = "";
     par_plan_format(plan, text);
+    if (plan->cp > 1)
+        snprintf(cp, sizeof cp, " x cp %d", plan->cp);
     printf("plan       %s for %s\n", text, spec->name);
-    printf(
-        "ranks      %d = pp %d x dp %d x tp %d; experts: ep %d x etp %d, scope "
-        "%s\n",
-        par_plan_world(plan), plan->pp, plan->dp, plan->tp, plan->ep, plan->etp,
-        plan->scope == PAR_SCOPE_STAGE ? "stage" : "replica");
+    printf("ranks      %d = pp %d x dp %d%s x tp %d; experts: ep %d x etp %d, "
+           "scope %s\n",
+           par_plan_world(plan), plan->pp, plan->dp, cp, plan->tp, plan->ep,
+           plan->etp, plan->scope == PAR_SCOPE_STAGE ? "stage" : "replica");
     printf("groups of tokens  %d (rounds %d x dp %d x micro-batches %d)\n",
            plan->rounds * plan->dp * plan->mb, plan->rounds, plan->dp,
            plan->mb);

@@ -14,7 +14,7 @@
 
 typedef struct coordinates {
     int rank; /* the system's number                                          */
-    int stage, d, t, ep, etp, edp;
+    int stage, d, c, t, ep, etp, edp;
 } coordinates;
 
 /* A kind of group: its members differ in one coordinate, the others are the
@@ -22,6 +22,7 @@ typedef struct coordinates {
  */
 typedef enum kind {
     KIND_TP,
+    KIND_CP,
     KIND_PP,
     KIND_DP,
     KIND_EP,
@@ -30,7 +31,7 @@ typedef enum kind {
     N_KINDS
 } kind;
 
-static const char *const kind_names[N_KINDS] = {"tp", "pp",  "dp",
+static const char *const kind_names[N_KINDS] = {"tp", "cp",  "pp", "dp",
                                                 "ep", "etp", "edp"};
 
 typedef struct member {
@@ -57,11 +58,13 @@ static int64_t key(const par_plan *plan, const coordinates *c, kind k)
     const int scope = plan->scope == PAR_SCOPE_STAGE ? c->stage : c->d;
     switch (k) {
     case KIND_TP:
-        return join(0, c->stage, c->d);
+        return join(c->stage, c->d, c->c);
+    case KIND_CP:
+        return join(c->stage, c->d, c->t);
     case KIND_PP:
-        return join(0, c->d, c->t);
+        return join(c->d, c->c, c->t);
     case KIND_DP:
-        return join(0, c->stage, c->t);
+        return join(c->stage, c->c, c->t);
     case KIND_EP:
         return join(scope, c->edp, c->etp);
     case KIND_ETP:
@@ -173,6 +176,7 @@ static core_status put_rank(json_t *out, const map *m, core_arena *arena,
     core_json_put_int(o, "rank", rank);
     core_json_put_int(o, "stage", c->stage);
     core_json_put_int(o, "dp", c->d);
+    core_json_put_int(o, "cp", c->c);
     core_json_put_int(o, "tp", c->t);
     core_json_put_int(o, "ep", c->ep);
     core_json_put_int(o, "etp", c->etp);
@@ -218,7 +222,7 @@ static core_status read_coordinates(map *m, core_arena *arena)
         par_layout l;
         CORE_TRY(par_layout_make(&l, arena, m->spec, m->plan, our_rank(m, i)));
         m->at[i] =
-            (coordinates){i, l.stage, l.d, l.t, l.ep_i, l.etp_i, l.edp_i};
+            (coordinates){i, l.stage, l.d, l.c, l.t, l.ep_i, l.etp_i, l.edp_i};
         for (int k = 0; k < (int)N_KINDS; k++)
             m->member[k][i] = (member){key(m->plan, &m->at[i], (kind)k), i};
     }

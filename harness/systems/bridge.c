@@ -39,8 +39,8 @@ static const har_flag flags[] = {
     {"model.moe-router-pre-softmax", HAR_F_PRE_SOFTMAX, HAR_TAKE_ON, NULL,
      NULL},
 
-    {"model.context-parallel-size context-parallel-size", HAR_F_NONE,
-     HAR_TAKE_ONLY, "1", "a plan has no such degree"},
+    {"model.context-parallel-size context-parallel-size", HAR_F_CP,
+     HAR_TAKE_COUNT, NULL, NULL},
     {"model.virtual-pipeline-model-parallel-size "
      "virtual-pipeline-model-parallel-size",
      HAR_F_NONE, HAR_TAKE_ONLY, "1 null None",

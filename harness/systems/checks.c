@@ -50,8 +50,11 @@ core_status har_check_common(const char *who, const par_plan *p,
     return har_check_divides(who, "shared inner columns", s->n_f_shared, p->tp);
 }
 
-core_status har_check_sp(const char *who, const par_plan *p)
+core_status har_check_tokens(const char *who, const par_plan *p)
 {
+    CORE_FAIL_IF(p->cp > 1, CORE_E_PLAN,
+                 "%s: cp = %d: no flag of its cuts rows as plans do", who,
+                 p->cp);
     CORE_FAIL_IF(p->sp, CORE_E_PLAN,
                  "%s: sp=1: no flag of its cuts tokens over tensor ranks", who);
     return CORE_OK;

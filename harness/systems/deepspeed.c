@@ -110,7 +110,7 @@ static core_status plan(par_plan *out, const har_facts *f, const core_spec *s)
 static core_status check(const par_plan *p, const core_spec *s)
 {
     CORE_TRY(har_check_common("deepspeed", p, s));
-    CORE_TRY(har_check_sp("deepspeed", p));
+    CORE_TRY(har_check_tokens("deepspeed", p));
     CORE_TRY(har_check_divides("deepspeed", "experts", s->n_e, p->ep));
     CORE_TRY(har_check_divides("deepspeed", "kv heads", s->n_g, p->tp));
     CORE_TRY(har_check_drops("deepspeed", s));

@@ -100,6 +100,7 @@ typedef enum har_fact {
     HAR_F_CONFIG,      /* the name of a configuration file                    */
     /* of the plan */
     HAR_F_TP,
+    HAR_F_CP,
     HAR_F_PP,
     HAR_F_DP,
     HAR_F_DP_SHARD,
@@ -270,8 +271,9 @@ CORE_NODISCARD core_status har_check_common(const char *who,
                                             const core_spec *spec);
 CORE_NODISCARD core_status har_check_divides(const char *who, const char *what,
                                              int64_t n, int degree);
-/* ... of those without a flag for sp.                                         */
-CORE_NODISCARD core_status har_check_sp(const char *who, const par_plan *plan);
+/* ... of those without flags for sp and cp.                                  */
+CORE_NODISCARD core_status har_check_tokens(const char *who,
+                                            const par_plan *plan);
 /* ... of those that drop no token.                                           */
 CORE_NODISCARD core_status har_check_drops(const char *who,
                                            const core_spec *spec);

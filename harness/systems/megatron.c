@@ -33,8 +33,7 @@ static const har_flag flags[] = {
     {"use-tp-pp-dp-mapping", HAR_F_STAGE_BEFORE_DATA, HAR_TAKE_ON, NULL, NULL},
     {"moe-router-pre-softmax", HAR_F_PRE_SOFTMAX, HAR_TAKE_ON, NULL, NULL},
 
-    {"context-parallel-size", HAR_F_NONE, HAR_TAKE_ONLY, "1",
-     "a plan has no such degree"},
+    {"context-parallel-size", HAR_F_CP, HAR_TAKE_COUNT, NULL, NULL},
     {"num-virtual-stages-per-pipeline-rank", HAR_F_NONE, HAR_TAKE_ONLY, "1",
      "a stage of a plan is one run of layers"},
     {"num-layers-per-virtual-pipeline-stage", HAR_F_NONE, HAR_TAKE_ONLY, "",
@@ -179,13 +178,14 @@ core_status har_megatron_plan(par_plan *out, const har_facts *f,
 {
     par_plan p = *out;
     p.tp = har_fact_or_one(f, HAR_F_TP);
+    p.cp = har_fact_or_one(f, HAR_F_CP);
     p.pp = har_fact_or_one(f, HAR_F_PP);
     p.ep = har_fact_or_one(f, HAR_F_EP);
     p.etp = f->of[HAR_F_ETP].is_given ? har_fact_int(f, HAR_F_ETP)
             : s->n_e > 0              ? p.tp
                                       : 1;
     p.sp = p.tp > 1 && f->of[HAR_F_SEQUENCE].is_given; /* else turned off */
-    CORE_TRY(har_plan_rest(&p.dp, f, (int64_t)p.tp * p.pp, "tp*pp"));
+    CORE_TRY(har_plan_rest(&p.dp, f, (int64_t)p.tp * p.cp * p.pp, "tp*cp*pp"));
     CORE_TRY(read_micro_batches(f, &p));
     CORE_TRY(f->of[HAR_F_LAYOUT].is_given
                  ? read_layout(&f->of[HAR_F_LAYOUT], s, &p)
@@ -210,6 +210,14 @@ static void note_slices(FILE *out)
           "on "
           "the whole micro-batch: other tokens are dropped\n",
           out);
+}
+
+static void note_rows(FILE *out)
+{
+    fputs(
+        "# rows are cut as here, and must divide by 2 cp; here keys and values "
+        "are gathered, whatever --cp-comm-type says\n",
+        out);
 }
 
 /* Are the weights of the chosen experts probabilities among all experts? */
@@ -263,6 +271,8 @@ void har_megatron_notes(const har_facts *f, const core_spec *s, FILE *out)
         note_policy(out);
     if (drops && har_fact_or_one(f, HAR_F_TP) > 1)
         note_slices(out);
+    if (har_fact_or_one(f, HAR_F_CP) > 1)
+        note_rows(out);
     if (f->of[HAR_F_STAGE_BEFORE_DATA].is_given)
         fputs(
             "# --use-tp-pp-dp-mapping: ranks are numbered tensor, stage, data "
@@ -428,6 +438,11 @@ static void write(const par_plan *p, const core_spec *s, FILE *out)
     fprintf(out, "WORLD_SIZE=%d\n", par_plan_world(p));
     fprintf(out, "--num-layers %lld\n", (long long)s->n_l);
     fprintf(out, "--tensor-model-parallel-size %d\n", p->tp);
+    if (p->cp > 1) {
+        fprintf(out, "--context-parallel-size %d\n--cp-comm-type all_gather\n",
+                p->cp);
+        note_rows(out);
+    }
     fprintf(out, "--pipeline-model-parallel-size %d\n", p->pp);
     write_stages(p, s, out);
     if (!has_biases(s))

@@ -135,7 +135,7 @@ static core_status check(const par_plan *p, const core_spec *s)
 {
     const int64_t n = (int64_t)p->ep * p->etp;
     CORE_TRY(har_check_common("sglang", p, s));
-    CORE_TRY(har_check_sp("sglang", p));
+    CORE_TRY(har_check_tokens("sglang", p));
     CORE_TRY(har_check_divides("sglang", "experts", s->n_e, p->ep));
     CORE_FAIL_IF(s->n_e > 0 && n != (int64_t)p->tp * p->dp && n != p->tp,
                  CORE_E_PLAN,

@@ -167,7 +167,7 @@ static core_status plan(par_plan *out, const har_facts *f, const core_spec *s)
 static core_status check(const par_plan *p, const core_spec *s)
 {
     CORE_TRY(har_check_common("torchtitan", p, s));
-    CORE_TRY(har_check_sp("torchtitan", p));
+    CORE_TRY(har_check_tokens("torchtitan", p));
     CORE_TRY(har_check_divides("torchtitan", "experts", s->n_e, p->ep));
     CORE_TRY(har_check_divides("torchtitan", "kv heads", s->n_g, p->tp));
     CORE_FAIL_IF(s->tied && p->pp > 1, CORE_E_PLAN,

@@ -72,7 +72,7 @@ static core_status check_experts(const par_plan *p, const core_spec *s)
 static core_status check(const par_plan *p, const core_spec *s)
 {
     CORE_TRY(har_check_common("vllm", p, s));
-    CORE_TRY(har_check_sp("vllm", p));
+    CORE_TRY(har_check_tokens("vllm", p));
     CORE_TRY(check_experts(p, s));
     CORE_TRY(har_check_drops("vllm", s));
     return har_check_divides("vllm", "padded vocabulary", padded(p, s), p->tp);

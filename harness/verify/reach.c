@@ -213,7 +213,7 @@ static void count_groups(har_reached *to, const har_reach *r)
     const par_layout *l = r->layout;
     const int n = n_group(&l->plan);
     int n_empty = 0;
-    if (l->stage != 0 || l->t != 0)
+    if (l->stage != 0 || l->c != 0 || l->t != 0)
         return;
     for (int i = 0; i < n; i++)
         n_empty += r->group[i] == 0;

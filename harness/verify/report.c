@@ -94,16 +94,18 @@ static void write_plan(const har_report *r, int i, FILE *out)
     const int world = par_plan_world(p);
     const int n_part = p->rounds * p->dp * p->mb;
     const int scope =
-        p->scope == PAR_SCOPE_STAGE ? p->dp * p->tp : p->pp * p->tp;
-    char text[PAR_PLAN_TEXT], size[16], ref[16];
+        (p->scope == PAR_SCOPE_STAGE ? p->dp : p->pp) * p->cp * p->tp;
+    char text[PAR_PLAN_TEXT], size[16], ref[16], context[40] = "";
+    if (p->cp > 1)
+        snprintf(context, sizeof context, " x %d parts of rows", p->cp);
     par_plan_format(p, text);
     fprintf(out, "plan       %s%s%s on %d ranks\n",
             strcmp(p->text, text) == 0 ? "" : p->text,
             strcmp(p->text, text) == 0 ? "" : ": ", text, world);
     fprintf(out,
-            "  attention  %d stage%s x %d replica%s x %d tensor rank%s%s; ",
-            p->pp, p->pp == 1 ? "" : "s", p->dp, p->dp == 1 ? "" : "s", p->tp,
-            p->tp == 1 ? "" : "s",
+            "  attention  %d stage%s x %d replica%s%s x %d tensor rank%s%s; ",
+            p->pp, p->pp == 1 ? "" : "s", p->dp, p->dp == 1 ? "" : "s", context,
+            p->tp, p->tp == 1 ? "" : "s",
             p->sp ? ", tokens cut over them between the blocks" : "");
     write_stages(p, r->spec, out);
     fprintf(out,

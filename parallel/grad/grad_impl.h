@@ -2,8 +2,8 @@
  *
  * Read in this order: backward.c (rounds, layers) -> back_ends.c, back_ffn.c,
  * back_attention.c, back_norm.c -> back_moe.c, back_pair.c (rows to experts and
- * home), back_experts.c, back_router.c -> reduce.c; below them tape.c, params.c,
- * groups.c and sums.c.
+ * home), back_experts.c, back_router.c -> reduce.c; below them tape.c,
+ * params.c, groups.c and sums.c.
  *
  * Placements: the gradient of what is Replicate over tp is Partial until it has
  * been summed over tp, that of what is Shard is whole.  Whatever is stored is

@@ -1,4 +1,5 @@
-/* ref/grad/back_ffn.c -- back through down(act(up x)), or down(act(gate x) * up x).
+/* ref/grad/back_ffn.c -- back through down(act(up x)), or down(act(gate x) * up
+ * x).
  *
  * One text for the dense MLP, the shared expert and an expert's rows.
  */

@@ -1,4 +1,5 @@
-/* ref/grad/back_moe.c -- back through the weighted sum, the experts and the router.
+/* ref/grad/back_moe.c -- back through the weighted sum, the experts and the
+ * router.
  *
  * Expert by expert, its choices by ascending token.  Traps: what arrives at an
  * expert is stored there, weight included; a dropped choice has no row, so it

@@ -1,4 +1,5 @@
-/* ref/grad/back_norm.c -- through y_d = w_d (x_d / r), r = sqrt(sum x^2 / D + eps).
+/* ref/grad/back_norm.c -- through y_d = w_d (x_d / r), r = sqrt(sum x^2 / D +
+ * eps).
  *
  * Traps: w dy and x / r are stored before they are multiplied again, or three
  * factors would not fit; the weight's gradient sums over tokens, the input's

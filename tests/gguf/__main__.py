@@ -2,6 +2,8 @@
 
     CONVERTER   the folder vendor/llama.cpp of the source package of llama-cpp-python
 """
+import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +20,7 @@ CASES = {"mixtral/leftpad": "MOSTLY_BF16", "granitemoe/biased": "ALL_F32", "deep
          "gpt_oss/plain": "MOSTLY_BF16", "llama4/every_layer": "ALL_F32", "minimax_m2/tied": "MOSTLY_BF16",
          "qwen3_vl_moe/tied": "MOSTLY_BF16", "ernie4_5_moe/no_shared": "MOSTLY_BF16", "exaone_moe/few": "MOSTLY_BF16"}
 SPLIT = "olmoe/biased"
+LLAMA3 = "llama4/every_layer"  # with the scaling of Llama 3
 
 
 def blocks(gguf):
@@ -110,6 +113,14 @@ def main():
     for case, kind in CASES.items():
         convert.convert(converter, ORACLE / case, DATA / f"{case.replace('/', '__')}.gguf", kind)
     with tempfile.TemporaryDirectory() as folder:
+        scaled = Path(folder) / "scaled"
+        shutil.copytree(ORACLE / LLAMA3, scaled)
+        config = json.loads((scaled / "config.json").read_text())
+        config["text_config"] |= {"rope_theta": 100000.0, "rope_scaling": {
+            "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192}}
+        (scaled / "config.json").write_text(json.dumps(config))
+        convert.convert(converter, scaled, DATA / "llama3.gguf")
         source = Path(folder) / "whole.gguf"
         convert.convert(converter, ORACLE / SPLIT, source)
         old_form(gguf, source, DATA / f"{SPLIT.replace('/', '__')}.gguf")

@@ -1,13 +1,14 @@
 /* tests/property/prop_verify.c -- healthy code raises no alarm, whatever is
  * asked of it.
  *
- *     mpiexec -n R prop_verify FIRST COUNT [NUMERICS|drawn]
+ *     mpiexec -n R prop_verify FIRST COUNT [NUMERICS|drawn|grad]
  *
  * Cases FIRST .. FIRST+COUNT-1: a random model under a random legal plan of at
  * most R ranks, verified in one start.  A failure prints the seed, then the
  * smallest case that still fails in the same way, found by leaving out degrees,
  * layers and features; `prop_verify SEED 1` repeats it.  `drawn`: each case has
- * roundings of its own, a type drawn for every slot.
+ * roundings of its own, a type drawn for every slot.  `grad`: exact, and back; of
+ * each model what gradients are known for.
  */
 #include "core/numbers/rng.h"
 #include "harness/verify/verify.h"
@@ -79,7 +80,58 @@ static failure failure_of(const random_case *c, const har_case_result *result,
     for (int i = 0; i < result->n_pass; i++)
         if (har_verdict_is_bad(result->pass[i].verdict))
             return DIFFERS;
+    if (har_verdict_is_bad(result->grad.verdict))
+        return DIFFERS;
     return LOST;
+}
+
+/* Go back, too?  How many cases did. */
+static bool goes_back;
+static int64_t n_back;
+
+/* What is left of a drawn model when it is one of the seed's family: sizes, and
+ * the settings that shadow-a and shadow-b differ in.                         */
+static void make_family(random_case *c)
+{
+    const core_spec drawn = c->spec;
+    core_spec *s = &c->spec;
+    const bool smooth = drawn.act == CORE_ACT_GELU && !drawn.gated;
+    if (core_spec_open(s, "shadow-a", NULL) != CORE_OK)
+        return;
+    s->n_l = drawn.n_l, s->n_d = drawn.n_d, s->n_v = drawn.n_v;
+    s->n_h = drawn.n_h, s->n_g = drawn.n_g, s->n_dh = 2 * drawn.n_dh;
+    s->n_e = drawn.n_e, s->n_k = drawn.n_k, s->n_f = drawn.n_f;
+    s->n_f_shared = drawn.n_f_shared, s->n_f_dense = drawn.n_f_dense;
+    for (int l = 0; l < (int)s->n_l; l++)
+        s->ffn[l] = drawn.ffn[l] == CORE_FFN_DENSE && s->n_f_dense > 0
+                        ? CORE_FFN_DENSE
+                        : CORE_FFN_MOE;
+    s->gated = drawn.gated;
+    s->act = smooth ? CORE_ACT_GELU : CORE_ACT_SILU;
+    s->renormalise = drawn.renormalise;
+    s->tied = drawn.tied;
+    s->bias_qkv = drawn.bias_qkv, s->bias_o = drawn.bias_o;
+    s->bias_router = drawn.bias_router, s->bias_ffn = drawn.bias_ffn;
+    s->twin_expert = -1;
+    c->pads = false;
+}
+
+/* The pass back, where the model and the plan have one; sums that do not fit are
+ * no failure.                                                                */
+static core_status go_back(har_case_result *out, har_job *job, par_comm *comm,
+                           const random_case *c)
+{
+    core_status status = par_backward_check(&c->plan);
+    core_message_clear();
+    if (!goes_back || status != CORE_OK)
+        return CORE_OK;
+    status = har_case_gradients(out, job, comm, &c->plan);
+    if (status == CORE_E_EXACT) {
+        core_message_clear();
+        return CORE_OK;
+    }
+    n_back += status == CORE_OK;
+    return status;
 }
 
 /* The case, with procedural weights. */
@@ -111,6 +163,8 @@ static core_status verify(har_case_result *out, par_comm *comm,
         job->folder = folder;
         status = har_job_verify(out, job, comm, &c->plan, numerics,
                                 HAR_PASSES_USUAL);
+        if (status == CORE_OK)
+            status = go_back(out, job, comm, c);
         har_job_close(job);
     }
     free(job);
@@ -221,7 +275,7 @@ int main(int argc, char **argv)
 {
     if (argc < 3) {
         fprintf(stderr,
-                "usage: prop_verify FIRST COUNT [NUMERICS|drawn]\n");
+                "usage: prop_verify FIRST COUNT [NUMERICS|drawn|grad]\n");
         return 2;
     }
     const uint64_t first = strtoull(argv[1], NULL, 10);
@@ -229,7 +283,8 @@ int main(int argc, char **argv)
     core_numerics numerics = CORE_EXACT;
     const par_comm_options options = {.stall_seconds = 60};
     const bool draws = argc > 3 && strcmp(argv[3], "drawn") == 0;
-    if ((argc > 3 && !draws &&
+    goes_back = argc > 3 && strcmp(argv[3], "grad") == 0;
+    if ((argc > 3 && !draws && !goes_back &&
          core_numerics_parse(&numerics, argv[3]) != CORE_OK) ||
         par_comm_start(&options) != CORE_OK) {
         fprintf(stderr, "prop_verify: %s\n", core_message());
@@ -246,6 +301,13 @@ int main(int argc, char **argv)
         random_case_make(&c, first + i, everyone->size);
         if (draws)
             numerics = draw_numerics(first + i);
+        if (goes_back)
+            make_family(&c);
+        if (goes_back && (core_spec_validate(&c.spec) != CORE_OK ||
+                          par_plan_check(&c.plan, &c.spec) != CORE_OK)) {
+            core_message_clear();
+            continue;
+        }
         n_failed += check_case(everyone, &c, numerics, folder) ? 0 : 1;
     }
     par_barrier(everyone, &everyone->world);
@@ -255,6 +317,10 @@ int main(int argc, char **argv)
                (unsigned long long)count,
                draws ? "drawn roundings" : core_numerics_name(numerics).text,
                (unsigned long long)n_failed, (long long)n_partial);
+        if (goes_back) {
+            printf("%lld of them went back\n", (long long)n_back);
+            n_failed += n_back == 0 ? 1 : 0; /* then nothing was shown */
+        }
     }
     par_comm_close(everyone);
     par_comm_stop();

@@ -562,9 +562,13 @@ static void roll_spec(dice *d, core_spec *spec)
 
 static void roll_plan(dice *d, par_plan *plan)
 {
-    *plan = (par_plan){.dp = (int)roll(d, 1, 3), .pp = (int)roll(d, 1, 3),
-                       .tp = (int)roll(d, 1, 4), .ep = (int)roll(d, 1, 6),
-                       .etp = (int)roll(d, 1, 2), .mb = (int)roll(d, 1, 3),
+    *plan = (par_plan){.dp = (int)roll(d, 1, 3),
+                       .cp = 1,
+                       .pp = (int)roll(d, 1, 3),
+                       .tp = (int)roll(d, 1, 4),
+                       .ep = (int)roll(d, 1, 6),
+                       .etp = (int)roll(d, 1, 2),
+                       .mb = (int)roll(d, 1, 3),
                        .rounds = one_in(d, 4) ? 2 : 1};
     plan->scope = one_in(d, 2) ? PAR_SCOPE_REPLICA : PAR_SCOPE_STAGE;
 }
@@ -574,6 +578,22 @@ static void roll_stream(uint64_t seed, par_plan *plan)
 {
     dice d = {seed ^ UINT64_C(0x746f6b656e73), 0};
     plan->sp = one_in(&d, 3);
+}
+
+/* Rows cut over cp ranks, where that is legal.  Their own dice, too. */
+static void roll_context(uint64_t seed, random_case *c, int max_rank)
+{
+    dice d = {seed ^ UINT64_C(0x636f6e74657874), 0};
+    par_plan cut = c->plan;
+    if (!one_in(&d, 2))
+        return;
+    cut.cp = (int)roll(&d, 2, 3);
+    if (cut.scope == PAR_SCOPE_REPLICA)
+        cut.ep *= cut.cp;
+    if (par_plan_world(&cut) <= max_rank &&
+        par_plan_check(&cut, &c->spec) == CORE_OK)
+        c->plan = cut;
+    core_message_clear();
 }
 
 /* Layers per stage by dice, at least one each. */
@@ -630,6 +650,7 @@ void random_case_make(random_case *out, uint64_t seed, int max_rank)
         core_message_clear();
     }
     roll_stream(seed, &out->plan);
+    roll_context(seed, out, max_rank);
     if (one_in(&d, 4))
         roll_stages(&d, &out->plan, &out->spec);
     if (one_in(&d, 4))

@@ -11,6 +11,13 @@
 
 typedef void (*simplify)(random_case *c);
 
+static void no_cp(random_case *c)
+{
+    c->plan.cp = 1;
+    c->plan.ep = c->plan.etp = 1;
+    c->plan.scope = PAR_SCOPE_STAGE;
+}
+
 static void no_sp(random_case *c)
 {
     c->plan.sp = false;
@@ -334,7 +341,7 @@ static const simplify STEP[] = {
     no_expert_scale, no_cap,         no_value_norm,    own_values,
     all_turn,        no_choice,      usual_clamp,      no_streams,
     no_table,        no_digests,     no_output_groups, own_keys,
-    no_sp,
+    no_sp,           no_cp,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

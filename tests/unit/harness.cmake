@@ -30,6 +30,7 @@ add_unit(test_har_measured SOURCES test_har_measured.c ../support/ref_fixture.c 
 add_unit(test_har_trace SOURCES test_har_trace.c LIBS harness PkgConfig::JANSSON LABELS unit)
 add_unit(test_har_machine SOURCES test_har_machine.c LIBS harness LABELS unit)
 add_unit(test_har_fit SOURCES test_har_fit.c LIBS harness LABELS unit)
+add_unit(test_har_generation SOURCES test_har_generation.c LIBS harness m LABELS unit)
 add_unit(test_har_calibrate
   SOURCES test_har_calibrate.c ../support/mpi_check.c
   LIBS harness LABELS unit mpi NPROCS 3)

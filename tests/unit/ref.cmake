@@ -10,4 +10,4 @@ add_unit(test_ref_bounds SOURCES test_ref_bounds.c ${REF_FIXTURE} LIBS ref LABEL
 add_unit(test_ref_exactness SOURCES test_ref_exactness.c ${REF_FIXTURE} ${SCALED_WEIGHTS} LIBS ref LABELS unit)
 add_unit(test_ref_oracle SOURCES test_ref_oracle.c ${REF_FIXTURE} LIBS ref LABELS oracle)
 add_unit(test_ref_draw SOURCES test_ref_draw.c ${REF_FIXTURE} LIBS ref LABELS unit)
-add_unit(test_ref_gradients SOURCES test_ref_gradients.c ${PROJECT_SOURCE_DIR}/tests/support/grad_room.c LIBS ref LABELS unit)
+add_unit(test_ref_gradients SOURCES test_ref_gradients.c ${PROJECT_SOURCE_DIR}/tests/support/grad_room.c ${SCALED_WEIGHTS} LIBS ref LABELS unit)

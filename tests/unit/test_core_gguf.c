@@ -153,6 +153,12 @@ static const struct told {
      "attention.temper_floor=8192/- "},
     {"olmoe__biased-00001-of-00002.gguf", "olmoe/biased",
      "norm_eps=1e-05/1e-06 "},
+    {"llama3.gguf", "llama4/every_layer",
+     "rope.theta=100000/500 rope.scaling=llama3/plain rope.factor=8/- "
+     "rope.original_positions=8192/- rope.low_freq=1/- rope.high_freq=4/- "
+     "positions=-/[rope, none] span=chunk/[chunk, full] chunk=8192/5 "
+     "attention.qk_norm=roped/- attention.temper_scale=0.1/- "
+     "attention.temper_floor=8192/- "},
     {"minimax_m2__tied.gguf", "minimax_m2/tied", ""},
     {"qwen3_vl_moe__tied.gguf", "qwen3_vl_moe/tied", ""},
     {"ernie4_5_moe__no_shared.gguf", "ernie4_5_moe/no_shared", ""},

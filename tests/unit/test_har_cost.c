@@ -578,6 +578,20 @@ START_TEST(padding_agrees)
 }
 END_TEST
 
+/* Runs of a row on several ranks, shorter and longer than a block of queries. */
+START_TEST(parts_of_rows_agree)
+{
+    static const int family[] = {FIX_NORM_HEAD, FIX_CHUNK, FIX_LATENT};
+    for (size_t i = 0; i < sizeof family / sizeof *family; i++) {
+        const core_spec spec = fix_family(family[i]);
+        run_case c = make_case(&spec, "tp=2,cp=3,ep=3,pp=2,sp=1,mb=2", 3,
+                               _i == 0 ? 11 : 410);
+        check_case(&c);
+        core_batch_free(&c.batch);
+    }
+}
+END_TEST
+
 /* Wide enough that sums are chunked; groups too large for pairwise messages. */
 START_TEST(large_groups_agree)
 {
@@ -857,6 +871,7 @@ int main(void)
     tcase_add_loop_test(tc, repeated_groups_agree, 0, 2);
     tcase_add_loop_test(tc, drops_agree, 0, 2);
     tcase_add_test(tc, padding_agrees);
+    tcase_add_loop_test(tc, parts_of_rows_agree, 0, 2);
     tcase_add_test(tc, large_groups_agree);
     tcase_add_test(tc, switch_layer_agrees);
     tcase_add_test(tc, tiles_agree);

@@ -142,7 +142,7 @@ START_TEST(latent_attention_takes_its_time)
 {
     har_time time[3];
     for (int i = 0; i < 3; i++) {
-        step *s = make_step(FIX_LATENT, i == 2 ? 400000 : 200000);
+        step *s = make_step(FIX_LATENT, i == 2 ? 8000000 : 4000000);
         core_cost c =
             *find(s, CORE_TAP_CONTEXT, 0, CORE_COST_ATTENTION, false);
         c.n_head = i == 1 ? 2 * c.n_head : c.n_head;

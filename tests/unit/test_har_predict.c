@@ -481,6 +481,34 @@ START_TEST(an_interval_holds_the_links_that_are_assumed)
 }
 END_TEST
 
+/* A machine whose coefficients were measured elsewhere is less sure than one that
+ * has the same of its own; on one rank nothing is sent. */
+START_TEST(an_interval_holds_what_is_carried_over)
+{
+    fixture f;
+    open_case(&f, "seed-mini", "tp=1", 0);
+    ck_assert_int_eq(har_machine_open(&f.machine, "h100-sxm"), CORE_OK);
+    har_predict_case c = PREFILL;
+    har_prediction *carried = predict(&f, &c);
+    for (int i = 0; i < HAR_N_COEF; i++)
+        f.machine.coef[i].origin = HAR_MEASURED;
+    har_prediction *own = predict(&f, &c);
+    ck_assert(carried->latency.value == own->latency.value);
+    ck_assert(carried->sources.operators > 1.05 * own->sources.operators);
+    /* causes one by one, the largest first, and all of them */
+    double sum = 0;
+    for (int i = 0; i < carried->sources.n_doubt; i++) {
+        const double sigma = carried->sources.doubt[i].sigma;
+        ck_assert(i == 0 || sigma <= carried->sources.doubt[i - 1].sigma);
+        sum += sigma * sigma;
+    }
+    near(sqrt(sum), carried->sources.operators);
+    free(carried);
+    free(own);
+    core_arena_free(&f.arena);
+}
+END_TEST
+
 /* One rank that speaks for its stage says what all ranks together say, where
  * all of a stage are alike. */
 START_TEST(a_spokesman_agrees_with_all_ranks)
@@ -970,6 +998,7 @@ int main(void)
     tcase_add_test(t, an_interval_holds_other_draws);
     tcase_add_test(t, what_is_not_drawn_has_no_other_draws);
     tcase_add_test(t, an_interval_holds_the_links_that_are_assumed);
+    tcase_add_test(t, an_interval_holds_what_is_carried_over);
     tcase_add_test(t, a_spokesman_agrees_with_all_ranks);
     tcase_add_test(t, tiers_are_the_furthest_of_a_stage);
     tcase_add_test(t, a_spokesman_knows_the_links_of_its_stage);

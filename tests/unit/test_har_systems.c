@@ -171,6 +171,8 @@ static const struct {
      "--pipeline-model-parallel-layout Ettttt|ttttt|ttt|tttL\n",
      "pp=4,stages=5/5/3/3"},
     {"pp=2,stages=8/8", "--pipeline-model-parallel-size 2", "pp=2"},
+    {"tp=2,cp=2,dp=2,ep=8,sp=1", "--context-parallel-size 2\n",
+     "tp=2,cp=2,dp=2,ep=8,sp=1"},
 };
 
 START_TEST(test_stages)
@@ -199,6 +201,7 @@ static const struct {
     {HAR_MEGATRON, true, "tp=2,pp=2,ep=4,scope=replica", "scope=replica",
      "tp=2,pp=2,ep=2"},
     {HAR_MEGATRON, true, "rounds=2", "rounds=2", "mb=2"},
+    {HAR_VLLM, false, "cp=2,ep=2", "vllm: cp = 2", "dp=2,ep=2"},
     {HAR_MEGATRON, true, "dp=2,sp=1", "with tp = 1", "tp=2,sp=1"},
     {HAR_VLLM, false, "tp=2,ep=2,sp=1", "vllm: sp=1", "tp=2,ep=2"},
     {HAR_SGLANG, false, "tp=2,ep=2,sp=1", "sglang: sp=1", "tp=2,ep=2"},
@@ -422,6 +425,7 @@ static const struct {
     {TP2 "\\\n  --sequence-parallel \\\n WORLD_SIZE=2 # no flag here\n",
      "tp=2,etp=2,sp=1"},
     {"--sequence-parallel WORLD_SIZE=1", "tp=1"}, /* turned off there */
+    {TP2 "--context-parallel-size 3 WORLD_SIZE=12", "tp=2,cp=3,dp=2,etp=2"},
     {"WORLD_SIZE=4 --micro-batch-size 2 --global-batch-size 24", "dp=4,mb=3"},
     {"WORLD_SIZE=1 --num-experts 64 --moe-router-topk 1 --num-layers 16 "
      "--moe-expert-capacity-factor 1.1 --moe-token-drop-policy position "
@@ -466,7 +470,8 @@ static const struct {
      CORE_E_USAGE},
     {"WORLD_SIZE=1 --moe-router-topk 2", "has 1", CORE_E_USAGE},
     {"WORLD_SIZE=1 --num-layers 15", "has 16", CORE_E_USAGE},
-    {"WORLD_SIZE=2 --context-parallel-size 2", "no such degree", CORE_E_USAGE},
+    {"WORLD_SIZE=3 --context-parallel-size 2", "3 % 2, expected 0",
+     CORE_E_USAGE},
     {"WORLD_SIZE=1 --moe-expert-capacity-factor 1.2", "has 1.1", CORE_E_USAGE},
     {"WORLD_SIZE=1 --moe-expert-capacity-factor nan", "expected a number",
      CORE_E_USAGE},

@@ -115,9 +115,10 @@ static void random_plan(par_plan *p, const core_spec *s)
     p->tp = any_divisor(s->n_h > 0 ? (int)s->n_h : any(1, 6));
     p->pp = any(1, (int)s->n_l < 4 ? (int)s->n_l : 4);
     p->dp = any(1, 4);
+    p->cp = s->n_h > 0 ? any(1, 3) : 1;
     p->scope = any(0, 1) ? PAR_SCOPE_REPLICA : PAR_SCOPE_STAGE;
     const bool by_stage = p->scope == PAR_SCOPE_STAGE;
-    const int n_scope = (by_stage ? p->dp : p->pp) * p->tp;
+    const int n_scope = (by_stage ? p->dp : p->pp) * p->cp * p->tp;
     const int n_set = by_stage ? any_divisor(n_scope) : n_scope;
     p->ep = any_divisor(n_set);
     p->etp = n_set / p->ep;
@@ -161,14 +162,17 @@ static void check_meshes(const world *w)
         ck_assert_int_eq(l->size, w->n);
         ck_assert(l->stage >= 0 && l->stage < p->pp);
         ck_assert(l->d >= 0 && l->d < p->dp && l->t >= 0 && l->t < p->tp);
-        ck_assert_int_eq((l->stage * p->dp + l->d) * p->tp + l->t, r);
+        ck_assert(l->c >= 0 && l->c < p->cp);
+        ck_assert_int_eq(
+            ((l->stage * p->dp + l->d) * p->cp + l->c) * p->tp + l->t, r);
         ck_assert(l->ep_i >= 0 && l->ep_i < p->ep);
         ck_assert(l->etp_i >= 0 && l->etp_i < p->etp);
         ck_assert(l->edp_i >= 0 && l->edp_i < l->edp);
         if (p->scope == PAR_SCOPE_REPLICA)
             ck_assert_int_eq(l->edp, 1);
         else
-            ck_assert_int_eq(l->edp * p->ep * p->etp, p->dp * p->tp);
+            ck_assert_int_eq(l->edp * p->ep * p->etp,
+                             p->dp * p->cp * p->tp);
         int n_twin = 0; /* others with my expert coordinates */
         for (int o = 0; o < r; o++) {
             const par_layout *k = &w->rank[o];
@@ -219,7 +223,7 @@ static void check_layers(const world *w)
             n_owner += layer >= l->first_layer[l->stage] &&
                        layer < l->first_layer[l->stage + 1];
         }
-        ck_assert_int_eq(n_owner, p->dp * p->tp);
+        ck_assert_int_eq(n_owner, p->dp * p->cp * p->tp);
     }
     int n_pair = 0;
     const int *first = w->rank[0].first_layer;
@@ -419,7 +423,9 @@ static void check_slices(const world *w, int64_t n_t)
 
 static const par_group *group_of(const par_layout *l, int kind)
 {
-    return kind == 0 ? &l->tp_group : kind == 1 ? &l->ep_group : &l->etp_group;
+    const par_group *const groups[] = {&l->tp_group, &l->ep_group,
+                                       &l->etp_group, &l->cp_group};
+    return groups[kind];
 }
 
 static bool same_members(const par_group *a, const par_group *b)
@@ -430,9 +436,9 @@ static bool same_members(const par_group *a, const par_group *b)
 
 static void check_groups(const world *w)
 {
-    static const char *const names[] = {"tp", "ep", "etp"};
+    static const char *const names[] = {"tp", "ep", "etp", "cp"};
     for (int r = 0; r < w->n; r++)
-        for (int kind = 0; kind < 3; kind++) {
+        for (int kind = 0; kind < 4; kind++) {
             const par_group *g = group_of(&w->rank[r], kind);
             ck_assert_str_eq(g->name, names[kind]);
             ck_assert(g->me >= 0 && g->me < g->n);
@@ -446,7 +452,7 @@ static void check_groups(const world *w)
                 ck_assert_int_eq(o->me, i);
             }
             for (int o = 0; o < w->n; o++) /* an id means one kind and list */
-                for (int k = 0; k < 3; k++) {
+                for (int k = 0; k < 4; k++) {
                     const par_group *h = group_of(&w->rank[o], k);
                     if (h->id == g->id)
                         ck_assert(k == kind && same_members(h, g));
@@ -466,7 +472,15 @@ static void check_group_members(const world *w)
         ck_assert_int_eq(l->etp_group.me, l->etp_i);
         for (int t = 0; t < w->plan.tp; t++) {
             const par_layout *k = &w->rank[l->tp_group.rank[t]];
-            ck_assert(k->stage == l->stage && k->d == l->d && k->t == t);
+            ck_assert(k->stage == l->stage && k->d == l->d && k->c == l->c &&
+                      k->t == t);
+        }
+        ck_assert_int_eq(l->cp_group.n, w->plan.cp);
+        ck_assert_int_eq(l->cp_group.me, l->c);
+        for (int c = 0; c < w->plan.cp; c++) {
+            const par_layout *k = &w->rank[l->cp_group.rank[c]];
+            ck_assert(k->stage == l->stage && k->d == l->d && k->c == c &&
+                      k->t == l->t);
         }
         for (int i = 0; i < l->ep_group.n; i++) {
             const par_layout *k = &w->rank[l->ep_group.rank[i]];
@@ -479,6 +493,35 @@ static void check_group_members(const world *w)
         }
     }
 }
+
+/* Every token is one rank's, each rank has them in order, and about as many keys
+ * before its queries as any other. */
+START_TEST(test_parts_of_rows)
+{
+    const par_plan plan = {.cp = 1 + _i % 5};
+    for (int64_t n_t = 0; n_t < 40; n_t++) {
+        int n_owner[2 * 40] = {0};
+        int64_t least = INT64_MAX, most = 0;
+        for (int c = 0; c < plan.cp; c++) {
+            const int64_t n = par_layout_n_t(&plan, c, n_t);
+            int64_t n_key = 0, before = -1;
+            for (int64_t i = 0; i < 2 * n; i++) {
+                const int64_t token = par_layout_token(&plan, c, n_t, i);
+                ck_assert(token > before && token < 2 * n_t);
+                before = token;
+                n_owner[token]++;
+                n_key += i < n ? token + 1 : 0;
+            }
+            least = n_key < least ? n_key : least;
+            most = n_key > most ? n_key : most;
+        }
+        for (int64_t i = 0; i < 2 * n_t; i++)
+            ck_assert_int_eq(n_owner[i], 1);
+        /* parts differ by a token, which has at most n_t keys; or two */
+        ck_assert_int_le(most - least, 2 * n_t);
+    }
+}
+END_TEST
 
 START_TEST(test_random_plan)
 {
@@ -517,7 +560,7 @@ START_TEST(test_draws_are_diverse)
         const par_plan *p = &w->plan;
         const int n_set = p->ep * p->etp;
         n_replica += p->scope == PAR_SCOPE_REPLICA && p->pp > 1;
-        n_edp += p->scope == PAR_SCOPE_STAGE && p->dp * p->tp > n_set &&
+        n_edp += p->scope == PAR_SCOPE_STAGE && p->dp * p->cp * p->tp > n_set &&
                  p->ep > 1;
         n_etp += p->etp > 1 && p->ep > 1;
         n_shared_kv += w->spec.n_g % p->tp != 0;
@@ -642,6 +685,7 @@ int main(void)
     TCase *t = tcase_create("layout");
     tcase_set_timeout(t, 30);
     tcase_add_loop_test(t, test_random_plan, 0, N_RANDOM);
+    tcase_add_loop_test(t, test_parts_of_rows, 0, 5);
     tcase_add_test(t, test_draws_are_diverse);
     tcase_add_test(t, test_seed_32);
     tcase_add_test(t, test_seed_32_stage);

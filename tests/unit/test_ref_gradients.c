@@ -4,6 +4,7 @@
 #include "core/files/safetensors.h"
 #include "tests/support/check_main.h"
 #include "tests/support/grad_room.h"
+#include "tests/support/scaled_weights.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -25,26 +26,33 @@ static core_spec open_spec(const char *name)
     return spec;
 }
 
-/* Both passes of a model, its weights and tokens by one seed, two groups. */
-static ref_stats make(grad_room *room, const core_spec *spec,
-                      core_numerics numerics)
+/* Both passes of a model, its tokens by the seed, two groups. */
+static ref_stats run(grad_room *room, const core_spec *spec,
+                     core_numerics numerics, const core_weights *weights)
 {
     const int64_t first_row[] = {0, N_B / 2, N_B};
     const core_groups groups = {2, first_row};
     const ref_options options = {.n_threads = 1,
                                  .weight_budget_bytes = SIZE_MAX};
     const ref_grad_room to = grad_room_ref(room);
-    core_weights *weights;
     core_batch batch;
     ref_model *model;
     ref_stats stats;
-    check_ok(core_weights_open_procedural(&weights, spec, SEED));
-    check_ok(core_weights_prepare(weights, numerics, NULL));
     check_ok(core_batch_make(&batch, spec, N_B, N_T, SEED));
     check_ok(ref_model_open(&model, spec, weights, numerics, &options));
     check_ok(ref_gradients(model, &batch, &groups, SEED, &to, &stats));
     ref_model_close(model);
     core_batch_free(&batch);
+    return stats;
+}
+
+static ref_stats make(grad_room *room, const core_spec *spec,
+                      core_numerics numerics)
+{
+    core_weights *weights;
+    check_ok(core_weights_open_procedural(&weights, spec, SEED));
+    check_ok(core_weights_prepare(weights, numerics, NULL));
+    const ref_stats stats = run(room, spec, numerics, weights);
     core_weights_close(weights);
     return stats;
 }
@@ -107,6 +115,28 @@ END_TEST
 START_TEST(on_the_grid)
 {
     check_model(MODELS[_i], CORE_EXACT, 0.05);
+}
+END_TEST
+
+/* A larger head makes larger gradients, and no other value of the way there:
+ * the first sum that does not fit is that of a gradient, and is named. */
+START_TEST(too_large)
+{
+    const core_spec spec = open_spec("gated");
+    grad_room room = grad_room_make(&spec, N_B * N_T);
+    bool was_exact = false, is_exact = true;
+    for (int e = 0; is_exact && e < 40; e++) {
+        core_weights *weights = scaled_weights_open(
+            &spec, (scaling){.kind = CORE_W_HEAD, .exponent = e});
+        const ref_stats stats = run(&room, &spec, CORE_EXACT, weights);
+        core_weights_close(weights);
+        is_exact = stats.exact;
+        was_exact |= is_exact;
+        ck_assert_msg(is_exact == (stats.bits <= 53.0), "%g bits", stats.bits);
+        ck_assert(is_exact || strncmp(stats.not_exact, "grad.", 5) == 0);
+    }
+    ck_assert(was_exact && !is_exact);
+    grad_room_free(&room);
 }
 END_TEST
 
@@ -192,6 +222,7 @@ int main(void)
     TCase *tcase = tcase_create("all");
     tcase_add_loop_test(tcase, autograd, 0, 2);
     tcase_add_loop_test(tcase, on_the_grid, 0, 2);
+    tcase_add_test(tcase, too_large);
     tcase_add_loop_test(tcase, other_settings, 0,
                         (int)(sizeof OTHERS / sizeof OTHERS[0]));
     tcase_add_test(tcase, presets);

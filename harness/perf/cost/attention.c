@@ -65,17 +65,20 @@ static int64_t n_pairs(const har__walk *w, int64_t i, int64_t most)
     return run > 0 ? n + least((i + 1) / run, most) : least(n, most);
 }
 
-/* Add the work of one head on n_alike rows like the one seen to the record. */
-static void add_rows(const har__walk *w, core_cost *cost, int64_t n_alike)
+/* Add the work of one head on a run of queries of n_alike rows like the one
+ * seen to the record. */
+static void add_run(const har__walk *w, core_cost *cost, int64_t n_alike,
+                    const par_run *queries)
 {
     const int64_t n_t = w->request->batch->n_t,
                   width = cost->k + har__heads(w)->all.n_dv;
     const core_seen seen = core_spec_seen(w->spec, w->layer);
     const int64_t most = seen.n_set > 0 ? seen.n_key * seen.n_wide : n_t;
     const int64_t run = core_spec_digest_run(w->spec, w->layer);
-    for (int64_t i0 = 0; i0 < n_t; i0 += HAR_QUERY_BLOCK) {
+    const int64_t end = queries->i0 + queries->n;
+    for (int64_t i0 = queries->i0; i0 < end; i0 += HAR_QUERY_BLOCK) {
         const int64_t i1 =
-            i0 + HAR_QUERY_BLOCK < n_t ? i0 + HAR_QUERY_BLOCK : n_t;
+            i0 + HAR_QUERY_BLOCK < end ? i0 + HAR_QUERY_BLOCK : end;
         int64_t n_key = i1 - core_spec_first_key(w->spec, w->layer, i0) +
                         (run > 0 ? i1 / run : 0);
         for (int64_t i = i0; i < i1; i++) {
@@ -99,23 +102,31 @@ static void put_heads(har__walk *w)
     const int64_t n_h = heads->n_h;
     const int64_t n_dh = heads->all.n_dh, n_dv = heads->all.n_dv;
     w->op = par_operator_name(PAR_OP_ATTENTION);
+    har__put_context(w, CORE_TAP_CONTEXT, heads->n_kv * n_dh, CORE_COST_VALUES);
+    if (!w->spec->one_kv)
+        har__put_context(w, CORE_TAP_CONTEXT, heads->n_kv * n_dv,
+                         CORE_COST_VALUES);
     core_cost cost = har__record(w, CORE_COST_ATTENTION, CORE_TAP_CONTEXT);
     cost.m = w->n;
     cost.n = batch->n_t;
     cost.k = n_dh;
     cost.n_head = n_h;
+    par_run run_of[2];
+    const int n_run =
+        par_layout_runs(&w->lay->plan, w->lay->c, batch->n_t, run_of);
     /* without a mask all rows are alike */
     const int64_t n_alike = batch->mask != NULL ? 1 : w->n_row;
     for (int64_t b = 0; b < w->n_row; b += n_alike) {
         find_sees(w, w->row0 + b);
-        add_rows(w, &cost, n_alike);
+        for (int r = 0; r < n_run; r++)
+            add_run(w, &cost, n_alike, &run_of[r]);
     }
     cost.flops *= n_h;
     cost.n_pair *= n_h;
     cost.weights = heads->all.sinks && w->n > 0 ? n_h : 0;
     cost.read = w->n * n_h * n_dh;
     cost.written = w->n * n_h * n_dv;
-    cost.kv_read = w->n * heads->n_kv * (n_dh + n_dv);
+    cost.kv_read = w->n_row * batch->n_t * heads->n_kv * (n_dh + n_dv);
     const int64_t run = core_spec_digest_run(w->spec, w->layer);
     if (run > 0)
         cost.kv_read += w->n_row * (batch->n_t / run) * n_dh;

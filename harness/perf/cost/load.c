@@ -14,7 +14,7 @@ core_status har_load_make(har_load *out, const core_spec *spec,
     const par_plan *plan = &layout->plan;
     har_load load = {.n_layer = spec->n_l,
                      .n_part = (int64_t)plan->rounds * plan->dp * plan->mb,
-                     .n_slice = plan->tp,
+                     .n_slice = (int64_t)plan->cp * plan->tp,
                      .n_entry = layout->replica_first[spec->n_e]};
     void *n_row = NULL;
     CORE_TRY(core_alloc(&n_row, har_load_size(&load) + 1, sizeof *load.n_row,
@@ -52,7 +52,8 @@ static void count(har_load_watch *watch, const par_piece *slot)
     const int64_t n_k = watch->spec->n_k;
     const int64_t part =
         ((int64_t)slot->round * plan->dp + lay->d) * plan->mb + slot->mb;
-    uint64_t *n_row = har_load_at(watch->load, slot->tap.layer, part, lay->t);
+    uint64_t *n_row = har_load_at(watch->load, slot->tap.layer, part,
+                                  lay->c * plan->tp + lay->t);
     int64_t t0, t1, chosen = 0; /* the first row whose choices were shown */
     par_layout_slice(lay, slot->n_row, &t0, &t1);
     while (t0 < t1 && slot->row_ids[chosen] != watch->row)

@@ -10,13 +10,13 @@
 #include "parallel/forward.h"
 #include "parallel/layout.h"
 
-/* Choices that found a slot, of the tokens that each tensor rank t dispatches,
+/* Choices that found a slot, of the tokens that each rank (c, t) dispatches,
  * by token group and replica of an expert.  Replica r of expert e is entry
  * layout->replica_first[e] + r; without replicas that is e itself.           */
 typedef struct har_load {
     int64_t n_layer;      /* of the model; rows of dense layers stay zero      */
     int64_t n_part;       /* token groups: rounds * dp * mb                    */
-    int64_t n_slice;      /* tp                                                */
+    int64_t n_slice;      /* cp * tp, number c * tp + t                        */
     int64_t n_entry;
     uint64_t *n_row;      /* [n_layer, n_part, n_slice, n_entry], owned        */
 } har_load;

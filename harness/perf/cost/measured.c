@@ -221,13 +221,27 @@ static int by_weight(const void *a, const void *b)
 }
 
 /* Which slice of the token group [t0, t1) a token is in. */
-static int slice_of(const par_layout *lay, int64_t token, int64_t t0,
-                    int64_t t1)
+static int slice_of(const dealing *d, int64_t token, int64_t t0, int64_t t1)
 {
+    const par_plan *plan = &d->lay->plan;
+    const int64_t n_t = d->m->n_t > 0 ? d->m->n_t : t1 - t0; /* one row */
+    const int64_t place = (token - t0) % n_t;
+    int c = 0;
+    int64_t at = -1, n = 0; /* its number among the n tokens of c in a row */
+    for (; at < 0; c++) {
+        par_run run[2];
+        par_layout_runs(plan, c, n_t, run);
+        n = run[0].n + run[1].n;
+        if (place >= run[0].i0 && place < run[0].i0 + run[0].n)
+            at = place - run[0].i0;
+        else if (place >= run[1].i0 && place < run[1].i0 + run[1].n)
+            at = run[0].n + place - run[1].i0;
+    }
+    at += (token - t0) / n_t * n;
     int t = 0;
-    while (core_split_first(t1 - t0, lay->plan.tp, t + 1) <= token - t0)
+    while (core_split_first((t1 - t0) / n_t * n, plan->tp, t + 1) <= at)
         t++;
-    return t;
+    return (c - 1) * plan->tp + t;
 }
 
 /* The domain of tokens [a, b) of the token group [t0, t1); rows [tp, entries]
@@ -253,7 +267,7 @@ static void deal(dealing *d, int64_t a, int64_t b, int64_t t0, int64_t t1,
         const int first = lay->replica_first[e];
         const int n_copy = lay->replica_first[e + 1] - first;
         if (d->taken[e]++ < capacity)
-            rows[slice_of(lay, token, t0, t1) * n_entry + first +
+            rows[slice_of(d, token, t0, t1) * n_entry + first +
                  token % n_copy]++;
     }
 }

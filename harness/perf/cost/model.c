@@ -146,7 +146,9 @@ static int64_t n_own_ids(const har__walk *w)
         return w->n * (v1 - v0) / w->spec->n_v;
     int64_t n = 0;
     for (int64_t i = 0; i < w->n; i++) {
-        const int64_t id = batch->ids[w->row0 * batch->n_t + i];
+        const int64_t id = batch->ids[w->row0 * batch->n_t +
+                                      par_layout_token(&w->lay->plan, w->lay->c,
+                                                       batch->n_t, i)];
         n += id >= v0 && id < v1;
     }
     return n;
@@ -242,7 +244,7 @@ static void set_tick(har__walk *w, int round, int tick)
         par_layout_rows(plan, batch->n_b, round, w->lay->d, mb, &w->row0,
                         &row1);
     w->n_row = row1 - w->row0;
-    w->n = w->n_row * batch->n_t;
+    w->n = w->n_row * par_layout_n_t(plan, w->lay->c, batch->n_t);
     par_layout_slice(w->lay, w->n, &t0, &t1);
     w->n_slice = t1 - t0;
     w->n_s = plan->sp ? w->n_slice : w->n;
@@ -296,8 +298,8 @@ core_status har_cost_walk(const har_cost_case *request,
                    .spec = request->spec,
                    .lay = layout,
                    .reader = reader,
-                   .has_sections = reader->has != NULL && batch->ids == NULL &&
-                                   batch->mask == NULL};
+                   .has_sections = reader->has != NULL && plan->cp == 1 &&
+                                   batch->ids == NULL && batch->mask == NULL};
     take(&w, &need);
     CORE_TRY(core_arena_room(arena, &need));
     take(&w, arena);

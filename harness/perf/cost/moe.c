@@ -70,14 +70,16 @@ static const uint64_t *load_of(const har__walk *w, int rank, int pair,
                                int *stage)
 {
     const par_plan *plan = &w->lay->plan;
-    const int t = rank % plan->tp, d = rank / plan->tp % plan->dp;
-    *stage = rank / plan->tp / plan->dp;
+    const int n_slice = plan->cp * plan->tp, slice = rank % n_slice;
+    const int d = rank / n_slice % plan->dp;
+    *stage = rank / n_slice / plan->dp;
     const int mb = w->tick_of_round - *stage;
     const int layer = pair_layer(w, *stage, pair);
     if (layer < 0 || mb < 0 || mb >= plan->mb)
         return NULL;
     return har_load_at(w->request->load, layer,
-                       ((int64_t)w->round * plan->dp + d) * plan->mb + mb, t);
+                       ((int64_t)w->round * plan->dp + d) * plan->mb + mb,
+                       slice);
 }
 
 /* Rows that I send to each member, from my load or none. */
@@ -190,15 +192,20 @@ static void put_return(har__walk *w)
 static void put_slots(har__walk *w, core_cost choosing)
 {
     const int64_t n_k = w->spec->n_k;
-    if (!w->lay->plan.sp) {
+    if (!w->lay->plan.sp && w->lay->plan.cp == 1) {
         choosing.written += w->n * n_k;
         har__put(w, choosing);
         return;
     }
     har__put(w, choosing);
-    har__put_gather(w, CORE_TAP_SLOT, n_k, CORE_COST_WORDS);
-    har__put_gather(w, CORE_TAP_SLOT, n_k, CORE_COST_VALUES);
-    har__put(w, har__rows(w, CORE_TAP_SLOT, w->n, n_k, 0));
+    if (w->lay->plan.sp) {
+        har__put_gather(w, CORE_TAP_SLOT, n_k, CORE_COST_WORDS);
+        har__put_gather(w, CORE_TAP_SLOT, n_k, CORE_COST_VALUES);
+    }
+    har__put_context(w, CORE_TAP_SLOT, n_k, CORE_COST_WORDS);
+    har__put_context(w, CORE_TAP_SLOT, n_k, CORE_COST_VALUES);
+    har__put(w, har__rows(w, CORE_TAP_SLOT, w->n_row * w->request->batch->n_t,
+                          n_k, 0));
 }
 
 void har__put_router(har__walk *w)

@@ -2,13 +2,17 @@
  *
  * Prefill works in tiles of 128 queries: a tile under the diagonal multiplies
  * whole tiles of keys, so that a short sequence computes more than half of its
- * square.  The softmax keeps the units from overlapping products and loads, and
- * the caches are written first: compute and bytes add.
+ * square.  Beside two products a pair of query and key costs clocks of the
+ * units that no tensor unit takes off them: an exponential, and a comparison
+ * where the edge of the mask goes through its tile.  Exponentials come 16 to a
+ * clock on every generation, so that they weigh more the faster the products
+ * are; where products run asynchronously the softmax of one tile hides behind
+ * those of another.  The caches are written first: bytes add.
  *
  * Decode reads every cached key and value once; queries that share a kv head
  * are one tile.  What fits in the second-level cache was left there by the step
- * before.  The cached tokens of a row are split over the units when rows and
- * heads alone do not fill them.
+ * before.  The row is cut into parts by its whole length, whatever a window
+ * leaves of it: parts of no visible key start all the same.
  *
  * Where all heads share the vector of a key (keys and values absorbed into what
  * comes before and after), there are so many products per byte that they may
@@ -19,9 +23,12 @@
 
 enum {
     QUERY_ROWS = 128,
-    KEY_ROWS = 112,
+    QUERY_PASSES = 3,   /* over queries and outputs: rotated, read, written  */
+    CACHE_PASSES = 5,   /* over keys and values: rotated, written, read      */
+    STEP_BYTES = 65536, /* of keys and values that a unit takes at a time    */
     PART_TOKENS = 256,  /* least that is worth a unit of its own             */
-    LONG_TOKENS = 4096, /* from here on parts beyond one per unit            */
+    PARTS_PER_UNIT = 4, /* most, of all rows together                        */
+    LONG_TOKENS = 4096, /* tiles of one query: parts beyond one per unit     */
     TILES_PER_UNIT = 3, /* of one query each                                 */
     GROUP_ROWS = 16,    /* queries of one kv head in a tile                  */
     MAX_GROUP = 32,     /* more have no kernel: each query reads for itself  */
@@ -32,57 +39,93 @@ enum {
     N_DECODE = 4
 };
 
-/* Pairs of a query and a key, whole tiles, over one head and sequence. */
-static double pairs(const har_attention *a)
+/* Of a unit, for a pair of query and key: an exponential of 16 to a clock with
+ * what is around it, and a comparison with the mask. */
+static const double CLOCKS_SOFTMAX = 0.1, CLOCKS_MASK = 0.1;
+
+/* Pairs of a query and a key in whole tiles, over one head and sequence. */
+typedef struct pairs {
+    double all, masked; /* masked: in tiles that an edge goes through         */
+} pairs;
+
+static pairs pairs_of(const har_attention *a)
 {
     const double rows = fmin(QUERY_ROWS, ceil(a->n_t / 16) * 16);
-    const double n_tile = ceil(a->n_t / rows);
-    const double sum = rows * rows * n_tile * (n_tile + 1) / 2;
-    if (a->window <= 0)
-        return sum;
-    return fmin(sum, rows * rows * n_tile * (ceil(a->window / rows) + 1));
+    const double n_tile = ceil(a->n_t / rows), tile = rows * rows;
+    const double all = tile * n_tile * (n_tile + 1) / 2;
+    /* a window begins and ends inside a tile */
+    const double seen = tile * n_tile * (ceil(a->window / rows) + 2);
+    if (a->window <= 0 || seen > all)
+        return (pairs){all, tile * n_tile};
+    return (pairs){seen, seen};
+}
+
+/* Products, softmax and masks of so many pairs on all units. */
+static double pair_seconds(const har_machine *machine, double peak, double n_dh,
+                           double all, double masked)
+{
+    const har_generation *rules = har_generation_of(machine->arch);
+    const double clocks = machine->n_unit * machine->clock_hz;
+    const double products = 4 * n_dh * all / peak;
+    const double softmax = CLOCKS_SOFTMAX * all / clocks;
+    return (rules->is_async ? har__overlap(products, softmax)
+                            : products + softmax) +
+           CLOCKS_MASK * masked / clocks;
 }
 
 har_time har_time_prefill(const har_machine *machine, core_dtype dtype,
                           const har_attention *a)
 {
+    const har_generation *rules = har_generation_of(machine->arch);
     const double size = (double)core_dtype_bytes(dtype);
     const double units = machine->n_unit;
     const double peak = har__peak(machine, dtype) *
                         har__coef(machine, HAR_COEF_COMPUTE) *
                         har__coef(machine, HAR_COEF_ATTENTION);
-    const double n_tile = a->n_row * a->n_h * ceil(a->n_t / QUERY_ROWS);
-    const double flop = 4 * a->n_row * a->n_h * a->n_dh * pairs(a);
-    const double bytes =
-        size * a->n_row * a->n_t * a->n_dh * (2 * a->n_h + 4 * a->n_g);
+    const double n_head = a->n_row * a->n_h;
+    const double n_tile = n_head * ceil(a->n_t / QUERY_ROWS);
+    const pairs pair = pairs_of(a);
+    const double bytes = size * a->n_row * a->n_t * a->n_dh *
+                         (QUERY_PASSES * a->n_h + CACHE_PASSES * a->n_g);
     /* the last query tile sees every key and runs on one unit */
-    const double longest = 4 * QUERY_ROWS * a->n_dh * a->n_t / peak * units;
+    const double longest = QUERY_ROWS * a->n_t * units;
     const har__parts parts = {
-        .overhead = N_PREFILL * har__seconds(machine, HAR_COEF_LAUNCH),
+        .overhead = (N_PREFILL + rules->n_prepare) *
+                    har__seconds(machine, HAR_COEF_LAUNCH),
         .latency = har__seconds(machine, HAR_COEF_FILL) * ceil(n_tile / units) +
                    bytes / har__memory_bw(machine),
-        .compute = fmax(longest, flop / peak)};
+        .compute = pair_seconds(machine, peak, a->n_dh,
+                                fmax(longest, n_head * pair.all),
+                                n_head * pair.masked)};
     return har__together(machine, HAR_ATTENTION, parts);
 }
 
 /* Tiles of queries over the cached keys of each row. */
 typedef struct decoding {
     double n_tile, per_unit; /* tiles that a unit works on at a time          */
-    double n_key;
-    double bytes, fed;       /* of the cache: once; as often as tiles read it */
-    double product;          /* seconds of the products                       */
+    double n_key, n_row; /* keys that are seen; of the whole row              */
+    double key_bytes;
+    double bytes, fed; /* of the cache: once; as often as tiles read it */
+    double product;    /* seconds of the products                       */
 } decoding;
+
+/* Parts of a row, so that the units are busy. */
+static double most_parts(const decoding *d, double units)
+{
+    if (d->per_unit <= 1)
+        return ceil(PARTS_PER_UNIT * units / d->n_tile);
+    return fmax(floor(units / d->n_tile),
+                d->n_row >= LONG_TOKENS ? ceil(2 * units / d->n_tile) : 1);
+}
 
 static har_time decode(const har_machine *machine, const decoding *d,
                        double kv_share)
 {
     const double units = machine->n_unit;
     const double beyond = fmax(0, d->bytes - machine->l2_bytes);
-    const double most_parts =
-        fmax(floor(units / d->n_tile),
-             d->n_key >= LONG_TOKENS ? ceil(2 * units / d->n_tile) : 1);
-    const double n_part = fmin(ceil(d->n_key / PART_TOKENS), most_parts);
-    const double steps = ceil(d->n_key / KEY_ROWS / n_part);
+    const double n_part =
+        fmin(ceil(d->n_row / PART_TOKENS), most_parts(d, units));
+    const double steps = ceil(d->n_key * d->key_bytes / STEP_BYTES / n_part);
     const double waves = fmax(1, d->n_tile * n_part / units / d->per_unit);
     const double fill = har__seconds(machine, HAR_COEF_FILL);
     const har__parts parts = {
@@ -106,6 +149,8 @@ static har_time decode_shared(const har_machine *machine, core_dtype dtype,
     const decoding d = {.n_tile = a->n_row * ceil(a->n_h / SHARED_ROWS),
                         .per_unit = 1,
                         .n_key = a->n_t,
+                        .n_row = a->n_t,
+                        .key_bytes = size * (a->n_shared + a->n_rot),
                         .bytes = bytes,
                         .fed = bytes * ceil(a->n_h / SHARED_ROWS),
                         .product = 2 * a->n_row * rows * a->n_t *
@@ -124,10 +169,12 @@ har_time har_time_decode(const har_machine *machine, core_dtype dtype,
     const bool alone = group == 1 || group > MAX_GROUP;
     const double bytes = 2 * size * a->n_row * a->n_g * seen * a->n_dh;
     const decoding d = {
-        .n_tile = a->n_row *
-                  (alone ? a->n_h : a->n_g * ceil(group / GROUP_ROWS)),
+        .n_tile =
+            a->n_row * (alone ? a->n_h : a->n_g * ceil(group / GROUP_ROWS)),
         .per_unit = alone ? TILES_PER_UNIT : 1,
         .n_key = seen,
+        .n_row = a->n_t,
+        .key_bytes = 2 * size * a->n_dh,
         .bytes = bytes,
         .fed = alone ? bytes * group : bytes};
     return decode(machine, &d, a->kv_share);

@@ -15,23 +15,40 @@ typedef struct product {
     double peak;               /* of one unit, sustained                     */
     double feed_bw;            /* bytes/s from the cache into all units      */
     double bytes;              /* each operand once                          */
+    const har_generation *rules;
 } product;
+
+/* Bytes that a unit takes for a tile, per element of K: the tiles of a cluster
+ * share their rows and columns.  Trap: where a product has but one row of tiles
+ * there is nobody to share with, but to say so would make it slower than one
+ * with more rows; it is bound by memory or by latency then. */
+static double fed(const product *p, const int tile[2])
+{
+    return (tile[0] + tile[1]) * p->bytes_per / p->rules->shared;
+}
+
+/* Seconds of filling the pipelines of a unit's tiles, n of them one after the
+ * other. */
+static double fill(const har_machine *machine, const product *p, double n)
+{
+    return har__seconds(machine, HAR_COEF_FILL) *
+           (1 + p->rules->refill * fmax(0, n - 1));
+}
 
 static har__parts with_tile(const har_machine *machine, const product *p,
                             const int tile[2], double n_split)
 {
     const double units = machine->n_unit;
     const double n_tile = ceil(p->m / tile[0]) * ceil(p->n / tile[1]) * n_split;
-    const double waves = ceil(n_tile / units);
+    const double waves =
+        p->rules->is_dealt ? fmax(1, n_tile / units) : ceil(n_tile / units);
     const double k = ceil(p->k / n_split / 32) * 32;
     const double area = (double)tile[0] * tile[1];
     const double mma = 2 * area * k / p->peak;
-    const double feed =
-        (tile[0] + tile[1]) * k * p->bytes_per * units / p->feed_bw;
+    const double feed = fed(p, tile) * k * units / p->feed_bw;
     const double share = fmin(8, fmax(1, 128 * 256 / area));
     har__parts parts = {.overhead = har__seconds(machine, HAR_COEF_LAUNCH),
-                        .latency = har__seconds(machine, HAR_COEF_FILL) *
-                                   fmax(1, waves / share),
+                        .latency = fill(machine, p, waves / share),
                         .compute = waves * har__overlap(mma, feed),
                         .memory = p->bytes / har__memory_bw(machine)};
     if (n_split > 1) /* partial sums in fp32, written and read */
@@ -54,10 +71,10 @@ static bool is_measured(const har_machine *machine, core_dtype dtype)
 static har_time measured(const har_machine *machine, core_dtype dtype, double m,
                          double n, double k)
 {
-    return (har_time){
-        .seconds = har_rates_product(&machine->rates, dtype, m, n, k, 0),
-        .sigma = machine->sigma[HAR_GEMM].value,
-        .bound = HAR_BOUND_COMPUTE};
+    return (har_time){.seconds =
+                          har_rates_product(&machine->rates, dtype, m, n, k, 0),
+                      .sigma = machine->sigma[HAR_GEMM].value,
+                      .bound = HAR_BOUND_COMPUTE};
 }
 
 har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,
@@ -74,7 +91,8 @@ har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,
                                har__coef(machine, HAR_COEF_COMPUTE) /
                                machine->n_unit,
                        .feed_bw = har__feed_bw(machine),
-                       .bytes = size * (m * k + k * n + m * n)};
+                       .bytes = size * (m * k + k * n + m * n),
+                       .rules = har_generation_of(machine->arch)};
     har__parts best = {.latency = HUGE_VAL};
     for (int i = 0; i < machine->n_tile; i++)
         for (int s = 1; s <= machine->max_split && s * 128 <= fmax(k, 128);

@@ -35,6 +35,13 @@ static inline double har__memory_bw(const har_machine *m)
     return m->memory_bw * har__coef(m, HAR_COEF_MEMORY);
 }
 
+/* The same for kernels that gather rows by their addresses, without the bulk
+ * copies that rules.memory stands for.                                       */
+static inline double har__gather_bw(const har_machine *m)
+{
+    return har__memory_bw(m) / har_generation_of(m->arch)->memory;
+}
+
 /* From the cache into all units.                                             */
 static inline double har__feed_bw(const har_machine *m)
 {
@@ -53,6 +60,25 @@ CORE_NODISCARD core_status har__read_number(const char *file,
                                             double least, double most,
                                             double *out);
 
+enum { HAR__MAX_PATH = 1024 };
+
+/* What a machine file says of coefficients and sigmas: value, origin.        */
+typedef struct har__stated {
+    const char *file, *reference; /* coefficients_from; "" if it is not there */
+    int depth; /* of files that name files                                    */
+    bool *coef, *coef_from, *sigma, *sigma_from;
+} har__stated;
+
+/* har_machine_open of a file that another names.                      [local]
+ */
+CORE_NODISCARD core_status har__machine_open(har_machine *out, const char *name,
+                                             int depth);
+
+/* Put in what the file leaves to its arch, and say it is there; carry over what
+ * was transferred.  Errors: E_FILE, E_FORMAT.                        [local] */
+CORE_NODISCARD core_status har__fill_in(har_machine *m,
+                                        const har__stated *stated);
+
 /* x, or the limit that it is beyond; NaN is below.                           */
 static inline double har__within(double x, double least, double most)
 {
@@ -63,6 +89,14 @@ static inline double har__within(double x, double least, double most)
 typedef struct har__parts {
     double overhead, latency, compute, memory;
 } har__parts;
+
+/* Of a link: starting anything over it; bytes/s of large messages; a step; and
+ * a time of both with its sigma. */
+double har__link_start(const har_machine *machine);
+double har__link_bw(const har_machine *machine, const har_link *link);
+double har__link_hop(const har_machine *machine, const har_link *link);
+har_time har__link_time(const har_machine *machine, double overhead,
+                        double moving);
 
 /* overhead + latency + overlap(compute, memory), and which is the largest.   */
 har_time har__together(const har_machine *m, har_kind kind, har__parts parts);

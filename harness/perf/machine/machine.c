@@ -1,5 +1,5 @@
-/* harness/perf/machine/machine.c -- names of a machine's parts, and how the parts of a
- * time are put together.
+/* harness/perf/machine/machine.c -- names of a machine's parts, and how the
+ * parts of a time are put together.
  *
  * A kernel's compute and memory time overlap, but not perfectly: a fourth-power
  * mean lies a little over the larger of the two where they are alike and is the
@@ -47,11 +47,48 @@ const char *har_origin_name(har_origin origin)
     return names[origin];
 }
 
+const char *har_link_kind_name(har_link_kind kind)
+{
+    static const char *const names[HAR_N_LINK_KIND] = {
+        [HAR_LINK_UNSAID] = "",
+        [HAR_LINK_PLAIN] = "plain",
+        [HAR_LINK_SWITCH] = "switch",
+        [HAR_LINK_PCIE] = "pcie"};
+    return names[kind];
+}
+
+/* Of a time that grows by `share` of what a coefficient does. */
+static double squared(const har_machine *m, har_coef coef, double share)
+{
+    const double off = har_prior(m, coef) * share;
+    return off * off;
+}
+
+/* The sigma of the kind, and of each part what its coefficient may be off. */
+static double sigma_of(const har_machine *m, har_kind kind, const har__parts *p,
+                       double work, double seconds)
+{
+    static const har_coef products[HAR_N_KIND] = {[HAR_GEMM] = HAR_COEF_COMPUTE,
+                                                  [HAR_MOE] = HAR_COEF_MOE,
+                                                  [HAR_ATTENTION] =
+                                                      HAR_COEF_ATTENTION};
+    const double sigma = m->sigma[kind].value;
+    if (!m->is_carried || !(seconds > 0) || !(work > 0))
+        return sigma;
+    const double c = pow(p->compute / work, 4) * work / seconds;
+    return sqrt(sigma * sigma +
+                squared(m, HAR_COEF_LAUNCH, p->overhead / seconds) +
+                squared(m, HAR_COEF_FILL, p->latency / seconds) +
+                squared(m, products[kind], c) +
+                squared(m, HAR_COEF_MEMORY, work / seconds - c));
+}
+
 har_time har__together(const har_machine *m, har_kind kind, har__parts parts)
 {
-    har_time out = {.sigma = m->sigma[kind].value};
+    har_time out = {.bound = HAR_BOUND_OVERHEAD};
     const double work = har__overlap(parts.compute, parts.memory);
     out.seconds = parts.overhead + parts.latency + work;
+    out.sigma = sigma_of(m, kind, &parts, work, out.seconds);
     out.bound =
         parts.compute > parts.memory ? HAR_BOUND_COMPUTE : HAR_BOUND_MEMORY;
     if (parts.latency > work)

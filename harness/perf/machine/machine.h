@@ -16,6 +16,7 @@
 
 #include "core/base/status.h"
 #include "core/numbers/dtype.h"
+#include "harness/perf/machine/generation.h"
 #include "harness/perf/machine/rates.h"
 
 #include <stdint.h>
@@ -80,6 +81,14 @@ enum { HAR_MAX_TILES = 12, HAR_MAX_LINKS = 4, HAR_MACHINE_NAME = 64 };
 /* Of an assumed link whose file gives none.                                  */
 #define HAR_ASSUMED_LINK_SIGMA 0.5
 
+typedef enum har_link_kind {
+    HAR_LINK_UNSAID, /* as plain                                              */
+    HAR_LINK_PLAIN,  /* peers write into each other                           */
+    HAR_LINK_SWITCH, /* the same through a switch that adds up                */
+    HAR_LINK_PCIE,   /* through the memory of the host                        */
+    HAR_N_LINK_KIND
+} har_link_kind;
+
 typedef struct har_link {
     char name[32];
     int n_gpu;      /* reaches that many devices (the tier inside included)   */
@@ -88,6 +97,7 @@ typedef struct har_link {
     double sigma;   /* relative, one sigma, of bw: a judgement where the link
                      * is assumed; 0: the sigma of collectives says all       */
     har_origin origin;
+    har_link_kind kind;
 } har_link;
 
 typedef struct har_value {
@@ -95,8 +105,18 @@ typedef struct har_value {
     har_origin origin;
 } har_value;
 
+/* What a carried coefficient was measured on.                                 */
+typedef struct har_origin_machine {
+    har_arch arch;
+    double clock_hz;
+} har_origin_machine;
+
 typedef struct har_machine {
     char name[HAR_MACHINE_NAME];
+    har_arch arch;              /* whose rules (generation.h)                 */
+    bool is_carried;            /* some coefficients came from elsewhere      */
+    har_origin_machine from[HAR_N_COEF]; /* where a transferred one was
+                                          * measured                          */
     double peak[CORE_N_DTYPES]; /* flop/s; 0: the machine has no such unit    */
     double memory_bytes, memory_bw;
     double n_unit, clock_hz;    /* SMs or cores                               */
@@ -107,7 +127,8 @@ typedef struct har_machine {
     int max_split;              /* most parts of K: a power of two            */
     int n_link;
     har_link link[HAR_MAX_LINKS]; /* nearest first                            */
-    har_value coef[HAR_N_COEF];   /* in the units of their keys               */
+    har_value coef[HAR_N_COEF];   /* in the units of their keys; transferred
+                                   * ones as har_carry made them              */
     har_value sigma[HAR_N_KIND];  /* relative, one sigma                      */
     har_rates rates;              /* of a processor; none: all zero           */
 } har_machine;
@@ -120,6 +141,17 @@ CORE_NODISCARD core_status har_machine_open(har_machine *out, const char *name);
 /* The same from a text; `name` stands in messages.                   [local] */
 CORE_NODISCARD core_status har_machine_parse(har_machine *out, const char *text,
                                              const char *name);
+
+/* What a coefficient that was measured on the machine's `from` is worth here,
+ * as a factor: 1 for one that was not transferred, or without an arch. [local] */
+double har_carry(const har_machine *m, har_coef coef);
+
+/* How far off such a coefficient may be, relative, one sigma: a judgement that
+ * grows with the generations between; 0 where har_carry is 1 by rule.  [local] */
+double har_prior(const har_machine *m, har_coef coef);
+
+/* The sigma of a kind, with that of what carries it.                  [local] */
+double har_sigma(const har_machine *m, har_kind kind);
 
 /* Put every number that was measured or fitted into the range that a machine
  * file may have: what har_machine_print writes is then read again.  [local] */
@@ -138,10 +170,15 @@ void har_machine_write(FILE *out, const char *text, const har_machine *m);
 /* Everything but the name, as a machine file has it.                  [local] */
 void har_machine_print(FILE *out, const har_machine *m);
 
+/* Write a line for each thing that two numbers of a machine say of each other;
+ * returns how many contradict.                                       [local] */
+int har_machine_check(FILE *out, const har_machine *m);
+
 const char *har_coef_key(har_coef coef);
 har_kind har_coef_kind(har_coef coef);
 const char *har_kind_name(har_kind kind);
 const char *har_origin_name(har_origin origin);
+const char *har_link_kind_name(har_link_kind kind); /* of HAR_LINK_UNSAID: ""  */
 
 /* --- times ------------------------------------------------------------------ */
 
@@ -235,6 +272,25 @@ typedef enum har_algorithm {
 har_time har_time_collective(const har_machine *machine, har_collective kind,
                              har_algorithm algorithm, double bytes, int n,
                              int tier);
+
+/* An all-to-all of n devices, n_near of them in the node of each: bytes to those
+ * go over the nearest links, beside the others' over tier `tier`.             */
+har_time har_time_all_to_all(const har_machine *machine, double bytes, int n,
+                             int n_near, int tier);
+
+/* Dispatch or combine of experts by a kernel made for it.                     */
+typedef struct har_exchange {
+    double n_token;     /* of one rank                                        */
+    double n_d;
+    double value_bytes; /* of a value on the links, its scale included        */
+    int n_k, n_gpu;     /* choices of a token; ranks                          */
+    int n_unit;         /* units that copy; 0: all                            */
+    bool is_combine;
+    bool is_quick;      /* made for few tokens: one copy for each choice      */
+} har_exchange;
+
+har_time har_time_exchange(const har_machine *machine,
+                           const har_exchange *exchange);
 
 /* The nearest tier that reaches n devices; the last if none does.             */
 int har_tier(const har_machine *machine, int n_gpu);

@@ -50,9 +50,9 @@ static void power_law(const har_moe *moe, double *count)
     const double total = moe->n_token * moe->n_k;
     const bool many = total > n && moe->n_token * 0.8 > 1;
     for (int i = 0; i < n; i++)
-        count[i] = har_power_quantile(
-            moe->popularity.exponent, many ? 1 : 0.01,
-            many ? moe->n_token * 0.8 : 2, (n - i - 0.5) / n);
+        count[i] = har_power_quantile(moe->popularity.exponent, many ? 1 : 0.01,
+                                      many ? moe->n_token * 0.8 : 2,
+                                      (n - i - 0.5) / n);
     round_to(count, n, total);
     for (int i = 0, spare = moe->n_k; i < n; i++) {
         count[i] = fmin(count[i], moe->n_token);
@@ -84,13 +84,53 @@ typedef struct share {
     double block_rows;
 } share;
 
-static double reached(const har_moe *moe, const double *count)
+/* Rows of the slowest of `ep` ranks that deal the experts at random: the rank
+ * of the most popular expert, or the largest of as many sums. */
+static double most_rows(const har_moe *moe, const double *count)
+{
+    const int n = moe->n_expert;
+    const double n_local = floor((double)n / moe->ep);
+    double sum = 0, square = 0;
+    for (int i = 0; i < n; i++) {
+        sum += count[i];
+        square += count[i] * count[i];
+    }
+    const double mean = sum / n;
+    const double spread = sqrt(fmax(0, square / n - mean * mean) * n_local);
+    /* of so many normal draws the largest is about so many sigmas out */
+    const double sigmas = 0.56 * pow(log2(moe->ep), 0.8);
+    return fmax(count[0] + (n_local - 1) * mean,
+                n_local * mean + sigmas * spread);
+}
+
+/* Experts of the slowest rank: every how many, in the order of their rows. */
+static double stride_of(const har_moe *moe, const double *count)
+{
+    const int n_local = moe->n_expert / moe->ep;
+    if (!moe->popularity.is_power_law || moe->ep == 1)
+        return moe->ep;
+    const double most = most_rows(moe, count);
+    double least = 1, stride = moe->ep;
+    for (int round = 0; round < 6; round++) {
+        const double middle = (least + stride) / 2;
+        double sum = 0;
+        for (int i = 0; i < n_local; i++)
+            sum += count[(int)(i * middle)];
+        if (sum > most)
+            least = middle;
+        else
+            stride = middle;
+    }
+    return stride;
+}
+
+static double reached(const har_moe *moe, const double *count, double stride)
 {
     const int n_local = moe->n_expert / moe->ep;
     double none = 1, sum = 0;
     for (int i = 0; i < n_local; i++) {
-        none *= 1 - fmin(1, count[i * moe->ep] / moe->n_token);
-        sum += count[i * moe->ep];
+        none *= 1 - fmin(1, count[(int)(i * stride)] / moe->n_token);
+        sum += count[(int)(i * stride)];
     }
     if (!moe->popularity.is_power_law)
         return fmin(moe->n_token, sum);
@@ -100,10 +140,11 @@ static double reached(const har_moe *moe, const double *count)
 static share slowest(const har_moe *moe, const double *count)
 {
     const int n_local = moe->n_expert / moe->ep;
-    const double tokens = reached(moe, count);
+    const double stride = stride_of(moe, count);
+    const double tokens = reached(moe, count, stride);
     share out = {.block_rows = tokens <= n_local ? SMALL_ROWS : LARGE_ROWS};
     for (int i = 0; i < n_local; i++) {
-        const double c = count[i * moe->ep];
+        const double c = count[(int)(i * stride)];
         out.rows += c;
         out.blocks += ceil(c / out.block_rows);
         out.distinct += fmin(1, c);
@@ -131,7 +172,7 @@ static void add_product(const har_machine *machine, core_dtype dtype,
                         har__feed_bw(machine);
     parts->compute += waves * har__overlap(mma, feed);
     parts->memory += size * (s->distinct * n * k + s->rows * (n + k)) /
-                     har__memory_bw(machine);
+                     har__gather_bw(machine);
     parts->latency +=
         har__seconds(machine, HAR_COEF_FILL) * fmax(1, waves / TILES_PER_UNIT);
 }
@@ -164,5 +205,9 @@ har_time har_time_moe(const har_machine *machine, core_dtype dtype,
     add_product(machine, dtype, &s, (moe->n_matrix - 1) * moe->n_f, moe->n_d,
                 &parts);
     add_product(machine, dtype, &s, moe->n_d, moe->n_f, &parts);
+    /* the activation, and the sum over the choices of a token */
+    parts.latency += (double)core_dtype_bytes(dtype) * s.rows *
+                     (moe->n_matrix * moe->n_f + moe->n_d) /
+                     har__gather_bw(machine);
     return har__together(machine, HAR_MOE, parts);
 }

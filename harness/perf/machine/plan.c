@@ -90,6 +90,6 @@ har_time har_time_training(const har_machine *machine, const har_training *s)
                                        message, 2, har_tier(machine, s->n_gpu))
                        .seconds;
     return (har_time){.seconds = seconds,
-                      .sigma = machine->sigma[HAR_PLAN].value,
+                      .sigma = har_sigma(machine, HAR_PLAN),
                       .bound = HAR_BOUND_COMPUTE};
 }

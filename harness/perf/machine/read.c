@@ -24,6 +24,7 @@ typedef struct reader {
     bool coef[HAR_N_COEF], coef_from[HAR_N_COEF];
     bool sigma[HAR_N_KIND], sigma_from[HAR_N_KIND];
     bool link_from[HAR_MAX_LINKS];
+    char reference[HAR__MAX_PATH]; /* coefficients_from; "": not said         */
 } reader;
 
 static core_status whole(const reader *r, const core_yaml_entry *e, int least,
@@ -56,6 +57,17 @@ static core_status origin(const reader *r, const core_yaml_entry *e,
         }
     return har__read_refuse(r->file, e,
                             "measured, transferred, assumed or datasheet");
+}
+
+static core_status link_kind(const reader *r, const core_yaml_entry *e,
+                             har_link_kind *out)
+{
+    for (int i = HAR_LINK_UNSAID + 1; i < HAR_N_LINK_KIND; i++)
+        if (strcmp(e->text, har_link_kind_name(i)) == 0) {
+            *out = i;
+            return CORE_OK;
+        }
+    return har__read_refuse(r->file, e, "plain, switch or pcie");
 }
 
 /* --- the keys --- */
@@ -161,6 +173,8 @@ static core_status read_link(reader *r, const core_yaml_entry *e,
         link->bw *= 1e9;
         return CORE_OK;
     }
+    if (strcmp(key, "kind") == 0)
+        return link_kind(r, e, &link->kind);
     if (strcmp(key, "sigma") == 0)
         return har__read_number(r->file, e, SIGMA[0], SIGMA[1], &link->sigma);
     if (strcmp(key, "extra_us") == 0) {
@@ -221,6 +235,13 @@ static core_status read_entry(reader *r, const core_yaml_entry *e)
         return word(r, e, r->m.name, sizeof r->m.name);
     if (strcmp(e->path, "about") == 0)
         return CORE_OK;
+    if (strcmp(e->path, "arch") == 0)
+        return har_arch_of_word(&r->m.arch, e->text)
+                   ? CORE_OK
+                   : har__read_refuse(r->file, e,
+                                      "sm80, sm89, sm90, sm100 or sm120");
+    if (strcmp(e->path, "coefficients_from") == 0)
+        return word(r, e, r->reference, sizeof r->reference);
     if (strcmp(e->path, "max_split") == 0)
         return whole(r, e, 1, 1024, &r->m.max_split);
     for (int i = 0; i < (int)N_NUMBERS; i++)
@@ -324,25 +345,35 @@ static core_status read_all(reader *r, const char *text)
     return status;
 }
 
-core_status har_machine_parse(har_machine *out, const char *text,
-                              const char *name)
+static core_status parse(har_machine *out, const char *text, const char *name,
+                         int depth)
 {
     reader r = {.file = name};
     CORE_TRY(read_all(&r, text));
+    const har__stated stated = {name,        r.reference, depth,       r.coef,
+                                r.coef_from, r.sigma,     r.sigma_from};
+    CORE_TRY(har__fill_in(&r.m, &stated));
     CORE_TRY(check_complete(&r));
     assume_sigma(&r.m);
     *out = r.m;
     return CORE_OK;
 }
 
+core_status har_machine_parse(har_machine *out, const char *text,
+                              const char *name)
+{
+    return parse(out, text, name, 0);
+}
+
 /* --- files --- */
 
 static core_status read_file(char **out, const char *path)
 {
-    CORE_FAIL_IF(access(path, F_OK) != 0, CORE_E_FILE,
-                 "%s: %s; the machines that come with the program are "
-                 "gpu-400t-64g, a100-sxm and template",
-                 path, strerror(errno));
+    CORE_FAIL_IF(
+        access(path, F_OK) != 0, CORE_E_FILE,
+        "%s: %s; machines that come with the program are gpu-400t-64g, "
+        "a100-sxm, h100-sxm and those of `moeparity perf machines`",
+        path, strerror(errno));
     return core_text_read(out, path, MAX_FILE_BYTES);
 }
 
@@ -359,11 +390,16 @@ core_status har_machine_text(char **out, const char *name)
     return read_file(out, name);
 }
 
-core_status har_machine_open(har_machine *out, const char *name)
+core_status har__machine_open(har_machine *out, const char *name, int depth)
 {
     char *text = NULL;
     CORE_TRY(har_machine_text(&text, name));
-    const core_status status = har_machine_parse(out, text, name);
+    const core_status status = parse(out, text, name, depth);
     free(text);
     return status;
+}
+
+core_status har_machine_open(har_machine *out, const char *name)
+{
+    return har__machine_open(out, name, 0);
 }

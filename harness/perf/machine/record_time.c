@@ -222,6 +222,9 @@ static har_time transfer(const har_timer *t, const har_machine *machine,
         c->type == CORE_COST_WORDS ? (int64_t)sizeof(int64_t) : value_bytes(t);
     const int64_t most = c->in > c->out ? c->in : c->out;
     const bool is_pair = c->axis == CORE_AXIS_PP;
+    if (c->collective == CORE_ALL_TO_ALL)
+        return har_time_all_to_all(machine, (double)(most * size), c->group,
+                                   t->n_near, tier);
     return har_time_collective(machine, kinds[c->collective], t->algorithm,
                                (double)(most * size), is_pair ? 2 : c->group,
                                tier);

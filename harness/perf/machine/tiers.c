@@ -92,3 +92,11 @@ void har_stage_tiers(const har_machine *m, const har_mesh *k, int stage,
     tier[CORE_AXIS_EP] = of_neighbours(m, first, n, k->ep * k->etp);
     tier[CORE_AXIS_ETP] = of_neighbours(m, first, n, k->etp);
 }
+
+int har_experts_near(const har_machine *m, const har_mesh *k)
+{
+    const int node = m->n_link > 0 ? m->link[0].n_gpu : 1;
+    /* with scope=replica the members of other stages may lie anywhere */
+    const int n = k->scope == PAR_SCOPE_REPLICA && k->tp < node ? k->tp : node;
+    return n > k->etp ? n / k->etp : 1;
+}

@@ -20,6 +20,11 @@ typedef struct har_mesh {
 /* The nearest links that reach all of the ranks first .. last.       [local] */
 int har_tier_between(const har_machine *machine, int first, int last);
 
+/* Members of an expert group that share a node, where it reaches further: those
+ * that are sure to.                                                   [local]
+ */
+int har_experts_near(const har_machine *machine, const har_mesh *mesh);
+
 /* For every axis, the slowest tier of links that any group with a member in the
  * stage uses; PP: of any send to the next stage.  0 for groups of one rank.
  *   tier  [CORE_N_AXES]                                              [local] */

@@ -47,7 +47,8 @@ static void write_sections(FILE *out, const har_machine *m)
     fputs("coefficients:\n", out);
     for (int i = 0; i < HAR_N_COEF; i++)
         fprintf(out, "  %s: {value: %.4g, from: %s} # %s\n", har_coef_key(i),
-                m->coef[i].value, har_origin_name(m->coef[i].origin), TEXTS[i]);
+                m->coef[i].value / har_carry(m, i),
+                har_origin_name(m->coef[i].origin), TEXTS[i]);
     fputs("sigma: # relative; 1.645 of it is half of the 90 % interval\n", out);
     for (int i = 0; i < HAR_N_KIND; i++)
         fprintf(out, "  %s: {value: %.4g, from: %s}\n", har_kind_name(i),
@@ -56,6 +57,8 @@ static void write_sections(FILE *out, const har_machine *m)
 
 void har_machine_print(FILE *out, const har_machine *m)
 {
+    if (m->arch != HAR_ARCH_NONE)
+        fprintf(out, "arch: %s\n", har_generation_of(m->arch)->word);
     fputs("peak_tflops:\n", out);
     for (int i = 0; i < CORE_N_DTYPES; i++)
         if (m->peak[i] > 0)
@@ -78,6 +81,8 @@ void har_machine_print(FILE *out, const har_machine *m)
                 "from: %s",
                 m->link[i].name, m->link[i].n_gpu, m->link[i].bw * 1e-9,
                 m->link[i].alpha * 1e6, har_origin_name(m->link[i].origin));
+        if (m->link[i].kind != HAR_LINK_UNSAID)
+            fprintf(out, ", kind: %s", har_link_kind_name(m->link[i].kind));
         if (m->link[i].sigma > 0)
             fprintf(out, ", sigma: %.4g", m->link[i].sigma);
         fputs("}\n", out);
@@ -88,11 +93,13 @@ void har_machine_print(FILE *out, const har_machine *m)
 
 void har_machine_write(FILE *out, const char *text, const har_machine *m)
 {
+    bool is_written = false;
     while (*text != '\0') {
         if (starts_section(text, "coefficients") ||
             starts_section(text, "sigma")) {
-            if (starts_section(text, "coefficients"))
+            if (!is_written)
                 write_sections(out, m);
+            is_written = true;
             text = skip_section(text);
             continue;
         }
@@ -101,4 +108,6 @@ void har_machine_write(FILE *out, const char *text, const har_machine *m)
         fwrite(text, 1, n, out);
         text += n;
     }
+    if (!is_written)
+        write_sections(out, m);
 }

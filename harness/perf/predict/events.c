@@ -85,6 +85,21 @@ static int class_of(har_predictor *p, const core_cost *c)
     return i;
 }
 
+/* Seconds that a sigma of the record is more than one of its kind: of what
+ * carries its coefficients over, or of the links of a transfer. */
+static double more_of(const putting *u, const core_cost *c, har_time time)
+{
+    const har_timer *t = &u->p->timer;
+    if (c->kind == CORE_COST_COLLECTIVE)
+        return c->collective == CORE_RECEIVE
+                   ? 0
+                   : har_timer_slower(t, c, u->tier[c->axis]);
+    if (!t->machine->is_carried)
+        return 0;
+    return time.seconds *
+           (time.sigma - t->machine->sigma[har_timer_kind(c->kind)].value);
+}
+
 /* A record is played `weight` times in a pass. */
 static void add_to_class(har_predictor *p, const har__known *known,
                          double weight)
@@ -124,23 +139,19 @@ static core_status take_record(putting *u, const core_cost *c)
         return CORE_OK;
     if (kind != HAR_EVENT_RECEIVE)
         CORE_TRY(har_timer_ask(&p->timer, c, u->tier[c->axis], &time));
-    const har__known known = {
-        .event = {.seconds = time.seconds,
-                  .kind = (uint8_t)kind,
-                  .cause = (uint8_t)cause_of(u, c),
-                  .class_i = (int16_t)class_of(p, c),
-                  .layer = (int16_t)c->tap.layer,
-                  .mb = (int16_t)c->mb,
-                  .group = u->group[c->axis],
-                  .more = kind == HAR_EVENT_SEND || kind == HAR_EVENT_MEET
-                              ? (float)har_timer_slower(&p->timer, c,
-                                                        u->tier[c->axis])
-                              : 0},
-        .flops = har_timer_flops(&p->timer, c),
-        .bytes = har_timer_bytes(&p->timer, c),
-        .bound = time.bound,
-        .axis = c->axis,
-        .is_global = core_tap_is_global(c->tap.kind)};
+    const har__known known = {.event = {.seconds = time.seconds,
+                                        .kind = (uint8_t)kind,
+                                        .cause = (uint8_t)cause_of(u, c),
+                                        .class_i = (int16_t)class_of(p, c),
+                                        .layer = (int16_t)c->tap.layer,
+                                        .mb = (int16_t)c->mb,
+                                        .group = u->group[c->axis],
+                                        .more = (float)more_of(u, c, time)},
+                              .flops = har_timer_flops(&p->timer, c),
+                              .bytes = har_timer_bytes(&p->timer, c),
+                              .bound = time.bound,
+                              .axis = c->axis,
+                              .is_global = core_tap_is_global(c->tap.kind)};
     add_to_class(p, &known, p->weight[c->tick]);
     if (c->kind == CORE_COST_GROUPED_GEMM && c->m > p->most_rows[u->lane])
         p->most_rows[u->lane] = c->m;
@@ -187,9 +198,9 @@ static core_status recall(putting *u, const har__section *known,
 static core_status begin(putting *u, const har_cost_section *now)
 {
     har_predictor *p = u->p;
-    har__section *more = core_grow(p->section, &p->n_section_room,
-                                   p->n_section + 1, sizeof *more,
-                                   "a schedule");
+    har__section *more =
+        core_grow(p->section, &p->n_section_room, p->n_section + 1,
+                  sizeof *more, "a schedule");
     if (more == NULL)
         return CORE_E_MEMORY;
     p->section = more;
@@ -257,6 +268,7 @@ static void join_all(putting *u, const par_layout *lay, bool speaks)
                            .ep = k->ep,
                            .etp = k->etp,
                            .scope = k->scope};
+    u->p->timer.n_near = har_experts_near(m, &mesh);
     join(u, CORE_AXIS_TP, &lay->tp_group);
     join(u, CORE_AXIS_EP, &lay->ep_group);
     join(u, CORE_AXIS_ETP, &lay->etp_group);

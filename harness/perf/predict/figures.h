@@ -1,4 +1,5 @@
-/* harness/perf/predict/figures.h -- the headline figures of a prediction, by name.
+/* harness/perf/predict/figures.h -- the headline figures of a prediction, by
+ * name.
  *
  * One list serves the report, its JSON and the requirements, so that a name
  * means one thing.
@@ -14,7 +15,7 @@ typedef struct har_figure {
     const char *key, *unit; /* unit "": a share                               */
     const char *meaning;
     har_range range;
-    bool exists;            /* false: the model has no such thing             */
+    bool exists; /* false: the model has no such thing             */
 } har_figure;
 
 /* Figure i of a prediction; false beyond the last.    [local] */
@@ -25,6 +26,14 @@ bool har_figure_at(har_figure *out, const har_prediction *p, int i);
 enum { HAR_ROUTING_TEXT = 600 };
 const char *har_routing_text(char text[HAR_ROUTING_TEXT],
                              const har_predict_case *request);
+
+/* "products", "links nvlink" ...; and what would make it smaller.  Both return
+ * text.    [local] */
+enum { HAR_DOUBT_TEXT = 200 };
+const char *har_doubt_name(char text[HAR_DOUBT_TEXT], const har_doubt *doubt,
+                           const har_machine *machine);
+const char *har_doubt_remedy(char text[HAR_DOUBT_TEXT], const har_doubt *doubt,
+                             const har_machine *machine);
 
 /* The report: headlines with definitions, stages, operators.                 */
 void har_predict_write(FILE *out, const har_predict_case *request,
@@ -44,7 +53,8 @@ CORE_NODISCARD core_status har_predict_json(const char *path,
 CORE_NODISCARD core_status har_require(FILE *out, const char *path,
                                        const har_prediction *p, bool *met);
 
-/* The predicted timeline, a track per GPU.  E_FILE, E_MEMORY.         [local] */
+/* The predicted timeline, a track per GPU.  E_FILE, E_MEMORY.         [local]
+ */
 CORE_NODISCARD core_status har_predict_trace(const char *path,
                                              har_predictor *predictor,
                                              int n_gpu);

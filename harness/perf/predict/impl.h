@@ -99,6 +99,7 @@ enum { HAR__CAUSE_LINK = HAR_COLLECTIVE };
 typedef struct har__spread {
     har__figures world[HAR__N_WORLD], draw[HAR__MAX_DRAW];
     int n_world, n_draw; /* n_world 1: no interval                            */
+    int tier[HAR_MAX_LINKS]; /* of world HAR__FIRST_LINK + i                  */
 } har__spread;
 
 /* Intervals of the figures of world 0, and their sources. */

@@ -17,12 +17,20 @@ static json_t *figures(const har_prediction *p)
 }
 
 /* One sigma of ln(latency) from each source of the 90 % intervals. */
-static json_t *sources(const har_prediction *p)
+static json_t *sources(const har_prediction *p, const har_machine *machine)
 {
     const har_sources *s = &p->sources;
-    return json_pack("{s:f,s:f,s:f,s:f,s:i}", "level", 0.9, "operators",
+    char name[HAR_DOUBT_TEXT], remedy[HAR_DOUBT_TEXT];
+    json_t *terms = json_array();
+    for (int i = 0; i < s->n_doubt; i++)
+        (void)json_array_append_new(
+            terms, json_pack("{s:s,s:f,s:s}", "name",
+                             har_doubt_name(name, &s->doubt[i], machine), "sigma",
+                             s->doubt[i].sigma, "remedy",
+                             har_doubt_remedy(remedy, &s->doubt[i], machine)));
+    return json_pack("{s:f,s:f,s:f,s:f,s:i,s:o}", "level", 0.9, "operators",
                      s->operators, "links", s->links, "routing", s->routing,
-                     "draws", s->n_draw);
+                     "draws", s->n_draw, "terms", terms);
 }
 
 static json_t *stages(const har_prediction *p)
@@ -74,7 +82,7 @@ core_status har_predict_json(const char *path, const har_predict_case *r,
         (json_int_t)(r->is_decode ? r->n_kv : 0), "routing",
         har_routing_text(routing, r), "gpus", p->n_gpu, "dropped", p->dropped,
         "distinct_experts", p->distinct_mean, "slowest_ep_rank",
-        p->slowest_ep_rank, "interval", sources(p), "figures", figures(p),
-        "memory", stages(p), "operators", operators(p));
+        p->slowest_ep_rank, "interval", sources(p, machine), "figures",
+        figures(p), "memory", stages(p), "operators", operators(p));
     return har_json_write(path, o);
 }

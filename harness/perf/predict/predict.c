@@ -7,6 +7,7 @@
 #include "harness/perf/predict/impl.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 core_status har_predictor_make(har_predictor **out, const har_machine *machine)
 {
@@ -73,6 +74,7 @@ static double model_flops(const har_predict_case *r)
 
 typedef struct worlds {
     int n;
+    int tier[HAR_MAX_LINKS]; /* of those from HAR__FIRST_LINK on */
     har_world of[HAR__N_WORLD];
 } worlds;
 
@@ -102,11 +104,16 @@ static worlds make_worlds(const har_machine *machine, bool is_one)
         *slow = as_predicted();
         causes_of(kind, &first, &end);
         for (int cause = first; cause < end; cause++)
-            slow->factor[cause] = 1 + machine->sigma[kind].value;
+            slow->factor[cause] =
+                1 + (kind == HAR_COLLECTIVE ? har_sigma(machine, kind)
+                                            : machine->sigma[kind].value);
+        if (kind != HAR_COLLECTIVE) /* what its coefficients may be off */
+            slow->more[kind] = 1;
     }
     for (int tier = 0; tier < machine->n_link; tier++) {
         if (!(machine->link[tier].sigma > 0))
             continue;
+        w.tier[w.n - HAR__FIRST_LINK] = tier;
         har_world *slow = &w.of[w.n++];
         *slow = as_predicted();
         slow->more[HAR__CAUSE_LINK + tier] = 1;
@@ -345,6 +352,7 @@ core_status har_predict(har_predictor *p, const har_predict_case *r,
     CORE_TRY(replay_case(p, r, &w, exposed, spread.world));
     CORE_TRY(find_balance(p, r, &b));
     spread.n_world = w.n;
+    memcpy(spread.tier, w.tier, sizeof spread.tier);
     for (int k = 0; k < w.n; k++)
         spread.world[k].balance = b.ranks;
     out->n_gpu = par_plan_world(r->plan);

@@ -61,6 +61,21 @@ typedef struct har_range {
     double value, low, high;
 } har_range;
 
+/* One cause of uncertainty.                                                  */
+typedef enum har_doubt_kind {
+    HAR_DOUBT_OPERATORS, /* index: har_kind                                    */
+    HAR_DOUBT_LINK,      /* index: the tier                                    */
+    HAR_DOUBT_ROUTING,
+} har_doubt_kind;
+
+typedef struct har_doubt {
+    har_doubt_kind kind;
+    int index;
+    double sigma;       /* of ln(latency)                                     */
+} har_doubt;
+
+enum { HAR_N_DOUBT = HAR_COLLECTIVE + 1 + HAR_MAX_LINKS + 1 };
+
 /* What the intervals hold: one sigma of ln(latency) from each source, which are
  * taken as independent.                                                      */
 typedef struct har_sources {
@@ -68,6 +83,8 @@ typedef struct har_sources {
     double links;              /* bandwidths of links that have a sigma       */
     int n_draw;                /* other draws of the routing; 0: not held     */
     double routing;            /* rms of their distances                      */
+    int n_doubt;
+    har_doubt doubt[HAR_N_DOUBT]; /* the same one by one, largest first        */
 } har_sources;
 
 enum { HAR_N_BOUND = HAR_BOUND_LINK + 1, HAR_MAX_CLASS = 96 };

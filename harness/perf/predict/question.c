@@ -91,6 +91,10 @@ core_status har_setup_read(har_setup *s, const har_question *q)
 core_status har_setup_check(const har_setup *s)
 {
     CORE_TRY(par_plan_check(&s->plan, &s->spec));
+    CORE_FAIL_IF(s->plan.cp > 1, CORE_E_PLAN,
+                 "cp = %d, expected 1: what context parallelism takes is not "
+                 "predicted",
+                 s->plan.cp);
     return par_plan_check_batch(&s->plan, &s->spec, s->what.n_b);
 }
 

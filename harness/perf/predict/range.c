@@ -3,8 +3,8 @@
  * The errors of a kind of operator are taken as one: all its times are wrong by
  * the same factor.  So is the bandwidth of a tier of links, and kinds and tiers
  * err independently.  So the pass is replayed once per kind and tier with that
- * one a sigma worse, and what moves adds up in squares: for times as ratios (the
- * interval is [t / f, t f]), for shares as differences.
+ * one a sigma worse, and what moves adds up in squares: for times as ratios
+ * (the interval is [t / f, t f]), for shares as differences.
  *
  * Other draws of the routing are one more source: the mean square of their
  * distances from the draw that is reported.  That holds how far draws are apart
@@ -87,15 +87,40 @@ static har_range of_share(const har__spread *s, size_t field)
     return (har_range){point, fmax(0, point - half), fmin(1, point + half)};
 }
 
+static void add_doubt(har_sources *out, har_doubt_kind kind, int index,
+                     double sigma)
+{
+    int at = out->n_doubt++;
+    for (; at > 0 && out->doubt[at - 1].sigma < sigma; at--)
+        out->doubt[at] = out->doubt[at - 1];
+    out->doubt[at] = (har_doubt){kind, index, sigma};
+}
+
+static void add_doubts(har_sources *out, const har__spread *s)
+{
+    const size_t field = offsetof(har__figures, latency);
+    for (int k = 1; k < s->n_world; k++) {
+        const double sigma = sqrt(add_worlds(s, field, true, k, k + 1));
+        if (k < HAR__FIRST_LINK)
+            add_doubt(out, HAR_DOUBT_OPERATORS, k - 1, sigma);
+        else
+            add_doubt(out, HAR_DOUBT_LINK, s->tier[k - HAR__FIRST_LINK], sigma);
+    }
+    if (s->n_draw > 0)
+        add_doubt(out, HAR_DOUBT_ROUTING, 0, out->routing);
+}
+
 static har_sources sources(const har__spread *s)
 {
     const size_t field = offsetof(har__figures, latency);
-    return (har_sources){
+    har_sources out = {
         .operators = sqrt(add_worlds(s, field, true, 1, HAR__FIRST_LINK)),
         .links =
             sqrt(add_worlds(s, field, true, HAR__FIRST_LINK, HAR__N_WORLD)),
         .n_draw = s->n_draw,
         .routing = sqrt(mean_draws(s, field, true))};
+    add_doubts(&out, s);
+    return out;
 }
 
 void har__ranges(har_prediction *out, const har__spread *s)

@@ -66,6 +66,22 @@ static void write_sources(FILE *out, const har_predict_case *r,
         fputs("routing not in it\n", out);
 }
 
+/* The three causes that make it widest. */
+static void write_doubts(FILE *out, const har_predict_case *r,
+                        const har_machine *machine, const har_prediction *p)
+{
+    char name[HAR_DOUBT_TEXT], remedy[HAR_DOUBT_TEXT];
+    if (r->no_interval)
+        return;
+    for (int i = 0; i < p->sources.n_doubt && i < 3; i++) {
+        const har_doubt *t = &p->sources.doubt[i];
+        fprintf(out, "%s%5.1f %%  %-30s %s\n",
+                i == 0 ? "widest     " : "           ", 100 * t->sigma,
+                har_doubt_name(name, t, machine),
+                har_doubt_remedy(remedy, t, machine));
+    }
+}
+
 static void write_experts(FILE *out, const har_prediction *p)
 {
     if (!p->has_experts)
@@ -163,6 +179,7 @@ void har_predict_write(FILE *out, const har_predict_case *r,
     write_head(out, r, machine, p);
     write_figures(out, p);
     write_sources(out, r, p);
+    write_doubts(out, r, machine, p);
     fprintf(out, "idlest     rank %d waits %.1f %% of the latency\n",
             p->most_idle_rank, 100 * p->most_idle);
     write_experts(out, p);

@@ -84,14 +84,17 @@ static void search(har_machine *m, har_kind kind, const sample *s,
     }
 }
 
-/* Sigma so that exp(+-1.645 sigma) holds nine of ten rows. */
+/* Sigma so that exp(+-1.645 sigma) holds nine of ten rows, of those that the fit
+ * has not seen too: few rows say less surely which error nine of ten keep below. */
 static void set_sigma(har_machine *m, har_kind kind, const sample *s,
                       double *work)
 {
     for (int64_t i = 0; i < s->n; i++)
         work[i] = fabs(log_error(m, s->row[i]));
     har_sort(work, s->n);
-    const double p90 = har_quantile(work, s->n, 0.9);
+    const double n = (double)s->n;
+    const double share = fmin(1, 0.9 + 1.645 * sqrt(0.9 * 0.1 / n));
+    const double p90 = har_quantile(work, s->n, share);
     m->sigma[kind] = (har_value){fmax(p90 / 1.645, 1e-3), HAR_MEASURED};
 }
 

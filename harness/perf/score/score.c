@@ -1,5 +1,5 @@
-/* harness/perf/score/score.c -- errors of predictions, and what choosing by them
- * costs.
+/* harness/perf/score/score.c -- errors of predictions, and what choosing by
+ * them costs.
  *
  * The relative error is of the measured time, so that a prediction of zero is
  * 100 % wrong and one of double the time as well; the interval is in
@@ -25,7 +25,8 @@ typedef struct point {
     double predicted;
 } point;
 
-/* The nearest of n sorted numbers: figures that were published are rounded so. */
+/* The nearest of n sorted numbers: figures that were published are rounded so.
+ */
 static double quantile(const double *sorted, int64_t n, double q)
 {
     return sorted[(int64_t)(q * (double)(n - 1) + 0.5)];
@@ -48,6 +49,20 @@ static void add_errors(har_score *out, const har_machine *machine,
     out->p90 = quantile(error, out->n, 0.9);
     out->bias = sum / (double)out->n;
     out->coverage = (double)inside / (double)out->n;
+}
+
+static void add_naive(har_score *out, const har_machine *machine,
+                      const point *at, double *error)
+{
+    for (int64_t i = 0; i < out->n; i++) {
+        const har_row *row = at[i].row;
+        const double ratio =
+            har_naive_time(machine, &row->shape) / row->seconds;
+        error[i] = ratio > 0 ? fabs(ratio - 1) : HUGE_VAL;
+    }
+    har_sort(error, out->n);
+    out->naive_median = quantile(error, out->n, 0.5);
+    out->naive_p90 = quantile(error, out->n, 0.9);
 }
 
 /* --- ranking --- */
@@ -130,13 +145,13 @@ core_status har_score_table(har_score *out, const har_machine *machine,
         const har_row *row = &table->row[i];
         if (held_out && har_is_for_fitting(row->hash))
             continue;
-        at[score.n++] =
-            (point){row, har_op_time(machine, &row->shape).seconds};
+        at[score.n++] = (point){row, har_op_time(machine, &row->shape).seconds};
     }
     if (status == CORE_OK && score.n == 0)
         status = core_fail(CORE_E_INPUT, "no row of the table is held out");
     if (status == CORE_OK) {
         add_errors(&score, machine, at, errors);
+        add_naive(&score, machine, at, errors);
         if (table->kind == HAR_PLAN)
             add_ranking(&score, at);
         *out = score;

@@ -9,6 +9,7 @@ typedef struct har_score {
     double median, p90; /* of |predicted / measured - 1|                      */
     double bias;        /* mean of ln(predicted / measured)                   */
     double coverage;    /* share of rows inside the 90 % interval             */
+    double naive_median, naive_p90; /* of har_naive_time on the same rows      */
     bool has_ranking;   /* of plans: the rest is valid                        */
     int64_t n_group;     /* same GPUs, batch and model: plans to choose from   */
     double tau;         /* Kendall's tau-b, mean over the groups              */

@@ -58,13 +58,15 @@ bool har_is_for_fitting(uint64_t hash)
 
 static core_status read_row(const har__line *l, har_row *out)
 {
-    double ms = 0;
+    const har__format *f = l->format;
+    double time = 0;
     *out =
         (har_row){.shape = {.kind = l->format->kind, .dtype = CORE_DTYPE_BF16},
                   .line = l->number};
     out->hash = hash_of(l);
-    CORE_TRY(har__field_number(l, l->format->time, 1e-6, 1e9, &ms));
-    out->seconds = ms * 1e-3;
+    CORE_TRY(har__field_number(l, l->is_second ? f->second : f->time, 1e-6, 1e9,
+                               &time));
+    out->seconds = time * (f->unit > 0 ? f->unit : 1e-3);
     return l->format->read(l, &out->shape);
 }
 
@@ -126,8 +128,11 @@ static core_status read_lines(har_table *table, FILE *file, har__line *l)
                      l->number, n, l->format->n_column,
                      n > HAR__MAX_FIELDS ? "more than " : "",
                      n > HAR__MAX_FIELDS ? HAR__MAX_FIELDS : n);
-        CORE_TRY(read_row(l, &row));
-        CORE_TRY(append(table, &room, &row));
+        for (int i = 0; i < (l->format->second > 0 ? 2 : 1); i++) {
+            l->is_second = i == 1;
+            CORE_TRY(read_row(l, &row));
+            CORE_TRY(append(table, &room, &row));
+        }
     }
     CORE_FAIL_IF(ferror(file) != 0, CORE_E_FILE, "%s: %s", l->path,
                  strerror(errno));

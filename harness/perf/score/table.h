@@ -27,7 +27,10 @@ typedef struct har_op_shape {
             bool is_eager; /* started by the host each time                   */
         } collective;
         har_training training;
+        har_exchange exchange;
     } as;
+    bool is_exchange;        /* of HAR_COLLECTIVE                             */
+    const char *op;          /* static: all_reduce, decode, dispatch ...      */
     bool is_decode;
 } har_op_shape;
 
@@ -58,6 +61,9 @@ void har_table_free(har_table *table);
 
 /* The model's time for a shape.                                       [local] */
 har_time har_op_time(const har_machine *machine, const har_op_shape *shape);
+
+/* What a rule of thumb says of it (naive.c).                          [local] */
+double har_naive_time(const har_machine *machine, const har_op_shape *shape);
 
 /* One shape in five is for fitting; the same shape always falls on the same
  * side, in whatever table and row it stands.                                  */

@@ -13,9 +13,11 @@ typedef struct har__format {
     har_kind kind;
     int n_column;
     const char *column[HAR__MAX_FIELDS];
-    int time;          /* the column with the milliseconds that count         */
+    int time;          /* the column with the time that counts                */
     unsigned measured; /* a bit for each column that is no part of the shape  */
     core_status (*read)(const har__line *line, har_op_shape *out);
+    int second;        /* column of a second time, another row; 0: none       */
+    double unit;       /* seconds of a time; 0: milliseconds                  */
 } har__format;
 
 struct har__line {
@@ -23,7 +25,14 @@ struct har__line {
     int number;
     const har__format *format;
     char *field[HAR__MAX_FIELDS];
+    bool is_second; /* the row of the second time                             */
 };
+
+/* Columns of table_exchange.c.  Errors: E_FORMAT.                     [local] */
+CORE_NODISCARD core_status har__read_quick(const har__line *line,
+                                           har_op_shape *out);
+CORE_NODISCARD core_status har__read_normal(const har__line *line,
+                                            har_op_shape *out);
 
 extern const har__format har__format_list[];
 extern const int har__n_format;

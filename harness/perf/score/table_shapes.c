@@ -134,6 +134,7 @@ static core_status read_heads(const har__line *l, int first, har_op_shape *out)
 static core_status read_context(const har__line *l, har_op_shape *out)
 {
     out->as.attention = (har_attention){.kv_share = 1};
+    out->op = "prefill";
     CORE_TRY(har__field_number(l, 0, 1, MAX_SIZE, &out->as.attention.n_row));
     CORE_TRY(har__field_number(l, 1, 1, MAX_SIZE, &out->as.attention.n_t));
     return read_heads(l, 2, out);
@@ -145,6 +146,7 @@ static core_status read_generation(const har__line *l, har_op_shape *out)
     double step = 0;
     *a = (har_attention){.kv_share = 1};
     out->is_decode = true;
+    out->op = "decode";
     CORE_TRY(har__field_number(l, 0, 1, MAX_SIZE, &a->n_row));
     CORE_TRY(har__field_number(l, 1, 1, MAX_SIZE, &a->n_t));
     CORE_TRY(har__field_number(l, 2, 0, MAX_SIZE, &step));
@@ -172,6 +174,7 @@ static core_status read_nccl(const har__line *l, har_op_shape *out)
     CORE_TRY(field_word(l, 0, ops, 4, &op));
     CORE_TRY(read_dtype(l, 1, &out->dtype));
     out->as.collective.kind = (har_collective)op;
+    out->op = ops[op];
     CORE_TRY(read_message(l, 2, 3, out));
     out->as.collective.bytes *= (double)core_dtype_bytes(out->dtype);
     return CORE_OK;
@@ -183,6 +186,7 @@ static core_status read_custom(const har__line *l, har_op_shape *out)
     int backend = 0;
     CORE_TRY(read_dtype(l, 1, &out->dtype));
     CORE_TRY(field_word(l, 5, backends, 2, &backend));
+    out->op = "all_reduce";
     out->as.collective.algorithm = HAR_SHOT;
     out->as.collective.is_eager = backend == 1;
     CORE_TRY(read_message(l, 2, 3, out));
@@ -195,6 +199,7 @@ static core_status read_vidur(const har__line *l, har_op_shape *out)
     static const char *const ops[] = {"all_reduce", "send_recv"};
     int op = 0, per_node = 0;
     CORE_TRY(field_word(l, 9, ops, 2, &op));
+    out->op = ops[op];
     out->as.collective.kind = op == 0 ? HAR_ALL_REDUCE : HAR_SEND_RECV;
     CORE_TRY(read_message(l, 7, 8, out));
     CORE_TRY(field_whole(l, 10, 1, NODE_GPUS, &per_node));
@@ -231,6 +236,10 @@ static core_status read_training(const har__line *l, har_op_shape *out)
             "collective", "devices_per_node", "max_devices_per_node"           \
     }
 
+#define DEEPEP_COLUMNS                                                         \
+    "framework", "version", "device", "op_name", "kernel_source", "node_num",  \
+        "hidden_size", "num_token", "num_topk", "num_experts"
+
 const har__format har__format_list[] = {
     {"aiconfigurator gemm",
      HAR_GEMM,
@@ -238,14 +247,14 @@ const har__format har__format_list[] = {
      {"m", "n", "k", "latency"},
      3,
      1 << 3,
-     read_gemm},
+     .read = read_gemm},
     {"aiconfigurator gemm, long",
      HAR_GEMM,
      6,
      {"kernel_source", "gemm_dtype", "m", "n", "k", "latency"},
      5,
      1 << 5 | 1 << 1 | 1 << 0,
-     read_gemm_long},
+     .read = read_gemm_long},
     {"aiconfigurator moe",
      HAR_MOE,
      10,
@@ -253,7 +262,7 @@ const har__format har__format_list[] = {
       "num_experts", "moe_tp_size", "moe_ep_size", "distribution", "latency"},
      9,
      1 << 9,
-     read_moe},
+     .read = read_moe},
     {"aiconfigurator attention, context",
      HAR_ATTENTION,
      9,
@@ -261,7 +270,7 @@ const har__format har__format_list[] = {
       "window_size", "attn_dtype", "kv_cache_dtype", "latency"},
      8,
      1 << 8,
-     read_context},
+     .read = read_context},
     {"aiconfigurator attention, generation",
      HAR_ATTENTION,
      10,
@@ -269,14 +278,14 @@ const har__format har__format_list[] = {
       "head_dim", "window_size", "attn_dtype", "kv_cache_dtype", "latency"},
      9,
      1 << 9,
-     read_generation},
+     .read = read_generation},
     {"aiconfigurator nccl",
      HAR_COLLECTIVE,
      5,
      {"op_name", "nccl_dtype", "num_gpus", "message_size", "latency"},
      4,
      1 << 4,
-     read_nccl},
+     .read = read_nccl},
     {"aiconfigurator custom all-reduce",
      HAR_COLLECTIVE,
      6,
@@ -284,11 +293,32 @@ const har__format har__format_list[] = {
       "backend"},
      4,
      1 << 4,
-     read_custom},
+     .read = read_custom},
     {"vidur all_reduce", HAR_COLLECTIVE, 12, VIDUR_COLUMNS("all_reduce"), 4,
-     0x3f, read_vidur},
+     0x3f, .read = read_vidur},
     {"vidur send_recv", HAR_COLLECTIVE, 12, VIDUR_COLUMNS("send_recv"), 4, 0x3f,
-     read_vidur},
+     .read = read_vidur},
+    {"deepep, quick",
+     HAR_COLLECTIVE,
+     14,
+     {DEEPEP_COLUMNS, "combine_avg_t_us", "combine_bandwidth_gbps",
+      "dispatch_avg_t_us", "dispatch_bandwidth_gbps"},
+     12,
+     0xf << 10 | 0x1f,
+     har__read_quick,
+     .second = 10,
+     .unit = 1e-6},
+    {"deepep, normal",
+     HAR_COLLECTIVE,
+     16,
+     {DEEPEP_COLUMNS, "dispatch_sms", "dispatch_transmit_us",
+      "dispatch_notify_us", "combine_sms", "combine_transmit_us",
+      "combine_notify_us"},
+     11,
+     1 << 11 | 1 << 12 | 1 << 14 | 1 << 15 | 0x1f,
+     har__read_normal,
+     .second = 14,
+     .unit = 1e-6},
     {"vtrain plans",
      HAR_PLAN,
      11,
@@ -297,7 +327,7 @@ const har__format har__format_list[] = {
       "pipeline parallelism", "iteration time (ms)"},
      10,
      1 << 10,
-     read_training},
+     .read = read_training},
 };
 const int har__n_format =
     (int)(sizeof har__format_list / sizeof har__format_list[0]);
@@ -305,6 +335,8 @@ const int har__n_format =
 static har_time collective_time(const har_machine *machine,
                                 const har_op_shape *shape)
 {
+    if (shape->is_exchange)
+        return har_time_exchange(machine, &shape->as.exchange);
     har_time time = har_time_collective(
         machine, shape->as.collective.kind, shape->as.collective.algorithm,
         shape->as.collective.bytes, shape->as.collective.n,

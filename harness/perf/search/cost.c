@@ -36,15 +36,20 @@ static void add(har__part *sum, const har__part *more, double times)
         sum->term[i] += times * more->term[i];
 }
 
+static har_mesh mesh_of(const har_shape *s)
+{
+    return (har_mesh){.dp = s->dp,
+                      .pp = s->pp,
+                      .tp = s->tp,
+                      .ep = s->ep,
+                      .etp = s->etp,
+                      .scope = s->scope};
+}
+
 static void find_tiers(const har_quick *e, const har_shape *s, int stage,
                        int *tier)
 {
-    const har_mesh mesh = {.dp = s->dp,
-                           .pp = s->pp,
-                           .tp = s->tp,
-                           .ep = s->ep,
-                           .etp = s->etp,
-                           .scope = s->scope};
+    const har_mesh mesh = mesh_of(s);
     har_stage_tiers(e->machine, &mesh, stage, tier);
 }
 
@@ -70,8 +75,10 @@ har__part_key har__pair_key(const har_quick *e, const har_shape *shape,
             most[axis] = tier[axis] > most[axis] ? tier[axis] : most[axis];
     }
     har__part_key key = key_of(&p, HAR__PAIR, n_stage, most);
+    const har_mesh mesh = mesh_of(shape);
     key.ep = shape->ep;
     key.etp = shape->etp;
+    key.n_near = har_experts_near(e->machine, &mesh);
     key.tier[CORE_AXIS_EP] = most[CORE_AXIS_EP];
     key.tier[CORE_AXIS_ETP] = most[CORE_AXIS_ETP];
     return key;
@@ -106,9 +113,9 @@ static void add_ends(const pricing *p, int stage, const int *tier,
         out->ends = part.seconds;
     }
     const bool is_last = stage == p->shape->pp - 1;
-    har__part_key key =
-        is_last ? key_of(p, HAR__HEAD, 0, tier)
-                : key_of(p, HAR__SEND, sender_of(p, stage), tier);
+    har__part_key key = is_last
+                            ? key_of(p, HAR__HEAD, 0, tier)
+                            : key_of(p, HAR__SEND, sender_of(p, stage), tier);
     key.tier[CORE_AXIS_PP] = tier[CORE_AXIS_PP];
     part = har__part_of(p->memo, &key);
     add(&out->all, &part, 1);

@@ -34,6 +34,7 @@ enum { HAR__NOBODY = -1 }; /* pair: no stage sends rows                       */
 typedef struct har__part_key {
     int64_t n_row; /* of the micro-batch                                      */
     int kind, i, tp, ep, etp;
+    int n_near; /* of the expert group in a node                           */
     int tier[CORE_N_AXES];
 } har__part_key;
 
@@ -56,7 +57,7 @@ typedef struct har__size_key {
 } har__size_key;
 
 /* One thread's. */
-enum { HAR__PARTS = 1 << 13, HAR__SIZES = 1 << 12, HAR__KEPT = 1 << 8 };
+enum { HAR__PARTS = 1 << 16, HAR__SIZES = 1 << 12, HAR__KEPT = 1 << 8 };
 
 struct har_search_memo {
     const har_quick *e;

@@ -24,7 +24,7 @@ int64_t har__rows_of(const har_quick *e, const har_shape *shape)
     return (e->n_b + n_part - 1) / n_part;
 }
 
-/* FNV-1a over the words of a key. */
+/* FNV-1a over the words of a key, mixed: keys differ in few low bits. */
 static uint64_t hash_of(const void *key, size_t bytes)
 {
     uint64_t h = 1469598103934665603u;
@@ -33,6 +33,7 @@ static uint64_t hash_of(const void *key, size_t bytes)
         memcpy(&word, (const char *)key + i, sizeof word);
         h = (h ^ word) * 1099511628211u;
     }
+    h = (h ^ h >> 32) * 0x9E3779B97F4A7C15u;
     return h ^ h >> 29;
 }
 
@@ -299,6 +300,7 @@ static core_status prepare(har_search_memo *m, const har__part_key *k,
     w->n_slice = core_split_first(w->n, k->tp, 1);
     w->n_s = w->n;
     m->batch = (core_batch){.n_b = k->n_row, .n_t = m->e->n_t};
+    m->timer.n_near = k->n_near;
     m->timer.before = 0; /* whatever part was asked for before this one */
     return CORE_OK;
 }

@@ -92,7 +92,8 @@ bad '--slo: expected latency_ms<X' seed-mini $on --gpus 4 --batch 16x8 --slo 'la
 bad "--slo: expected a number above 0, found 'nan'" seed-mini $on --gpus 4 --batch 16x8 --slo 'latency_ms<nan'
 bad '--dtype: expected f16, bf16, f32 or f64' seed-mini $on --gpus 4 --batch 16x8 --dtype f8
 bad 'H % tp.*, while reading --mark$' seed-mini $on --gpus 4 --batch 16x8 --mark tp=3
-bad 'expected a plan without stages, placement and sp' seed-mini $on --gpus 4 --batch 16x8 --mark tp=4,sp=1
+bad 'expected a plan without stages, placement, sp and cp' seed-mini $on --gpus 4 --batch 16x8 --mark tp=4,sp=1
+bad 'expected a plan without stages, placement, sp and cp' seed-mini $on --gpus 4 --batch 16x8 --mark cp=4
 bad '--place: expected --popularity' seed-mini $on --gpus 4 --batch 16x8 --place
 bad '--place: expected a plan' seed-mini $on --gpus 4 --batch 16x8 --place --popularity popularity --mark tp=4
 bad 'no legal plan' seed-mini $on --gpus 17 --batch 16x8

@@ -44,6 +44,12 @@ has err 'differs from .* in 1 field$'
 expect 1 moeparity spec "$files/olmoe__biased-00001-of-00002.gguf" --against "$ORACLE/olmoe/biased"
 has out '^norm_eps +1e-05, there 1e-06; olmoe.attention.layer_norm_rms_epsilon$'
 
+expect 1 moeparity spec "$files/llama3.gguf" --against "$ORACLE/llama4/every_layer"
+has out '^rope.scaling +llama3, there plain; rope_freqs.weight$'
+LC_ALL=C sed 's/llama4.rope.freq_base\(....\)..../llama4.rope.freq_base\1\x00\x24\xf4\x48/' "$files/llama3.gguf" >other.gguf
+refused 3 "other.gguf: tensor 'rope_freqs.weight': divisors of frequencies that are not llama3's for 8192 positions" \
+    moeparity spec other.gguf
+
 # --- under plans: a block is not cut, unless what is cut was dequantised
 
 expect 0 moeparity verify "$files/mixtral__leftpad.gguf" --plan tp=2,ep=2 --numerics exact

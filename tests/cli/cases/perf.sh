@@ -3,7 +3,22 @@ data=$DATA/perf
 
 expect 0 moeparity perf machines
 has out '^gpu-400t-64g +400 TFLOPS f16, 64 GB at 1800 GB/s$'
-[ "$(wc -l <out)" = 3 ] || fail 'three machines'
+[ "$(wc -l <out)" = 9 ] || fail 'nine machines'
+
+# a machine made from a data sheet, and one with the peak of sparse products
+expect 0 moeparity perf check template
+has out '^ok +BF16 +989 TFLOPS, count x clock x flop per clock = 989.4$'
+has out '^0 contradictions$'
+sed 's/^  bf16: 989/  bf16: 1979/' "$DATA/../../harness/perf/machine/presets/template.yaml" >sparse.yaml
+expect 1 moeparity perf check sparse.yaml
+has out '^WRONG +BF16 +1979 TFLOPS, twice .with sparsity'
+has out '^1 contradictions$'
+expect 0 moeparity perf check $data/stated.yaml
+has out 'no arch: peaks are not checked'
+refused 2 'perf check: expected a machine, found none' moeparity perf check
+refused 2 "perf machines: expected no 'more'" moeparity perf machines more
+sed 's/^arch: sm90/arch: hopper/' "$DATA/../../harness/perf/machine/presets/template.yaml" >arch.yaml
+refused 3 "arch.yaml:6:7: arch: expected sm80, sm89, sm90, sm100 or sm120, found 'hopper'" moeparity perf check arch.yaml
 
 expect 0 moeparity perf fit --machine template --kind gemm --table $data/gemm.csv \
     --table $data/gemm_long.csv --out mine.yaml
@@ -24,11 +39,15 @@ has out '^coverage   [0-9.]+ % of rows in the 90 % interval$'
     fail 'json'
 jq -e '.n + 0 < 60 and .median > 0 and .p90 >= .median and .coverage <= 1' score.json >/dev/null ||
     fail 'figures of the json'
+expect 0 moeparity perf score --machine h100-sxm --kind collective --table $data/deepep_ll.csv --only combine
+has out '^rows       20$'
+refused 2 "only: no row is of operator 'sum'" moeparity perf score --machine h100-sxm --kind collective \
+    --table $data/deepep_ll.csv --only sum
 expect 0 moeparity perf score --machine a100-sxm --kind plan --table $data/plans.csv --json plan.json
 has out '^ranking    tau 0\.[0-9]+, regret '
 jq -e '.ranking.groups > 5 and .ranking.tau > 0.5' plan.json >/dev/null || fail 'ranking'
 
-refused 2 "perf: expected fit, score or machines, found 'guess'" moeparity perf guess
+refused 2 "perf: expected fit, score, check or machines, found 'guess'" moeparity perf guess
 refused 2 '--machine: missing' moeparity perf score --kind gemm --table $data/gemm.csv
 refused 2 '--kind: missing' moeparity perf score --machine a100-sxm --table $data/gemm.csv
 refused 2 '--table: missing' moeparity perf score --machine a100-sxm --kind gemm

@@ -23,20 +23,20 @@ has out '^# no bearing   36 flags: --node_rank, .*--lr, .*--no-load-rng$'
 expect 0 moeparity plan --import "$LAUNCH/sglang_new.sh" --model "$LAUNCH/models/gpt_oss"
 has out '^# without --enable-dp-lm-head the vocabulary is cut over all ranks'
 moe='--num-experts 64 --moe-router-topk 1'
-expect 0 moeparity plan --import "WORLD_SIZE=1 $moe"
+expect 0 moeparity plan --model seed-30b --import "WORLD_SIZE=1 $moe"
 has out '^# without --moe-router-pre-softmax top-1 is refused'
 has out '^# no token is dropped, and seed-30b has a capacity$'
-expect 0 moeparity plan --import "WORLD_SIZE=1 $moe --moe-router-pre-softmax --moe-expert-capacity-factor 1.1 --moe-token-drop-policy position"
+expect 0 moeparity plan --model seed-30b --import "WORLD_SIZE=1 $moe --moe-router-pre-softmax --moe-expert-capacity-factor 1.1 --moe-token-drop-policy position"
 has out '^# --moe-token-drop-policy position keeps the winners of a top-k'
 [ "$(grep -c pre-softmax out)" = 1 ] || fail 'a note on what is given'
 
 # A model that the line is not for; a system that is asked for.
 refused 2 'import: --num-layers 32, but qwen3_moe has 48' \
     moeparity plan --import "$LAUNCH/megatron_mixtral.sh" --model "$LAUNCH/models/qwen3"
-refused 2 'vllm does not know 1 flag: .--tp-size' moeparity plan --for vllm --import 'sglang serve m --tp-size 2'
+refused 2 'vllm does not know 1 flag: .--tp-size' moeparity plan --model seed-30b --for vllm --import 'sglang serve m --tp-size 2'
 expect 0 moeparity plan --for sglang --import 'sglang serve m --tp-size 2' "${mixtral[@]}"
 [ "$(head -1 out)" = tp=2,etp=2 ] || fail "sglang: $(cat out)"
-refused 2 'for: expected megatron, .*or transformers, found' moeparity plan --for slang --import 'vllm serve m'
+refused 2 'for: expected megatron, .*or transformers, found' moeparity plan --model seed-30b --for slang --import 'vllm serve m'
 
 # Unknown flags are named all at once; one that is ignored is counted.
 sed 's/--swiglu/--swiglu --made-up 3 --other/; s/--bf16/--bf16 --third=x/' "$LAUNCH/megatron_mixtral.sh" >unknown.sh
@@ -44,7 +44,7 @@ refused 2 "megatron does not know 3 flags: '--made-up', '--other', '--third'" \
     moeparity plan --import unknown.sh "${mixtral[@]}"
 expect 0 moeparity plan --import unknown.sh "${mixtral[@]}" --ignore-flag --made-up --ignore-flag other --ignore-flag third
 has out '^# no bearing   39 flags: .*--made-up, --other,'
-refused 2 'ignore-flag belongs to --import' moeparity plan seed-32 --ignore-flag x
+refused 2 'ignore-flag belongs to --import' moeparity plan --model seed-30b seed-32 --ignore-flag x
 
 # What only the running script knows, and how to say it.
 cat >nodes.sh <<'END'
@@ -71,7 +71,7 @@ refused 2 'WORLD_SIZE is 8, and the launcher starts 4 ranks' \
     moeparity plan --import 'export WORLD_SIZE=8; mpirun -n 4 python pretrain_gpt.py --num-layers 32' "${mixtral[@]}"
 expect 0 moeparity plan --import 'export WORLD_SIZE=4; mpirun -n4 python pretrain_gpt.py --num-layers 32' "${mixtral[@]}"
 refused 2 'no launcher says how many ranks' moeparity plan --import 'python pretrain_gpt.py --num-layers 32' "${mixtral[@]}"
-refused 2 'ranks % \(tp\*pp\) = 4 % 3' moeparity plan --import 'mpirun -n 4 python pretrain_gpt.py --tensor-model-parallel-size 3' "${mixtral[@]}"
+refused 2 'ranks % \(tp\*cp\*pp\) = 4 % 3' moeparity plan --import 'mpirun -n 4 python pretrain_gpt.py --tensor-model-parallel-size 3' "${mixtral[@]}"
 
 # Which line launches: all are named, and one is chosen.
 cat >two.sh <<'END'
@@ -95,7 +95,7 @@ sed -i '4d' two.sh
 expect 0 moeparity plan --import two.sh "${mixtral[@]}"
 has out "^# other lines  1 \(line 2\) 'python prepare.py --input x'$"
 refused 2 'launch 1: no script has several launch lines' moeparity plan --import "$LAUNCH/nemo.yaml" "${mixtral[@]}" --launch 1
-refused 2 'launch belongs to --import' moeparity plan seed-32 --launch 1
+refused 2 'launch belongs to --import' moeparity plan --model seed-30b seed-32 --launch 1
 
 printf '#!/bin/sh\ncd /tmp\necho vllm serve m -tp 2\n' >none.sh
 refused 2 'none.sh: no line of it starts ranks' moeparity plan --import none.sh "${mixtral[@]}"
@@ -113,7 +113,7 @@ refused 2 'config=serve.yaml: with = the file is not read' \
     moeparity plan --import 'vllm serve m --config=serve.yaml' --import "$LAUNCH/vllm_config.yaml" "${qwen3[@]}"
 refused 2 'hostfile /job/hosts: the file says how many ranks' \
     moeparity plan --import "$LAUNCH/hostfile.sh" --import "$LAUNCH/deepspeed_auto.json" "${qwen3[@]}"
-refused 2 'hostfile: a second hostfile' moeparity plan --import "$LAUNCH/hostfile" --import "$LAUNCH/hostfile"
+refused 2 'hostfile: a second hostfile' moeparity plan --model seed-30b --import "$LAUNCH/hostfile" --import "$LAUNCH/hostfile"
 sed 's/num_nodes 2/num_nodes 4/' "$LAUNCH/hostfile.sh" >more.sh
 refused 2 'num_nodes 4, and the hostfile has 3' \
     moeparity plan --import more.sh --import "$LAUNCH/deepspeed_auto.json" --import "$LAUNCH/hostfile" "${qwen3[@]}"
@@ -153,23 +153,23 @@ has out '^# no bearing   300 flags: '
 
 # Malformed texts: place and reason.
 printf '#!/bin/sh\nvllm serve "m -tp 2\n' >quote.sh
-refused 3 'quote.sh:2: what opens here is never closed' moeparity plan --import quote.sh
+refused 3 'quote.sh:2: what opens here is never closed' moeparity plan --model seed-30b --import quote.sh
 printf 'A=(1 2\n' >list.sh
-refused 3 'list.sh:1: a list is never closed' moeparity plan --import list.sh
+refused 3 'list.sh:1: a list is never closed' moeparity plan --model seed-30b --import list.sh
 printf '{"train_batch_size": 8, "train_batch_size": 8}' >twice.json
-refused 3 'twice.json:1' moeparity plan --import twice.json
+refused 3 'twice.json:1' moeparity plan --model seed-30b --import twice.json
 printf '{"tensor_parallel": {"autotp_size": 2}, "train_batch_size": 8, "pipe": 1}' >unknown.json
-refused 2 "deepspeed does not know 1 flag: 'pipe'" moeparity plan --import unknown.json
+refused 2 "deepspeed does not know 1 flag: 'pipe'" moeparity plan --model seed-30b --import unknown.json
 printf '[parallelism]\ntensor_parallel_degree 2\n' >key.toml
-refused 3 'key.toml:2: expected key = value' moeparity plan --import key.toml
+refused 3 'key.toml:2: expected key = value' moeparity plan --model seed-30b --import key.toml
 printf '[parallelism]\ntensor_parallel_degree = """2"""\n' >text.toml
-refused 3 'text.toml:2: expected a text of one line' moeparity plan --import text.toml
+refused 3 'text.toml:2: expected a text of one line' moeparity plan --model seed-30b --import text.toml
 printf 'a: 1\ntp-size: [2\n' >open.yaml
-refused 3 'open.yaml:2: no valid YAML' moeparity plan --import open.yaml
+refused 3 'open.yaml:2: no valid YAML' moeparity plan --model seed-30b --import open.yaml
 printf 'tp-size: 2\ntp-size: 4\n' >twice.yaml
-refused 3 'twice.yaml:2: tp-size: given twice, first in line 1' moeparity plan --for sglang --import twice.yaml
+refused 3 'twice.yaml:2: tp-size: given twice, first in line 1' moeparity plan --model seed-30b --for sglang --import twice.yaml
 printf 'tp-size: &n 2\nep-size: *n\n' >alias.yaml
-refused 3 'alias.yaml:2: ep-size: expected a value, found an alias' moeparity plan --for sglang --import alias.yaml
+refused 3 'alias.yaml:2: ep-size: expected a value, found an alias' moeparity plan --model seed-30b --for sglang --import alias.yaml
 sed -i 's/&n //; s/\*n/2/' alias.yaml
 expect 0 moeparity plan --for sglang --import alias.yaml "${mixtral[@]}"
 [ "$(head -1 out)" = tp=2,ep=2 ] || fail "YAML: $(cat out)"

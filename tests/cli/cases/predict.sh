@@ -31,6 +31,13 @@ cmp -s out first && fail "another seed changes nothing"
 expect 0 $SEED --draws 3 --json p.json
 has out '^interval   one sigma of the latency: operators [0-9.]+ %, assumed links [0-9.]+ %, routing [0-9.]+ % .3 other draws.$'
 jq -e '.interval | .draws == 3 and .links > 0 and .routing > 0 and .operators > 0' p.json >jq.out || fail "interval"
+has out "^widest +[0-9.]+ % +[a-z' ]+ +(perf fit --kind [a-z]+ on|measure them)"
+[ "$(grep -A2 '^widest' out | grep -c ' % ')" = 3 ] || fail "three causes"
+jq -e '.interval.terms | length == 7 and . == (sort_by(-.sigma)) and
+    all(.remedy != "") and any(.name == "the draw of the routing")' p.json >jq.out || fail "terms"
+jq -e '.interval | ([.terms[].sigma | . * .] | add | sqrt) as $all |
+    (.operators * .operators + .links * .links + .routing * .routing | sqrt) as $sum |
+    ($all - $sum) / $sum | fabs < 1e-9' p.json >jq.out || fail "terms add up"
 expect 0 $SEED --draws 0 --json none.json
 has out ', routing not in it$'
 jq -e --slurpfile a none.json '.figures.latency_ms.value == $a[0].figures.latency_ms.value and
@@ -40,6 +47,8 @@ expect 0 $SEED --routing expected
 has out ', routing not in it$'
 refused 2 'draws: expected draws nothing' $SEED --routing expected --draws 3
 refused 2 'draws: expected 0 to 64' $SEED --draws 65
+refused 2 'cp = 2, expected 1: .* is not predicted' moeparity predict seed-mini --plan cp=2,tp=2 --batch 8x64
+expect 0 moeparity predict seed-mini --plan tp=2,dp=2,sp=1 --batch 8x64
 
 # the gate
 cat >easy.yaml <<END

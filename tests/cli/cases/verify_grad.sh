@@ -16,5 +16,6 @@ refused() { expect 2 moeparity verify "$@"; has err "$said"; [ "$(wc -l <err)" =
 said="--grad: mixtral: no gradient is known for what it says of 'rope.scaling'" refused "$ORACLE/mixtral/window_top1_yarn" --grad
 said="--grad: phimoe: no gradient is known for what it says of 'norm'" refused "$ORACLE/phimoe/tiny" --grad
 said='--grad: gradients are compared in exact numerics, found --numerics fp32' refused shadow-a --grad --numerics fp32
+said='--grad: no gradient is known for all degrees of tp=2,cp=2; tp=2 has one' refused shadow-a --grad --plan tp=2,cp=2
 said='--grad: no gradient is known for rows that are padded' refused shadow-a --grad --padding
 said='--grad: no gradient is known for all degrees of tp=2,sp=1; tp=2 has one' refused shadow-a --grad --plan tp=2,sp=1
