@@ -37,22 +37,36 @@ static int scope_rank(const par_layout *l, int index)
                                        : rank_at(p, at, l->d, c, t);
 }
 
+par_place par_layout_place(const par_plan *plan, int rank)
+{
+    par_place at = {.t = rank % plan->tp,
+                    .c = rank / plan->tp % plan->cp,
+                    .d = rank / plan->tp / plan->cp % plan->dp,
+                    .stage = rank / plan->tp / plan->cp / plan->dp};
+    const bool by_stage = plan->scope == PAR_SCOPE_STAGE;
+    const int index =
+        ((by_stage ? at.d : at.stage) * plan->cp + at.c) * plan->tp + at.t;
+    at.etp_i = index % plan->etp;
+    at.ep_i = index / plan->etp % plan->ep;
+    at.edp_i = index / plan->etp / plan->ep;
+    return at;
+}
+
 static void set_coordinates(par_layout *l)
 {
     const par_plan *p = &l->plan;
-    l->t = l->rank % p->tp;
-    l->c = l->rank / p->tp % p->cp;
-    l->d = l->rank / p->tp / p->cp % p->dp;
-    l->stage = l->rank / p->tp / p->cp / p->dp;
+    const par_place at = par_layout_place(p, l->rank);
+    l->stage = at.stage;
+    l->d = at.d;
+    l->c = at.c;
+    l->t = at.t;
+    l->ep_i = at.ep_i;
+    l->etp_i = at.etp_i;
+    l->edp_i = at.edp_i;
 
-    const bool by_stage = p->scope == PAR_SCOPE_STAGE;
-    const int index =
-        ((by_stage ? l->d : l->stage) * p->cp + l->c) * p->tp + l->t;
-    const int n_scope = (by_stage ? p->dp : p->pp) * p->cp * p->tp;
+    const int n_scope =
+        (p->scope == PAR_SCOPE_STAGE ? p->dp : p->pp) * p->cp * p->tp;
     l->edp = n_scope / (p->ep * p->etp);
-    l->etp_i = index % p->etp;
-    l->ep_i = index / p->etp % p->ep;
-    l->edp_i = index / p->etp / p->ep;
 
     l->prev_rank =
         l->stage > 0 ? rank_at(p, l->stage - 1, l->d, l->c, l->t) : -1;

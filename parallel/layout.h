@@ -64,6 +64,12 @@ CORE_NODISCARD core_status par_layout_make(par_layout *out, core_arena *arena,
                                            const core_spec *spec,
                                            const par_plan *plan, int rank);
 
+/* Where a rank of the plan is on both meshes: the layout's coordinates. [local] */
+typedef struct par_place {
+    int stage, d, c, t, ep_i, etp_i, edp_i;
+} par_place;
+par_place par_layout_place(const par_plan *plan, int rank);
+
 /* Rows [*row0, *row1) of the batch that micro-batch m of replica d works on in a
  * round; may be empty.  Parts are numbered (round*dp + d)*mb + m.    [local] */
 void par_layout_rows(const par_plan *plan, int64_t n_b, int round, int d, int m,
