@@ -7,9 +7,10 @@
  * them linear.c and shard.c.
  *
  * Placements, in the words of the field: the residual stream x is Replicate over
- * tp, with sp Shard(token) (stream.c); q, k, v, context, gate, up are Shard(columns); products with a weight that
- * is split along K are Partial until a reduction has made them whole.  A value
- * is stored (snapped, rounded) only when it is whole.
+ * tp, with sp Shard(token) (stream.c); q, k, v, context, gate, up are
+ * Shard(columns); products with a weight that is split along K are Partial until
+ * a reduction has made them whole.  A value is stored (snapped, rounded) only
+ * when it is whole.
  */
 #ifndef PAR_FORWARD_IMPL_H
 #define PAR_FORWARD_IMPL_H
@@ -207,7 +208,7 @@ typedef struct par_work {
     par_lasting lasting[PAR_MAX_LASTING];
     int n_lasting;
     par__step *step;                /* [n_step] of the turn                   */
-    int n_step;
+    int n_step, n_past;             /* those before n_past are done           */
     int *joined, n_joined;          /* lanes of the step that was taken       */
     double *x;                      /* [n_x, ld_x] residual streams [n_s, Dx],
                                      * of micro-batch b number b % n_x, and the
@@ -673,6 +674,12 @@ void par__work_carve(par_work *work, const core_spec *spec,
                      int64_t n_t);
 size_t par__work_bytes(const core_spec *spec, const par_layout *layout,
                        int n_lane, int64_t n_row, int64_t n_t);
+/* Room for n elements, poisoned; ends the run if there is no memory.         */
+void *par__grow(par_model *m, par_grow *buffer, int64_t n, size_t elem_bytes);
+void par__grow_free(par_grow *buffer);
+
+/* --- buffers.c ----------------------------------------------------------- */
+
 /* The buffers that last are those of this lane from here on.                 */
 void par__work_take_lane(par_work *work, int lane);
 /* Poison them, and those of a step.                                          */
@@ -690,8 +697,5 @@ double *par__result(par_work *work, int64_t n_col);
 void par__lasting(par_work *work, void *field, int64_t n, size_t elem_bytes);
 void par__lasting_operand(par_work *work, double **field, int64_t n_col);
 void par__lasting_result(par_work *work, double **field, int64_t n_col);
-/* Room for n elements, poisoned; ends the run if there is no memory.         */
-void *par__grow(par_model *m, par_grow *buffer, int64_t n, size_t elem_bytes);
-void par__grow_free(par_grow *buffer);
 
 #endif

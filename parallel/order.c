@@ -116,7 +116,7 @@ void par__list_steps(par_model *m, int turn)
 {
     const par_layout *lay = m->layout;
     int pair = 0;
-    m->work.n_step = 0;
+    m->work.n_step = m->work.n_past = 0;
     for (int l = m->layer0; l < m->layer1; l++) {
         add_layer(m, turn, l, pair);
         pair += core_spec_is_moe(m->spec, l) ? 1 : 0;
@@ -146,17 +146,24 @@ static bool shares_weights(const par__step *a, const par__step *b)
            b->pair == a->pair;
 }
 
+/* Steps before n_past are done; those that share weights stand side by side. */
 const par__step *par__take_step(par_model *m)
 {
     par_work *w = &m->work;
-    par__step *first = w->step, *const end = w->step + w->n_step;
-    w->n_joined = 0;
+    par__step *const end = w->step + w->n_step;
+    while (w->n_past < w->n_step && w->step[w->n_past].is_done)
+        w->n_past++;
+    par__step *first = w->step + w->n_past;
     while (first < end && !is_ready(w, first))
         first++;
-    for (par__step *s = first; s < end; s++)
-        if (is_ready(w, s) && (s == first || shares_weights(first, s))) {
+    w->n_joined = 0;
+    for (par__step *s = first; s < end; s++) {
+        if (s != first && !shares_weights(first, s))
+            break;
+        if (is_ready(w, s)) {
             w->joined[w->n_joined++] = s->lane;
             s->is_done = true;
         }
+    }
     return first < end ? first : NULL;
 }
