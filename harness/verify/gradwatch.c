@@ -110,10 +110,7 @@ static void observe(void *self, const par_grad_piece *piece)
 {
     har_gradwatch *w = self;
     const int32_t number = *number_of(w, piece->grad);
-    if (number < 0) {
-        w->n_unknown++;
-        return;
-    }
+    core_assert(number >= 0); /* the list has all that can be shown */
     har_grad_seen *seen = &w->seen[number];
     const core_st_tensor *t = w->tensor[number];
     for (int64_t i = 0; i < piece->n_row && piece->row_ids == NULL; i++)

@@ -29,7 +29,6 @@ typedef struct har_gradwatch {
     const core_st_tensor **tensor; /* [list->n]                              */
     int32_t *of_tap, *of_weight;   /* numbers in the list, or -1             */
     int64_t *rows;                 /* [most rows] of a piece without ids     */
-    int64_t n_unknown;             /* pieces of what is no gradient          */
 } har_gradwatch;
 
 /* Borrows all.  Errors: E_MEMORY.                                    [local] */
