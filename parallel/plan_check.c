@@ -200,8 +200,8 @@ bool par__plan_is_legal(const par_plan *plan, const core_spec *spec, char *why,
 {
     const reason r = {why, why_bytes};
     return positive_ok(plan, &r) && extents_ok(plan, spec, &r) &&
-           context_ok(plan, spec, &r) && mesh_ok(plan, &r) && stages_ok(plan, spec, &r) &&
-           placement_ok(plan, spec, &r);
+           context_ok(plan, spec, &r) && mesh_ok(plan, &r) &&
+           stages_ok(plan, spec, &r) && placement_ok(plan, spec, &r);
 }
 
 core_status par_plan_check(const par_plan *plan, const core_spec *spec)

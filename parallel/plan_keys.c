@@ -212,9 +212,7 @@ core_status par__read_value(par__reader *reader, par__key key, par__text value)
     int *number = NULL;
     switch (key) {
     case PAR__KEY_TP: number = &p->tp; break;
-    case PAR__KEY_CP:
-        number = &p->cp;
-        break;
+    case PAR__KEY_CP: number = &p->cp; break;
     case PAR__KEY_PP: number = &p->pp; break;
     case PAR__KEY_DP: number = &p->dp; break;
     case PAR__KEY_EP: number = &p->ep; break;
@@ -222,8 +220,7 @@ core_status par__read_value(par__reader *reader, par__key key, par__text value)
     case PAR__KEY_EDP: number = &reader->edp; break;
     case PAR__KEY_MB: number = &p->mb; break;
     case PAR__KEY_ROUNDS: number = &p->rounds; break;
-    case PAR__KEY_SP:
-        return read_switch(reader, key, value, &p->sp);
+    case PAR__KEY_SP: return read_switch(reader, key, value, &p->sp);
     case PAR__KEY_SCOPE: return read_scope(reader, value);
     case PAR__KEY_STAGES:
         p->n_stage = 0; /* a preset's or file's value is replaced */

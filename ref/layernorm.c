@@ -1,9 +1,10 @@
 /* ref/layernorm.c -- y_d = w_d * ((x_d - mean) / sqrt(var + eps)) + b_d.
  *
  * Mean and variance come from the two sums s1 = sum x, s2 = sum x^2 alone, as
- * var = (D s2 - s1^2) / D^2, 0 where rounding makes it less: with deviations from a rounded mean instead, the
- * sum would be of numbers that lie on no grid.  D s2 is the largest of the
- * three (Cauchy-Schwarz), so where it is exact all of them are.
+ * var = (D s2 - s1^2) / D^2, 0 where rounding makes it less: with deviations
+ * from a rounded mean instead, the sum would be of numbers that lie on no grid.
+ * D s2 is the largest of the three (Cauchy-Schwarz), so where it is exact all of
+ * them are.
  */
 #include "ref/ref_impl.h"
 
