@@ -43,7 +43,9 @@ void har_waiting_say(har_waiting *w, const char *text)
 void har_waiting_share(har_waiting *w, const char *what, double done)
 {
     char text[sizeof w->said];
-    snprintf(text, sizeof text, "%.80s: %.0f %%", what, 100 * done);
+    const int room = (int)columns() - (int)strlen(": 100 %");
+    snprintf(text, sizeof text, "%.*s: %.0f %%", room > 80 ? 80 : room, what,
+             100 * done);
     har_waiting_say(w, text);
 }
 

@@ -32,6 +32,7 @@ enum {
     TAP_WATCH_BYTES = 2 << 10, /* of a rank, to watch and to report a tap     */
     LAUNCHER_BYTES = 14 << 20, /* and mpiexec, and its proxy                  */
     AFTER_BYTES = 10 << 20,    /* of rank 0, left by the reference            */
+    KEPT_FREELY = 256 << 20,   /* of weights, of all ranks together           */
     RANK_ADDRESSES = 420 << 20, /* of a rank, beside what is counted           */
     START_ADDRESSES = 500 << 20,  /* of a rank that starts                     */
 };
@@ -148,10 +149,11 @@ static double tick_seconds(const core_spec *spec, const par_plan *plan)
            (plan->mb + plan->pp - 1) * (double)(spec->n_l / plan->pp + 1);
 }
 
-/* Memory is for what saves a quarter of the time. */
-static bool is_worth_keeping(double kept, double read_anew)
+/* Much memory is for what saves a quarter of the time; little is not asked for,
+ * so that what small models do does not hang on rates that were measured.    */
+static bool is_worth_keeping(double bytes, double kept, double read_anew)
 {
-    return read_anew > 1.25 * kept;
+    return bytes <= KEPT_FREELY || read_anew > 1.25 * kept;
 }
 
 static int64_t largest_part(const par_plan *plan, int64_t n_b)
@@ -198,14 +200,14 @@ size_t har_reference_budget(const core_spec *spec, core_numerics numerics,
     const costs c = costs_of(spec, 1, n_token, n_t,
                              har_tap_bytes(spec, n_token, numerics), limits,
                              numerics);
-    if (!is_worth_keeping(reference_seconds(&c, true),
+    const size_t weights =
+        ref_resident_bytes(spec, har_spread_draws(numerics) > 0);
+    if (!is_worth_keeping((double)weights, reference_seconds(&c, true),
                           reference_seconds(&c, false)))
         return 0;
     const size_t work =
         reference_work(spec, numerics, n_b, n_t, n_thread, true);
     const size_t room = left_of(available, work + files);
-    const size_t weights =
-        ref_resident_bytes(spec, har_spread_draws(numerics) > 0);
     return weights <= room ? weights : 0;
 }
 
@@ -328,10 +330,12 @@ core_status har_estimate_make(har_estimate *out, const core_spec *spec,
     for (int i = 0; i < world && status == CORE_OK; i++)
         c.of_ranks += (double)rank[i].all / weight_bytes(numerics);
     c.ticks = tick_seconds(spec, plan);
-    e.reference_keeps = is_worth_keeping(reference_seconds(&c, true),
-                                         reference_seconds(&c, false));
+    e.reference_keeps = is_worth_keeping(
+        (double)ref_resident_bytes(spec, har_spread_draws(numerics) > 0),
+        reference_seconds(&c, true), reference_seconds(&c, false));
     e.ranks_keep =
-        is_worth_keeping(pass_seconds(&c, true), pass_seconds(&c, false));
+        is_worth_keeping(c.of_ranks * weight_bytes(numerics),
+                         pass_seconds(&c, true), pass_seconds(&c, false));
     e.least_bytes = least_reference(spec, numerics, n_b, n_t, limits->n_core);
     e.address_bytes =
         e.least_bytes + (size_t)(limits->n_core - 1) * HAR_THREAD_ADDRESSES;

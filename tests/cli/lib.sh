@@ -44,9 +44,12 @@ hold()
         >out 2>err &
     run=$!
     exec 3<>fifo
-    until read -t 1 -r held <&3; do
+    held=
+    until read -t 1 -r part <&3; do
+        held+=$part # on a busy machine a second may end within the number
         kill -0 $run || fail "the run is over, and rank $1 never came to $2"
     done
+    held+=$part
     exec 3<&-
     rm fifo
 }

@@ -23,7 +23,7 @@ cmake -S . -B "$scratch/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DMOEPARITY_BUI
     -DCMAKE_C_FLAGS="-O0 -g0 -w -Werror=implicit-function-declaration" >/dev/null
 build
 moeparity=$scratch/build/harness/moeparity
-python3 "$source_dir/tests/structure/circles.py" "$scratch"/build/{ref/libref.a,parallel/libparallel.a,harness/perf/cost/libharness_cost.a}
+python3 "$source_dir/tests/structure/circles.py" "$scratch"/build/{ref/libref.a,parallel/libparallel.a,harness/perf/cost/libharness_cost.a,harness/perf/machine/libharness_machine.a}
 
 "$moeparity" spec shadow-a --yaml >scaled.yaml
 echo 'shared_scale: true' >>scaled.yaml

@@ -486,7 +486,7 @@ static const struct {
      HEAD CLAIM},
     {HEAD "source: [a]\n" CLAIM, ":3:10: ", "source: expected one line",
      HEAD "source: a\n" CLAIM},
-    {HEAD "source: \"a\\nb\"\n" CLAIM, ":3:10: ",
+    {HEAD "source: \"a\\nb\"\n" CLAIM, ":3:9: ",
      "source: expected one line", HEAD "source: \"a b\"\n" CLAIM},
     {HEAD "hardware: 3\n" CLAIM, ":3:1: ",
      "hardware: expected 'key: value' lines",

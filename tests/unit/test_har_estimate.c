@@ -47,10 +47,11 @@ START_TEST(splitting_a_model_shrinks_the_largest_rank)
 END_TEST
 
 /* Weights as dear as told, products as good as free. */
-static har_estimate with_weights_at(double seconds, size_t budget[2])
+static har_estimate with_weights_at(double seconds, const char *model,
+                                    const char *text, size_t budget[2])
 {
-    const core_spec spec = spec_of("seed-mini");
-    const par_plan plan = plan_of("seed-32");
+    const core_spec spec = spec_of(model);
+    const par_plan plan = plan_of(text);
     const har_rates rates = {.weight_seconds = seconds, .flop_seconds = 1e-15};
     har_limits limits = ROOMY;
     har_estimate e;
@@ -66,8 +67,10 @@ static har_estimate with_weights_at(double seconds, size_t budget[2])
 START_TEST(weights_are_kept_where_making_them_is_dear)
 {
     size_t dear_budget[2], cheap_budget[2];
-    const har_estimate dear = with_weights_at(1e-6, dear_budget);
-    const har_estimate cheap = with_weights_at(1e-12, cheap_budget);
+    const har_estimate dear =
+        with_weights_at(1e-6, "seed-mini", "seed-32", dear_budget);
+    const har_estimate cheap =
+        with_weights_at(1e-12, "seed-mini", "seed-32", cheap_budget);
     ck_assert(dear.ranks_keep && dear.is_resident);
     ck_assert(!cheap.ranks_keep && !cheap.is_resident);
     ck_assert_uint_gt(dear_budget[0], 0);
@@ -78,12 +81,25 @@ START_TEST(weights_are_kept_where_making_them_is_dear)
 }
 END_TEST
 
+/* What rates are measured does not decide about a few mebibytes. */
+START_TEST(few_weights_are_kept_in_any_case)
+{
+    size_t budget[2];
+    const har_estimate e =
+        with_weights_at(1e-12, "shadow-a", "tp=2,mb=2", budget);
+    ck_assert(e.ranks_keep && e.is_resident && e.reference_keeps);
+    ck_assert_uint_gt(budget[0], 0);
+}
+END_TEST
+
 /* Twice the price is more time, and not more than twice. */
 START_TEST(the_price_of_a_weight_is_in_the_time)
 {
     size_t budget[2];
-    const har_estimate one = with_weights_at(1e-6, budget);
-    const har_estimate two = with_weights_at(2e-6, budget);
+    const har_estimate one =
+        with_weights_at(1e-6, "seed-mini", "seed-32", budget);
+    const har_estimate two =
+        with_weights_at(2e-6, "seed-mini", "seed-32", budget);
     ck_assert(two.reference_seconds > 1.9 * one.reference_seconds);
     ck_assert(two.reference_seconds < 2.0 * one.reference_seconds);
     ck_assert(two.pass_seconds > 1.5 * one.pass_seconds);
@@ -196,6 +212,7 @@ int main(void)
     TCase *tests = tcase_create("estimate");
     tcase_add_test(tests, splitting_a_model_shrinks_the_largest_rank);
     tcase_add_test(tests, weights_are_kept_where_making_them_is_dear);
+    tcase_add_test(tests, few_weights_are_kept_in_any_case);
     tcase_add_test(tests, the_price_of_a_weight_is_in_the_time);
     tcase_add_test(tests, bounds_take_room_beside_the_values);
     tcase_add_test(tests, figures_grow_with_the_model);

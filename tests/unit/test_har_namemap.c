@@ -161,7 +161,7 @@ static const struct {
     {"axis: sbh\n", ":1:1: axis: unknown key"},
     {"first_layer: {a: 1}\n", ":1:15: first_layer: expected a number"},
     {"first_layer: {1: -1}\n", ":1:18: first_layer: expected a number"},
-    {"slices: {0: {\"*\": \"4:2\"}}\n", ":1:20: expected ranges such as"},
+    {"slices: {0: {\"*\": \"4:2\"}}\n", ":1:19: expected ranges such as"},
     {"slices: {0: {nothing: \"0:2\"}}\n", ":1:14: slices: expected the name"},
     {"slices: {x: {\"*\": \"0:2\"}}\n", ":1:10: slices: expected a number"},
     {"names: {a: logits}\n---\nnames: {}\n", ": a second document"},

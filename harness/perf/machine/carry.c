@@ -149,7 +149,7 @@ core_status har__fill_in(har_machine *m, const har__stated *s)
         const bool is_missing = !s->coef[i] && !s->coef_from[i];
         m->from[i] = (har_origin_machine){from.arch, from.clock_hz};
         /* from where it was measured, not from where it was carried to */
-        if (is_missing && from.coef[i].origin == HAR_TRANSFERRED)
+        if (from.coef[i].origin == HAR_TRANSFERRED)
             m->from[i] = from.from[i];
         if (is_missing) {
             const double value = from.coef[i].value / har_carry(&from, i);
