@@ -51,8 +51,7 @@ int core_status_exit_code(core_status status);
 const char *core_status_name(core_status status);
 
 /* The recorded line of this thread, fit to be shown (printable.h); "" if none.
- * Valid until the next
- * core_fail or core_message_clear of this thread.                    [local] */
+ * Valid until the next core_fail or core_message_clear of this thread. [local] */
 const char *core_message(void);
 
 /* Forget the recorded line: on entry of a top-level command.         [local] */

@@ -250,6 +250,11 @@ core_status core_st_folder_of(core_st_folder **out, core_st_place *places,
                               void (*close)(void *self))
 {
     void *memory = NULL;
+    qsort(places, (size_t)n, sizeof *places, compare_places);
+    for (int64_t i = 1; i < n; i++)
+        CORE_FAIL_IF(compare_places(&places[i - 1], &places[i]) == 0,
+                     CORE_E_FORMAT, "%s: more than one tensor means '%s'",
+                     places[i].path, places[i].tensor->name);
     CORE_TRY(core_alloc(&memory, 1, sizeof(core_st_folder), "tensors"));
     core_st_folder *f = memory;
     *f = (core_st_folder){.n_file = n_file,
@@ -257,7 +262,6 @@ core_status core_st_folder_of(core_st_folder **out, core_st_place *places,
                           .close = close,
                           .places = places,
                           .n_place = n};
-    qsort(f->places, (size_t)n, sizeof *f->places, compare_places);
     *out = f;
     return CORE_OK;
 }

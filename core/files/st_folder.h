@@ -28,8 +28,8 @@ bool core_st_folder_is_there(const char *path);
 CORE_NODISCARD core_status core_st_folder_open(core_st_folder **out,
                                                const char *path);
 /* A set of n tensors that lie elsewhere, in n_file files.  Takes `places`, to be
- * freed, over, and `self`, which `close` ends.  Errors: E_MEMORY; nothing is
- * taken then.                                                        [local] */
+ * freed, over, and `self`, which `close` ends.  Errors: E_MEMORY; E_FORMAT for
+ * two of one name; nothing is taken then.                            [local] */
 CORE_NODISCARD core_status core_st_folder_of(core_st_folder **out,
                                              core_st_place *places, int64_t n,
                                              int n_file, void *self,

@@ -91,6 +91,7 @@ core_status core_text_stream(FILE **out, char **text, const char *path,
     if (*out != NULL)
         return CORE_OK;
     free(*text);
+    *text = NULL;
     return core_fail(CORE_E_MEMORY, "%s: no memory to read it", path);
 }
 

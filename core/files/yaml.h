@@ -33,8 +33,8 @@ typedef struct core_yaml_node {
 /* Most levels and nodes of a document. */
 enum { CORE_YAML_LEVELS = 64, CORE_YAML_NODES = 1 << 19 };
 
-/* Hand the root (NULL: an empty document) of the one document in `text` to
- * read(self, root).  `name` is used in messages.                      [local]
+/* Hand the root of the one document in `text` to read(self, root); that of an
+ * empty one is a null.  `name` is used in messages.                   [local]
  * Errors: E_FORMAT for what core_text_check refuses, a directive, a scalar that
  * is not printable but for line ends and tabs, more levels or nodes, no
  * document, a second one, or as "NAME:LINE: no valid YAML at 'START OF THE

@@ -5,7 +5,8 @@
  * (families/gguf_archs.c).  A key of the architecture that no table names keeps
  * its name, and is refused by it where the config is read.  Traps: the class of
  * a family must not fill in what a file forgot, so what every file has is
- * asked for here; a null of rope_scaling keeps the class's own scaling away.
+ * asked for here; a null of rope_scaling keeps the class's own scaling away; a
+ * key of the wrong type must not count as missing.
  */
 #include "core/model/gguf_impl.h"
 
@@ -104,6 +105,8 @@ static json_t *json_of(const core_gguf_key *key, int64_t i)
         return json_boolean(x != 0.0);
     if (key->type == CORE_GGUF_F32 || key->type == CORE_GGUF_F64)
         return json_real(x);
+    if (!(fabs(x) < 0x1p63))
+        return NULL;
     return json_integer((json_int_t)x);
 }
 
@@ -128,15 +131,44 @@ static core_status add_value(const core_gguf *file, const core_gguf_key *key,
     return CORE_OK;
 }
 
-static const char *config_name(const core__gguf_arch *arch, const char *suffix)
+/* What is read by itself, and may be a list where an architecture says so. */
+static core_status check_value(const core_gguf *file, const core_gguf_key *key,
+                               bool may_be_list)
 {
-    for (int i = 0; i < CORE__GGUF_MAX_NAMES && arch->own[i].suffix; i++)
-        if (strcmp(arch->own[i].suffix, suffix) == 0)
-            return arch->own[i].config;
-    for (size_t i = 0; i < sizeof COMMON / sizeof COMMON[0]; i++)
-        if (strcmp(COMMON[i].suffix, suffix) == 0)
-            return COMMON[i].config;
+    double x = 0.0;
+    bool is_good = may_be_list || !key->is_list;
+    for (int64_t i = 0; i < key->n && is_good; i++)
+        is_good = core_gguf_number(key, i, &x) && isfinite(x);
+    CORE_FAIL_IF(!is_good, CORE_E_SPEC, "%s: %s: expected a finite number",
+                 core_gguf_path(file), key->name);
+    return CORE_OK;
+}
+
+static const char *find_name(const core__gguf_name *names, size_t n,
+                             const char *suffix)
+{
+    for (size_t i = 0; i < n && names[i].suffix != NULL; i++)
+        if (strcmp(names[i].suffix, suffix) == 0)
+            return names[i].config;
     return NULL;
+}
+
+static core_status add_key(const core_gguf *file, const core__gguf_arch *arch,
+                           const core_gguf_key *key, const char *suffix,
+                           json_t *config)
+{
+    const char *own = find_name(arch->own, CORE__GGUF_MAX_NAMES, suffix);
+    const char *name =
+        own != NULL
+            ? own
+            : find_name(COMMON, sizeof COMMON / sizeof COMMON[0], suffix);
+    if (name == NULL)
+        name = key->name;
+    if (name[0] != '\0')
+        return add_value(file, key, name, config);
+    if (strcmp(suffix, "rope.scaling.type") == 0)
+        return CORE_OK; /* a text */
+    return check_value(file, key, own != NULL);
 }
 
 static core_status add_keys(const core_gguf *file, const core__gguf_arch *arch,
@@ -147,11 +179,7 @@ static core_status add_keys(const core_gguf *file, const core__gguf_arch *arch,
         const core_gguf_key *key = core_gguf_key_at(file, i);
         if (strncmp(key->name, arch->name, n) != 0 || key->name[n] != '.')
             continue;
-        const char *name = config_name(arch, key->name + n + 1);
-        if (name == NULL)
-            name = key->name;
-        if (name[0] != '\0')
-            CORE_TRY(add_value(file, key, name, config));
+        CORE_TRY(add_key(file, arch, key, key->name + n + 1, config));
     }
     return CORE_OK;
 }
@@ -176,14 +204,14 @@ static core_status check_present(const core_gguf *file)
     return CORE_OK;
 }
 
-static bool has_tensor(const core_gguf *file, const char *pattern,
-                       int64_t n_layer)
+static bool has_tensor(const core_gguf *file, const char *pattern)
 {
     static const char LAYER[] = "blk.%d.";
     const size_t n = sizeof LAYER - 1;
     if (strncmp(pattern, LAYER, n) != 0)
         return core_gguf_find(file, pattern) != NULL;
-    for (int64_t l = 0; l < n_layer; l++)
+    const int n_l = core__gguf_layers(file);
+    for (int l = 0; l < n_l; l++)
         if (core__gguf_layer_tensor(file, l, pattern + n) != NULL)
             return true;
     return false;
@@ -200,22 +228,22 @@ static void set_default(json_t *config, const char *key, json_t *value)
 static void add_from_tensors(const core_gguf *file, const core__gguf_arch *arch,
                              json_t *config)
 {
-    double n_layer = 0.0, n_ahead = 0.0;
     const core_gguf_tensor *embed = core_gguf_find(file, "token_embd.weight");
-    (void)core__gguf_value(file, "block_count", &n_layer);
-    (void)core__gguf_value(file, "nextn_predict_layers", &n_ahead);
-    if (n_ahead > 0.0 && n_ahead < n_layer)
+    const json_int_t n_layer =
+        json_integer_value(json_object_get(config, "num_hidden_layers"));
+    const json_int_t n_ahead =
+        json_integer_value(json_object_get(config, "num_nextn_predict_layers"));
+    if (n_ahead > 0 && n_ahead < n_layer)
         json_object_set_new(config, "num_hidden_layers",
-                            json_integer((json_int_t)(n_layer - n_ahead)));
-    n_layer = n_layer > CORE_MAX_LAYERS ? CORE_MAX_LAYERS : n_layer;
+                            json_integer(n_layer - n_ahead));
     json_object_set_new(config, "vocab_size", json_integer(embed->shape[0]));
     json_object_set_new(
         config, "tie_word_embeddings",
         json_boolean(core_gguf_find(file, "output.weight") == NULL));
     for (int i = 0; i < CORE__GGUF_MAX_FLAGS && arch->flags[i].config; i++)
-        json_object_set_new(config, arch->flags[i].config,
-                            json_boolean(has_tensor(file, arch->flags[i].tensor,
-                                                    (int64_t)n_layer)));
+        json_object_set_new(
+            config, arch->flags[i].config,
+            json_boolean(has_tensor(file, arch->flags[i].tensor)));
 }
 
 /* --- rope ------------------------------------------------------------------
@@ -328,12 +356,15 @@ static core_status add_scaling(const core_gguf *file, json_t *config)
 }
 
 /* A part of a head as the fraction of which floor(head * fraction) is it. */
-static void add_rotated(const core_gguf *file, json_t *config)
+static core_status add_rotated(const core_gguf *file, json_t *config)
 {
     double n_rot = 0.0, n_dh = 0.0, n_d = 0.0, n_h = 0.0;
     if (!core__gguf_value(file, "rope.dimension_count", &n_rot) ||
         json_object_get(config, "kv_lora_rank") != NULL)
-        return;
+        return CORE_OK;
+    CORE_FAIL_IF(n_rot != floor(n_rot), CORE_E_SPEC,
+                 "%s: rope.dimension_count: %g, expected a count",
+                 core_gguf_path(file), n_rot);
     (void)core__gguf_value(file, "embedding_length", &n_d);
     (void)core__gguf_value(file, "attention.head_count", &n_h);
     if (!core__gguf_value(file, "attention.key_length", &n_dh))
@@ -342,6 +373,7 @@ static void add_rotated(const core_gguf *file, json_t *config)
     while (fraction < 1.0 && floor(n_dh * fraction) < n_rot)
         fraction = nextafter(fraction, 1.0);
     json_object_set_new(config, "partial_rotary_factor", json_real(fraction));
+    return CORE_OK;
 }
 
 static core_status add_rope(const core_gguf *file, const core__gguf_arch *arch,
@@ -350,7 +382,7 @@ static core_status add_rope(const core_gguf *file, const core__gguf_arch *arch,
     if (arch->no_rope)
         return CORE_OK;
     set_default(config, "rope_theta", json_real(10000.0));
-    add_rotated(file, config);
+    CORE_TRY(add_rotated(file, config));
     return add_scaling(file, config);
 }
 

@@ -3,6 +3,7 @@
  */
 #include "core/model/gguf_impl.h"
 
+#include <math.h>
 #include <stdio.h>
 
 enum { NAME_BYTES = 320 };
@@ -22,6 +23,13 @@ bool core__gguf_value(const core_gguf *file, const char *suffix, double *out)
 {
     const core_gguf_key *key = core__gguf_get(file, suffix);
     return key != NULL && !key->is_list && core_gguf_number(key, 0, out);
+}
+
+int core__gguf_layers(const core_gguf *file)
+{
+    double n = 0.0;
+    (void)core__gguf_value(file, "block_count", &n);
+    return n > 0.0 ? (int)fmin(n, CORE_MAX_LAYERS) : 0;
 }
 
 const core_gguf_tensor *core__gguf_layer_tensor(const core_gguf *file,

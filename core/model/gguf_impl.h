@@ -44,10 +44,13 @@ const core__gguf_arch *core__gguf_arch_at(int i);
 /* gguf_config.c: that of the file.  Errors: E_SPEC.                  [local] */
 CORE_NODISCARD core_status core__gguf_arch_of(const core__gguf_arch **out,
                                               const core_gguf *file);
-/* gguf_get.c: the key "ARCH.suffix" of the file; NULL: there is none.            [local] */
+/* gguf_get.c: the key "ARCH.suffix" of the file; NULL: there is none. [local] */
 const core_gguf_key *core__gguf_get(const core_gguf *file, const char *suffix);
 /* Its number, where it has one; false: *out is as it was.            [local] */
 bool core__gguf_value(const core_gguf *file, const char *suffix, double *out);
+/* Layers to look through: what block_count says, from 0 to CORE_MAX_LAYERS,
+ * whatever it says.                                                  [local] */
+int core__gguf_layers(const core_gguf *file);
 /* A tensor "blk.LAYER.rest".  NULL: there is none.                   [local] */
 const core_gguf_tensor *
 core__gguf_layer_tensor(const core_gguf *file, int64_t layer, const char *rest);

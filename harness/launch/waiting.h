@@ -17,8 +17,8 @@ typedef struct har_waiting {
 
 har_waiting har_waiting_begin(void);
 
-/* Replace the line by `text`, cut to the terminal's width; the same again is not written.
- *                                                                     [local] */
+/* Replace the line by `text`, cut to the terminal's width; the same again is not
+ * written.                                                           [local] */
 void har_waiting_say(har_waiting *w, const char *text);
 
 /* "WHAT: 43 %"; done from 0 to 1.                                     [local] */

@@ -48,8 +48,8 @@ static const command commands[] = {
      har_cmd_perf, false},
     {"search", "the plans of a model on a machine that nothing else beats",
      har_cmd_search, false},
-    {"inspect", "tensors and metadata of a safetensors file", har_cmd_inspect,
-     false},
+    {"inspect", "tensors and metadata of a safetensors or GGUF file",
+     har_cmd_inspect, false},
 };
 enum { N_COMMAND = sizeof commands / sizeof commands[0] };
 

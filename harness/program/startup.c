@@ -9,6 +9,7 @@
 #include "harness/program/startup.h"
 
 #include "core/base/status.h"
+#include "core/files/target.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -24,8 +25,16 @@ static const size_t BUFFER_BYTES = (size_t)128 << 20;
 static bool is_leaving;
 static pid_t ours;
 
+/* What this process has half written has a name that nobody will guess. */
+static void drop_partials(void)
+{
+    if (getpid() == ours)
+        core_target_drop_all();
+}
+
 static _Noreturn void end(core_status status, const char *line)
 {
+    drop_partials();
     if (write(STDERR_FILENO, line, strlen(line)) < 0)
         _exit(core_status_exit_code(CORE_E_INTERNAL));
     _exit(core_status_exit_code(status));
@@ -84,6 +93,22 @@ static void catch_crashes(void)
 #endif
 }
 
+static void on_interrupt(int number)
+{
+    drop_partials();
+    signal(number, SIG_DFL);
+    raise(number); /* ends the process when this returns */
+}
+
+/* Until the launcher, a rank or a guard has its own way with them. */
+static void catch_interrupts(void)
+{
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        if (signal(ends[i], on_interrupt) == SIG_IGN)
+            signal(ends[i], SIG_IGN); /* nohup, or in the background */
+}
+
 static void before_libraries(void)
 {
     look_for_room();
@@ -98,6 +123,7 @@ __attribute__((section(".preinit_array"), used)) static void (
 void har_starting(void)
 {
     catch_crashes();
+    catch_interrupts();
 }
 
 void har_leaving(void)

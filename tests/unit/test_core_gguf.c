@@ -423,6 +423,94 @@ START_TEST(a_float_is_its_shortest_decimal)
 }
 END_TEST
 
+/* --- a model with something changed --- */
+
+enum { U32 = 4, F32_VALUE = 6 };
+
+/* The file with `bytes` bytes of `to` in the place of `from`; and its model. */
+static core_status open_changed(const char *name, const void *from,
+                                const void *to, size_t bytes, core_spec *spec,
+                                core_st_folder **files)
+{
+    static unsigned char all[1 << 18];
+    char path[128];
+    core_config_facts facts;
+    FILE *file = fopen(name, "rb");
+    ck_assert_ptr_nonnull(file);
+    const size_t n = fread(all, 1, sizeof all, file);
+    fclose(file);
+    ck_assert(n < sizeof all);
+    size_t at = 0;
+    while (at + bytes <= n && memcmp(all + at, from, bytes) != 0)
+        at++;
+    ck_assert(at + bytes <= n);
+    memcpy(all + at, to, bytes);
+    path_of(path, "x.gguf");
+    file = fopen(path, "wb");
+    ck_assert_ptr_nonnull(file);
+    ck_assert(fwrite(all, n, 1, file) == 1);
+    fclose(file);
+    core_message_clear();
+    CORE_TRY(core_gguf_spec(spec, &facts, NULL, path));
+    return core_model_files_open(files, spec, path);
+}
+
+/* A number that is read by itself counts as missing where it is none, and its
+ * fraction was looked for without end.                                       */
+static const struct turned {
+    uint32_t type;
+    float value;
+    const char *says; /* NULL: nothing is wrong                               */
+} TURNED[] = {
+    {F32_VALUE, 16.0F, NULL},
+    {F32_VALUE, 6.5F, "rope.dimension_count: 6.5, expected a count"},
+    {F32_VALUE, NAN, "llama.rope.dimension_count: expected a finite number"},
+};
+enum { N_TURNED = sizeof TURNED / sizeof TURNED[0] };
+
+START_TEST(a_key_that_is_no_number_is_not_missing)
+{
+    const struct turned *t = &TURNED[_i];
+    static const char KEY[] = "llama.rope.dimension_count";
+    const size_t n = sizeof KEY - 1;
+    const uint32_t type = U32, value = 16;
+    unsigned char from[64], to[64];
+    core_spec spec;
+    core_st_folder *files = NULL;
+    memcpy(from, KEY, n);
+    memcpy(from + n, &type, 4);
+    memcpy(from + n + 4, &value, 4);
+    memcpy(to, KEY, n);
+    memcpy(to + n, &t->type, 4);
+    memcpy(to + n + 4, &t->value, 4);
+    const core_status status = open_changed(DATA "mixtral__leftpad.gguf", from,
+                                            to, n + 8, &spec, &files);
+    core_st_folder_close(files);
+    if (t->says == NULL) {
+        check_ok(status);
+        return;
+    }
+    ck_assert_int_eq(status, CORE_E_SPEC);
+    ck_assert_msg(strstr(core_message(), t->says) != NULL, "%s",
+                  core_message());
+}
+END_TEST
+
+/* A layer's number with a zero before it is another name of the same. */
+START_TEST(two_tensors_do_not_mean_one_weight)
+{
+    core_spec spec;
+    core_st_folder *files = NULL;
+    ck_assert_int_eq(open_changed(DATA "mixtral__leftpad.gguf",
+                                  "blk.1.attn_norm.weight",
+                                  "blk.00.ffn_norm.weight", 22, &spec, &files),
+                     CORE_E_FORMAT);
+    ck_assert_ptr_nonnull(
+        strstr(core_message(), "more than one tensor means 'model.layers.0."));
+    ck_assert_ptr_null(files);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_gguf");
@@ -440,6 +528,9 @@ int main(void)
     tcase_add_test(tests, a_file_that_ends_early_is_refused);
     tcase_add_test(tests, values_of_keys);
     tcase_add_test(tests, a_float_is_its_shortest_decimal);
+    tcase_add_loop_test(tests, a_key_that_is_no_number_is_not_missing, 0,
+                        N_TURNED);
+    tcase_add_test(tests, two_tensors_do_not_mean_one_weight);
     suite_add_tcase(suite, tests);
     return check_main(suite);
 }

@@ -20,9 +20,8 @@ static void put(json_t *config, const char *key, double value)
 static void put_inner(const core_gguf *file, json_t *config, const char *key,
                       const char *tensor)
 {
-    double n_layer = 0.0;
-    (void)core__gguf_value(file, "block_count", &n_layer);
-    for (int64_t l = 0; l < (int64_t)n_layer && l < CORE_MAX_LAYERS; l++) {
+    const int n_l = core__gguf_layers(file);
+    for (int l = 0; l < n_l; l++) {
         const core_gguf_tensor *t = core__gguf_layer_tensor(file, l, tensor);
         if (t != NULL && json_object_get(config, key) == NULL)
             put(config, key, (double)t->shape[t->n_dim - 1]);
@@ -32,10 +31,9 @@ static void put_inner(const core_gguf *file, json_t *config, const char *key,
 /* Which layers are dense, where the family can say it. */
 static core_status add_qwen(const core_gguf *file, json_t *config)
 {
-    double n_layer = 0.0;
+    const int n_l = core__gguf_layers(file);
     json_t *dense = json_array();
-    (void)core__gguf_value(file, "block_count", &n_layer);
-    for (int l = 0; l < n_layer && l < CORE_MAX_LAYERS; l++)
+    for (int l = 0; l < n_l; l++)
         if (core__gguf_layer_tensor(file, l, "ffn_gate_inp.weight") == NULL)
             json_array_append_new(dense, json_integer(l));
     json_object_set_new(config, "mlp_only_layers", dense);
@@ -60,14 +58,13 @@ static core_status add_granite(const core_gguf *file, json_t *config)
 static core_status add_deepseek(const core_gguf *file, json_t *config)
 {
     double n_rot = 0.0, n_key = 0.0, n_value = 0.0, n_group = 1.0, func = 0.0;
-    double n_layer = 0.0;
+    const int n_l = core__gguf_layers(file);
     (void)core__gguf_value(file, "rope.dimension_count", &n_rot);
     if (!core__gguf_value(file, "attention.key_length_mla", &n_key))
         (void)core__gguf_value(file, "attention.key_length", &n_key);
     if (!core__gguf_value(file, "attention.value_length_mla", &n_value))
         (void)core__gguf_value(file, "attention.value_length", &n_value);
     (void)core__gguf_value(file, "expert_group_count", &n_group);
-    (void)core__gguf_value(file, "block_count", &n_layer);
     put(config, "qk_nope_head_dim", n_key - n_rot);
     put(config, "qk_rope_head_dim", n_rot);
     put(config, "v_head_dim", n_value);
@@ -76,7 +73,7 @@ static core_status add_deepseek(const core_gguf *file, json_t *config)
     bool is_v3 = core__gguf_value(file, "expert_gating_func", &func)
                      ? func == 2.0
                      : false;
-    for (int l = 0; func == 0.0 && l < n_layer && l < CORE_MAX_LAYERS; l++)
+    for (int l = 0; func == 0.0 && l < n_l; l++)
         is_v3 |= core__gguf_layer_tensor(file, l, "exp_probs_b.bias") != NULL;
     json_object_set_new(config, "model_type",
                         json_string(is_v3 ? "deepseek_v3" : "deepseek_v2"));
@@ -126,10 +123,8 @@ static core_status put_period(const core_gguf *file, json_t *config,
                               const char *period_key, const char *offset_key,
                               const char *tensor)
 {
-    double n_layer = 0.0;
+    const int n_l = core__gguf_layers(file);
     int first = -1, period = 0, n = 0;
-    (void)core__gguf_value(file, "block_count", &n_layer);
-    const int n_l = n_layer < CORE_MAX_LAYERS ? (int)n_layer : CORE_MAX_LAYERS;
     for (int l = 0; l < n_l; l++) {
         if (core__gguf_layer_tensor(file, l, tensor) == NULL)
             continue;

@@ -32,3 +32,17 @@ expect 0 moeparity golden make --model shadow-b --tokens 2x5 --out old
 cp -r old before
 interrupt INT 130 guard old
 expect 0 diff -r old before
+
+# A file that one process writes by itself.
+moeparity run --model seed-30b --layers 1 --batch 1x600 --out taps.st &
+run=$!
+for _ in $(seq 300); do
+    ! ls taps.st.partial-* >/dev/null 2>&1 || break
+    sleep 0.1
+done
+ls taps.st.partial-* >/dev/null || fail 'it never began'
+kill -TERM $run
+code=0
+wait $run || code=$?
+[ $code = 143 ] || fail "exit $code after SIGTERM"
+[ -z "$(ls taps.st* 2>/dev/null)" ] || fail "left: $(ls)"
