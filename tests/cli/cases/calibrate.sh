@@ -10,7 +10,7 @@ refused 3 'none.yaml: No such file' moeparity calibrate --check none.yaml
 refused 3 'a100-sxm: operators: expected the rates that moeparity calibrate writes' moeparity calibrate --check a100-sxm
 
 expect 2 moeparity calibrate --stage elsewhere
-expect 2 mpiexec -n 2 moeparity calibrate --quick
+expect 2 mpiexec -n 2 moeparity calibrate --quick --out cpu.yaml
 has err '^moeparity: calibrate starts its ranks itself: expected no mpiexec$'
 
 # what cannot be written is refused before anything is measured: no rank is started
