@@ -18,9 +18,12 @@ static int most_lanes(const par_model *m, int64_t n_row)
 {
     const par_options *o = &m->options;
     const size_t kept = m->shards.size_bytes;
-    const size_t budget = o->weight_budget_bytes > o->dense_budget_bytes
-                              ? o->weight_budget_bytes
-                              : o->dense_budget_bytes;
+    const size_t for_weights = o->weight_budget_bytes > o->dense_budget_bytes
+                                   ? o->weight_budget_bytes
+                                   : o->dense_budget_bytes;
+    const size_t budget = for_weights > o->lane_budget_bytes
+                              ? for_weights
+                              : o->lane_budget_bytes;
     const size_t room =
         par__work_bytes(m->spec, m->layout, 1, n_row, m->batch->n_t) +
         (budget > kept ? budget - kept : 0);

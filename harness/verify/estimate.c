@@ -169,10 +169,11 @@ static size_t left_of(size_t available, size_t need)
     return left > 0.0 ? (size_t)left : 0;
 }
 
-void har_rank_budget(size_t out[2], const har_estimate *e, const par_plan *plan,
+void har_rank_budget(size_t out[3], const har_estimate *e, const par_plan *plan,
                      size_t available, size_t held)
 {
     const size_t each = left_of(available, held) / (size_t)par_plan_world(plan);
+    out[2] = each;
     out[1] = e->ranks_keep ? each : 0;
     out[0] = plan->rounds * plan->mb > 1 ? out[1] : 0;
 }
@@ -266,7 +267,7 @@ static void add_ranks(har_estimate *e, const rank_bytes *rank,
     }
     const size_t idle = (size_t)world * IDLE_BYTES + LAUNCHER_BYTES;
     const size_t held = e->held_bytes + e->tap_bytes + idle;
-    size_t budget[2];
+    size_t budget[3];
     har_rank_budget(budget, e, plan, free_bytes, held);
     e->is_resident = true;
     e->all_ranks_bytes = e->held_bytes + (size_t)world * IDLE_BYTES;

@@ -46,8 +46,9 @@ CORE_NODISCARD core_status har_estimate_exercise(
 /* Bytes of a rank for weights that stay, when `available` are free and ranks
  * will hold `held` beside: [0] for all of them, 0 if every expert is needed only
  * once, so that it is read when it is; [1] for those that are no experts'.  None
- * where making them anew takes hardly longer (ranks_keep).            [local] */
-void har_rank_budget(size_t out[2], const har_estimate *e, const par_plan *plan,
+ * where making them anew takes hardly longer (ranks_keep).  [2]: for all that may
+ * be held beside.                                                     [local] */
+void har_rank_budget(size_t out[3], const har_estimate *e, const par_plan *plan,
                      size_t available, size_t held);
 
 /* Bytes of the reference for weights that stay, when `available` are free and

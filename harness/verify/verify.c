@@ -158,11 +158,12 @@ static void pass_cost(void *self, const core_cost *cost,
 
 /* The layout and the shards; what has taken part is remembered for a plan.   */
 static core_status open_rank(rank_state *s, const par_plan *plan,
-                             core_numerics numerics, const size_t budget[2])
+                             core_numerics numerics, const size_t budget[3])
 {
     har_job *job = s->job;
     const par_options options = {.weight_budget_bytes = budget[0],
                                  .dense_budget_bytes = budget[1],
+                                 .lane_budget_bytes = budget[2],
                                  .observer = &s->observer,
                                  .tick = job->tick != NULL ? pass_tick : NULL,
                                  .tick_self = s,
@@ -492,7 +493,7 @@ static core_status verify(rank_state *s, har_case_result *out,
     par_broadcast(s->comm, &s->comm->world, &s->exercise.routing,
                   (int64_t)sizeof s->exercise.routing, 0);
     out->routing = s->main.routing;
-    size_t budget[2] = {0};
+    size_t budget[3] = {0};
     if (s->comm->rank == 0)
         har_rank_budget(budget, &s->expected, plan, har_memory_available(),
                         s->expected.held_bytes);

@@ -48,7 +48,7 @@ END_TEST
 
 /* Weights as dear as told, products as good as free. */
 static har_estimate with_weights_at(double seconds, const char *model,
-                                    const char *text, size_t budget[2])
+                                    const char *text, size_t budget[3])
 {
     const core_spec spec = spec_of(model);
     const par_plan plan = plan_of(text);
@@ -66,7 +66,7 @@ static har_estimate with_weights_at(double seconds, const char *model,
 /* Every micro-batch would make them once more: in exact mode none does. */
 START_TEST(weights_are_kept_where_making_them_is_dear)
 {
-    size_t dear_budget[2], cheap_budget[2];
+    size_t dear_budget[3], cheap_budget[3];
     const har_estimate dear =
         with_weights_at(1e-6, "seed-mini", "seed-32", dear_budget);
     const har_estimate cheap =
@@ -77,6 +77,8 @@ START_TEST(weights_are_kept_where_making_them_is_dear)
     ck_assert_uint_gt(dear_budget[1], 0);
     ck_assert_uint_eq(cheap_budget[0], 0);
     ck_assert_uint_eq(cheap_budget[1], 0);
+    ck_assert_uint_eq(cheap_budget[2], dear_budget[2]); /* for micro-batches */
+    ck_assert_uint_gt(cheap_budget[2], 0);
     ck_assert_uint_gt(dear.all_ranks_bytes, 2 * cheap.all_ranks_bytes);
 }
 END_TEST
@@ -84,7 +86,7 @@ END_TEST
 /* What rates are measured does not decide about a few mebibytes. */
 START_TEST(few_weights_are_kept_in_any_case)
 {
-    size_t budget[2];
+    size_t budget[3];
     const har_estimate e =
         with_weights_at(1e-12, "shadow-a", "tp=2,mb=2", budget);
     ck_assert(e.ranks_keep && e.is_resident && e.reference_keeps);
@@ -95,7 +97,7 @@ END_TEST
 /* Twice the price is more time, and not more than twice. */
 START_TEST(the_price_of_a_weight_is_in_the_time)
 {
-    size_t budget[2];
+    size_t budget[3];
     const har_estimate one =
         with_weights_at(1e-6, "seed-mini", "seed-32", budget);
     const har_estimate two =

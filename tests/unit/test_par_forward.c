@@ -133,6 +133,8 @@ static void see(void *self, const par_piece *p)
             p->values[e * p->ld] = 0x1p40;
 }
 
+static size_t lane_budget; /* of the passes to come */
+
 /* One forward pass on the ranks of comm; the stats of this rank. */
 static par_stats run_plan(par_comm *comm, const core_spec *spec,
                           const par_plan *plan, const core_weights *weights,
@@ -146,6 +148,7 @@ static par_stats run_plan(par_comm *comm, const core_spec *spec,
     const par_observer observer = {.self = w, .observe = see};
     const par_options options = {.weight_budget_bytes = budget,
                                  .dense_budget_bytes = budget,
+                                 .lane_budget_bytes = lane_budget,
                                  .observer = w ? &observer : NULL,
                                  .order = order};
     par_model *model = NULL;
@@ -463,6 +466,10 @@ START_TEST(order_is_chosen)
     ck_assert_int_eq(n_together(&c, all), 1);
     ck_assert_int_eq(n_together(&c, all - 1), 2);
     ck_assert_int_eq(n_together(&c, dense), 1);
+    lane_budget = all; /* weights have none of their own */
+    ck_assert_int_eq(n_together(&c, 0), 2);
+    lane_budget = 0;
+    ck_assert_int_eq(n_together(&c, 0), 1);
     c.order = PAR_ORDER_PLAN;
     ck_assert_int_eq(n_together(&c, all - 1), 1);
     c.order = PAR_ORDER_LAYERS;
