@@ -97,8 +97,8 @@ typedef struct par_options {
                                  * fit, else experts are read a tile at a time  */
     size_t dense_budget_bytes;  /* then the others stay if they fit, else they are
                                  * read so, too, but for vectors and tables     */
-    size_t lane_budget_bytes;   /* what weights leave of the largest of the three
-                                 * is for micro-batches worked on together      */
+    size_t lane_budget_bytes;   /* what weights leave of it is for micro-batches
+                                 * worked on together                           */
     const par_observer *observer;                     /* NULL: none           */
     void (*tick)(void *self, const par_tick *tick);   /* NULL: none           */
     void *tick_self;

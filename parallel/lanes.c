@@ -2,8 +2,8 @@
  *
  * One, as the plan says; more where that saves work and changes nothing: in
  * exact mode, where sums may be in any order, and experts whose weights do not
- * stay would be made anew for each.  What the budgets for weights leave must
- * have room for them.
+ * stay would be made anew for each.  Their budget must have room for them beside
+ * weights that stay.
  */
 #include "parallel/forward_impl.h"
 
@@ -12,18 +12,12 @@ static bool is_watched(const par_model *m)
     return m->options.tick != NULL || m->options.cost != NULL;
 }
 
-/* Lanes that what the budgets leave has room for; one needs no more than there
- * always is.                                                                 */
+/* Lanes that what kept weights leave of the budget has room for; one needs no
+ * more than there always is.                                                 */
 static int most_lanes(const par_model *m, int64_t n_row)
 {
-    const par_options *o = &m->options;
     const size_t kept = m->shards.size_bytes;
-    const size_t for_weights = o->weight_budget_bytes > o->dense_budget_bytes
-                                   ? o->weight_budget_bytes
-                                   : o->dense_budget_bytes;
-    const size_t budget = for_weights > o->lane_budget_bytes
-                              ? for_weights
-                              : o->lane_budget_bytes;
+    const size_t budget = m->options.lane_budget_bytes;
     const size_t room =
         par__work_bytes(m->spec, m->layout, 1, n_row, m->batch->n_t) +
         (budget > kept ? budget - kept : 0);

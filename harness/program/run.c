@@ -320,6 +320,7 @@ static core_status run_plan_job(task *t, const job *j, par_comm *comm,
     const size_t budget = har_memory_available() / 10 * 8 / (size_t)comm->size;
     const par_options par = {.weight_budget_bytes = budget,
                              .dense_budget_bytes = budget,
+                             .lane_budget_bytes = budget,
                              .observer = &observer,
                              .cost = trace->is_on ? har_trace_cost : NULL,
                              .cost_self = trace};

@@ -28,6 +28,10 @@ const char *fuzz_file(const char *name, const void *data, size_t n_bytes);
 /* The input as a text; free() it.                                            */
 char *fuzz_text(const uint8_t *data, size_t n_bytes);
 
+/* Aborts unless the model, written in our own form, is read as the same.     */
+struct core_spec;
+void fuzz_read_back(const struct core_spec *spec);
+
 /* After a status that is not CORE_OK: it blames the input, or the memory, in
  * one line.  Aborts otherwise.                                               */
 void fuzz_expect_line(core_status status);

@@ -4,25 +4,7 @@
 #include "core/model/spec.h"
 #include "tests/fuzz/fuzz.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-static void read_back(const core_spec *spec)
-{
-    char *text = NULL;
-    size_t n = 0;
-    core_spec again;
-    FILE *out = open_memstream(&text, &n);
-    if (out == NULL)
-        abort();
-    core_spec_write_yaml(spec, out);
-    fclose(out);
-    if (core_spec_parse_yaml(&again, text, "own form") != CORE_OK ||
-        memcmp(spec, &again, sizeof again) != 0)
-        abort();
-    free(text);
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
 {
@@ -31,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
     core_message_clear();
     const core_status status = core_spec_parse_yaml(&spec, text, "input");
     if (status == CORE_OK)
-        read_back(&spec);
+        fuzz_read_back(&spec);
     else
         fuzz_expect_line(status);
     free(text);

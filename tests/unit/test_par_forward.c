@@ -133,7 +133,7 @@ static void see(void *self, const par_piece *p)
             p->values[e * p->ld] = 0x1p40;
 }
 
-static size_t lane_budget; /* of the passes to come */
+static size_t lane_budget; /* of the passes to come; 0: that of weights */
 
 /* One forward pass on the ranks of comm; the stats of this rank. */
 static par_stats run_plan(par_comm *comm, const core_spec *spec,
@@ -148,7 +148,7 @@ static par_stats run_plan(par_comm *comm, const core_spec *spec,
     const par_observer observer = {.self = w, .observe = see};
     const par_options options = {.weight_budget_bytes = budget,
                                  .dense_budget_bytes = budget,
-                                 .lane_budget_bytes = lane_budget,
+                                 .lane_budget_bytes = lane_budget > 0 ? lane_budget : budget,
                                  .observer = w ? &observer : NULL,
                                  .order = order};
     par_model *model = NULL;
