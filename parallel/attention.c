@@ -102,8 +102,9 @@ static void run(par_model *m, const void *shards, int l, double *out)
         read_in_cache(m, w->digest, n_dh);
     if (w->v != w->k)
         read_in_cache(m, w->v, w->ld_v);
-    par__whole_rows(m, l);
+    par__view_open(m, l);
     par__heads(m, attention, l);
+    par__view_close(m, l);
     par__tap_heads(m, context, w->context, mine->all.n_dv);
     if (m->spec->context_gate)
         par__context_gate(m, &attention->gate, l);

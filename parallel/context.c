@@ -3,69 +3,56 @@
  * A rank has a run of tokens from either end of every row (par_layout_runs) and
  * does with them whatever asks for no other token.  What does: attention, for
  * keys and values of the whole row, and slots, for the choices of the whole
- * token group.  Both are gathered from the ranks that have the same rows, and
- * put into the order of tokens.  With cp = 1 they are where they were made.
+ * token group.  Choices are gathered from the ranks that have the same rows, and
+ * put into the order of tokens.  So are keys and values (cp_kind=gather), or
+ * they go round (context_ring.c), or heads are dealt out (context_heads.c).
+ * With cp = 1 all is where it was made.
  */
 #include "parallel/forward_impl.h"
 
 #include <string.h>
 
-void par__gather_context(par_model *m, void *out, const void *x, int64_t n_col,
-                         core_cost_type type, core_tap tap)
-{
-    const par_layout *lay = m->layout;
-    const par_group *cp = &lay->cp_group;
-    const int64_t n_t = m->batch->n_t, n = m->now.n_row * n_t;
-    const size_t bytes = (size_t)n_col * sizeof(double);
-    int64_t *count = m->work.context_bytes;
-    char *from = m->work.parts;
-    for (int c = 0; c < cp->n; c++)
-        count[c] =
-            m->now.n_row * par_layout_n_t(&lay->plan, c, n_t) * (int64_t)bytes;
-    par__cost_collective(m, PAR_ALL_GATHER, cp, tap, m->now.n * n_col,
-                         n * n_col)
-        ->type = type;
-    par__pause(m);
-    par__poison(from, (size_t)n * bytes);
-    par_all_gather(m->comm, cp, x, from, count);
-    par__resume(m);
-    for (int c = 0; c < cp->n; c++)
-        for (int64_t i = 0; i * (int64_t)bytes < count[c]; i++, from += bytes)
-            memcpy((char *)out +
-                       (size_t)par_layout_token(&lay->plan, c, n_t, i) * bytes,
-                   from, bytes);
-}
+/* --- what heads work on -------------------------------------------------- */
 
-/* Values of my kv heads side by side. */
-static void pack_values(const par_model *m, const par_heads *mine, double *to)
-{
-    const par_work *w = &m->work;
-    const int64_t n_dv = mine->all.n_dv;
-    for (int64_t i = 0; i < m->now.n; i++)
-        for (int64_t g = 0; g < mine->n_kv; g++, to += n_dv)
-            memcpy(to, w->v + i * w->ld_v + w->v_first + g * w->v_step,
-                   (size_t)n_dv * sizeof *to);
-}
-
-void par__whole_rows(par_model *m, int l)
+void par__view_open(par_model *m, int l)
 {
     par_work *w = &m->work;
+    par_view *view = &w->view;
+    const par_plan *plan = &m->layout->plan;
     const par_heads *mine = par__heads_of(m, l);
-    const core_tap tap = par__tap(CORE_TAP_CONTEXT, l);
-    const int64_t n_dv = mine->all.n_dv;
-    w->rows = (par_rows){w->k, w->v, w->ld_v, w->v_first, w->v_step};
-    if (m->layout->plan.cp == 1)
+    const int64_t n_t = m->batch->n_t;
+    *view = (par_view){.heads = *mine,
+                       .q = w->q,
+                       .context = w->context,
+                       .k = w->k,
+                       .v = w->v,
+                       .ld_k = mine->n_kv * mine->all.n_dh,
+                       .ld_v = w->ld_v,
+                       .v_first = w->v_first,
+                       .v_step = w->v_step,
+                       .n_keys = 1,
+                       .keys = w->keys};
+    view->n_run = par_layout_runs(plan, m->layout->c, n_t, view->run);
+    view->n_q = view->run[0].n + view->run[1].n;
+    view->keys[0] = (par_keys){{0, n_t}, 0, n_t};
+    if (plan->cp == 1)
         return;
-    par__gather_context(m, w->row_k, w->k, mine->n_kv * mine->all.n_dh,
-                        CORE_COST_VALUES, tap);
-    w->rows.k = w->rows.v = w->row_k;
-    if (m->spec->one_kv)
-        return;
-    pack_values(m, mine, w->packed);
-    par__gather_context(m, w->row_v, w->packed, mine->n_kv * n_dv,
-                        CORE_COST_VALUES, tap);
-    w->rows = (par_rows){w->row_k, w->row_v, mine->n_kv * n_dv, 0, n_dv};
+    switch (plan->cp_kind) {
+    case PAR_CP_RING: par__ring_open(m, l); break;
+    case PAR_CP_ULYSSES: par__ulysses_open(m, l); break;
+    case PAR_CP_GATHER:
+    case PAR_N_CP_KINDS: par__gather_open(m, l); break;
+    }
 }
+
+void par__view_close(par_model *m, int l)
+{
+    const par_plan *plan = &m->layout->plan;
+    if (plan->cp > 1 && plan->cp_kind == PAR_CP_ULYSSES)
+        par__ulysses_close(m, l);
+}
+
+/* --- slots --------------------------------------------------------------- */
 
 void par__whole_group(par_model *m, core_tap tap)
 {
@@ -90,26 +77,30 @@ void par__own_slots(par_model *m)
                (size_t)n_k * sizeof *w->slot);
 }
 
+/* --- buffers ------------------------------------------------------------- */
+
+static int64_t largest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 void par__context_carve(par_work *w, const core_spec *spec,
                         const par_layout *lay)
 {
-    const bool cuts = lay->plan.cp > 1;
-    int64_t n_k = 0, n_v = 0;
-    for (int kind = 0; cuts && kind < CORE_HEAD_KINDS; kind++) {
-        const par_heads *mine = &lay->heads[kind];
-        const int64_t k = mine->n_kv * mine->all.n_dh;
-        const int64_t v = mine->n_kv * mine->all.n_dv;
-        n_k = k > n_k ? k : n_k;
-        n_v = v > n_v ? v : n_v;
-    }
+    const par_plan *plan = &lay->plan;
+    const bool cuts = plan->cp > 1;
     const int64_t n_choice = cuts ? spec->n_k : 0;
-    int64_t widest = n_k > n_v ? n_k : n_v;
-    widest = n_choice > widest ? n_choice : widest;
-    w->context_bytes = core_arena_i64(&w->arena, lay->plan.cp);
-    w->row_k = par__fresh_f64(w, w->n_all * n_k);
-    w->row_v = par__fresh_f64(w, w->n_all * n_v);
-    w->packed = par__fresh_f64(w, w->n * n_v);
-    w->parts = par__fresh(w, w->n_all * widest, sizeof(double));
+    int64_t parts = 0;
+    w->keys = core_arena_take(&w->arena, 2 * (int64_t)plan->cp, sizeof *w->keys);
+    w->context_bytes = core_arena_i64(&w->arena, 2 * (int64_t)plan->cp);
+    w->context_at = core_arena_i64(&w->arena, 2 * (int64_t)plan->cp);
+    if (cuts && plan->cp_kind == PAR_CP_RING)
+        par__ring_carve(w, spec, lay);
+    else if (cuts && plan->cp_kind == PAR_CP_ULYSSES)
+        parts = par__ulysses_carve(w, lay);
+    else if (cuts)
+        parts = par__gather_carve(w, lay);
+    w->parts = par__fresh_f64(w, largest(parts, w->n_all * n_choice));
     w->gathered_routing = (par_routing){
         .idx = par__fresh(w, w->n_all * n_choice, sizeof(int64_t)),
         .slot = par__fresh(w, w->n_all * n_choice, sizeof(int64_t)),

@@ -119,7 +119,8 @@ core_cost *par__cost_collective(par_model *m, par_op_kind op,
         [PAR_ALL_REDUCE] = CORE_ALL_REDUCE,
         [PAR_ALL_GATHER] = CORE_ALL_GATHER,
         [PAR_REDUCE_SCATTER] = CORE_REDUCE_SCATTER,
-        [PAR_ALL_TO_ALL] = CORE_ALL_TO_ALL};
+        [PAR_ALL_TO_ALL] = CORE_ALL_TO_ALL,
+        [PAR_SEND] = CORE_RING};
     core_cost *cost = par__cost(m, CORE_COST_COLLECTIVE, tap);
     cost->collective = collective[op];
     cost->axis = axis_of(m->layout, group);

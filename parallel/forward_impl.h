@@ -182,11 +182,28 @@ typedef struct par_key {
     int64_t at; /* its position in the row                                    */
 } par_key;
 
-/* Keys and values of whole rows, as heads read them: of v see par_work.       */
-typedef struct par_rows {
-    const double *k, *v;
-    int64_t ld_v, v_first, v_step;
-} par_rows;
+/* Keys of a row that lie side by side: positions run.i0 on.  Those of row b
+ * begin with token number first + b * step of the buffer.                     */
+typedef struct par_keys {
+    par_run run;
+    int64_t first, step;
+} par_keys;
+
+/* What heads work on: tokens and heads that are mine, or for a layer's attention
+ * some that are not (context.c).                                             */
+typedef struct par_view {
+    par_heads heads;
+    int n_run;
+    par_run run[2];    /* queries of a row                                    */
+    int64_t n_q;       /* so many                                             */
+    const double *q;   /* [rows * n_q, heads * Dh]                            */
+    double *context;   /* [rows * n_q, heads * Dv]                            */
+    const double *k;   /* [tokens, ld_k] head g: from column g * Dh on        */
+    const double *v;   /* [tokens, ld_v] from column v_first + g * v_step on  */
+    int64_t ld_k, ld_v, v_first, v_step;
+    int n_keys;        /* parts that are merged                               */
+    par_keys *keys;    /* [2 cp]                                              */
+} par_view;
 
 /* Choices of tokens, their slots and weights.                                */
 typedef struct par_routing {
@@ -236,12 +253,15 @@ typedef struct par_work {
     double *v;                      /* [n, ld_v] head g: from column v_first  */
     int64_t ld_v, v_first, v_step;  /* + g * v_step on                        */
     double *context;                /* [n, own heads * Dv]                    */
-    par_rows rows;                  /* [n_all, ...] of a layer                */
-    double *row_k, *row_v;          /* likewise, gathered                     */
+    par_view view;                  /* of a layer's attention                 */
+    par_keys *keys;                 /* [2 cp] its parts                       */
+    double *row_k, *row_v;          /* [n_all, own heads *] keys, values      */
+    double *row_q, *row_context;    /* likewise, where I have all tokens      */
     double *packed;                 /* [n, own kv heads * Dv]                 */
-    void *parts;                    /* [n_all, *] as they come from each rank */
-    int64_t *context_bytes;         /* [cp]                                   */
-    double *context_gate;           /* likewise                               */
+    void *parts;                    /* as they come from each rank            */
+    double *leaving;                /* as they go to each                     */
+    int64_t *context_at, *context_bytes; /* [2 cp]                            */
+    double *context_gate;           /* [n, own heads * Dv]                    */
     double *o_a;                    /* [n, own groups * their columns]        */
     int64_t n_digest;               /* the most digests of a row              */
     double *digest;                 /* [n, Dh] that a token sees last         */
@@ -485,13 +505,35 @@ void par__complete(par_model *m, double *y, const double *bias, core_tap tap);
  * have the same rows: out [all their tokens, n_col].           [collective] */
 void par__gather_context(par_model *m, void *out, const void *x, int64_t n_col,
                          core_cost_type type, core_tap tap);
-/* w->rows from w->k and w->v; w->every from the choices of my tokens, and back
- * the slots that they got.                                     [collective] */
-void par__whole_rows(par_model *m, int l);
+/* w->view from w->q, w->k and w->v; and w->context from the view's.
+ *                                                               [collective] */
+void par__view_open(par_model *m, int l);
+void par__view_close(par_model *m, int l);
+/* context_gather.c, context_ring.c, context_heads.c: the same for each kind of cp,
+ * and room for it; the elements that w->parts needs.                          */
+void par__gather_open(par_model *m, int l);
+int64_t par__gather_carve(par_work *work, const par_layout *layout);
+void par__ring_open(par_model *m, int l);
+void par__ring_carve(par_work *work, const core_spec *spec,
+                     const par_layout *layout);
+void par__ulysses_open(par_model *m, int l);
+void par__ulysses_close(par_model *m, int l);
+int64_t par__ulysses_carve(par_work *work, const par_layout *layout);
+/* Tokens of all ranks of cp, one rank's behind another's, `bytes` each: put into
+ * the order of tokens.                                                       */
+void par__order_tokens(const par_model *m, void *out, const void *parts,
+                       size_t bytes);
+/* The view's values are v, of its kv heads side by side.                     */
+void par__view_values(par_view *view, const double *v);
+/* w->every from the choices of my tokens, and back the slots that they got.
+ *                                                               [collective] */
 void par__whole_group(par_model *m, core_tap tap);
 void par__own_slots(par_model *m);
 void par__context_carve(par_work *work, const core_spec *spec,
                         const par_layout *layout);
+/* Values of my kv heads side by side, tokens ld apart.                        */
+void par__pack_values(const par_model *m, const par_heads *mine, double *to,
+                      int64_t ld);
 /* The position of my token i in its row.                                     */
 static inline int64_t par__place(const par_model *m, int64_t i)
 {

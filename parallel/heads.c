@@ -9,6 +9,12 @@
  * Digests of earlier tokens, where a layer has some, are further keys and values
  * before those of the window, which the mask does not hide.
  *
+ * Keys and values of a row may lie in parts (par_view): their maxima, sums of
+ * exponentials and sums of values are merged part by part.  All parts agree on
+ * the maximum before the first exponential is stored, and on the sum before the
+ * first probability is, so the bits are those of one part, and nothing is ever
+ * rescaled.
+ *
  * Heads are never split, so every sum here is whole.  What a product reads has
  * the cache's type, probabilities too.
  */
@@ -20,10 +26,12 @@
 
 /* What one (row, head) works on; strides ld_* in elements. */
 typedef struct head {
-    const double *q;     /* [my tokens of the row, Dh]                        */
-    const double *k, *v; /* [T, Dh], [T, Dv]                                  */
-    double *context;     /* [my tokens of the row, Dv]                        */
-    int64_t ld_q, ld_k, ld_v, ld_o;
+    const par_view *view;
+    int64_t row;         /* of the micro-batch                                */
+    const double *q;     /* [queries of the row, Dh]                          */
+    const double *k, *v; /* of the first token of the view                    */
+    double *context;     /* [queries of the row, Dv]                          */
+    int64_t ld_q, ld_o;
     const uint8_t *mask; /* [T] of the row, or NULL                           */
     const int64_t *seen; /* [T, sets, keys] of the row; NULL: no choice       */
     core_seen sets;
@@ -37,12 +45,17 @@ typedef struct head {
 
 typedef struct block {
     int64_t i0, i1; /* queries                                                */
-    int64_t at;     /* where the first of them lies among my tokens           */
+    int64_t at;     /* where the first of them lies among the row's           */
     int64_t j0, j1; /* keys that any of them may need; digests stand before   */
     int64_t first;  /* this one                                               */
-    const double *k, *v; /* from j0 on                                        */
-    int64_t ld_k, ld_v;
 } block;
+
+/* Keys of a block that lie side by side: columns [at, at + n) of its scores.  */
+typedef struct span {
+    int64_t at, n;
+    const double *k, *v;
+    int64_t ld_k, ld_v;
+} span;
 
 /* Key j of the row, by the mask. */
 static bool is_unmasked(const head *h, int64_t j)
@@ -68,22 +81,51 @@ static void find_sees(par_model *m, const head *h)
     }
 }
 
+/* Where key j of the row, of part `keys`, lies in the view. */
+static int64_t token_of(const head *h, const par_keys *keys, int64_t j)
+{
+    return keys->first + h->row * keys->step + j - keys->run.i0;
+}
+
 /* Digests and keys of the window side by side, values as they are. */
 static void gather(const par_model *m, const head *h, block *b)
 {
     const int64_t n_dh = h->of->n_dh, n_digest = b->i1 / h->run;
+    const double *k =
+        h->k + token_of(h, &h->view->keys[0], b->j0) * h->view->ld_k;
     double *to = m->work.gathered;
     for (int64_t e = 0; e < n_digest; e++, to += n_dh)
         memcpy(to, h->digest + ((e + 1) * h->run - 1) * n_dh,
                (size_t)n_dh * sizeof *to);
-    for (int64_t j = b->j0; j < b->j1; j++, to += n_dh)
-        memcpy(to, h->k + j * h->ld_k, (size_t)n_dh * sizeof *to);
+    for (int64_t j = b->j0; j < b->j1; j++, to += n_dh, k += h->view->ld_k)
+        memcpy(to, k, (size_t)n_dh * sizeof *to);
     b->j0 -= n_digest;
-    b->k = b->v = m->work.gathered;
-    b->ld_k = b->ld_v = n_dh;
 }
 
-/* From query i0 on, which is number `at` of mine and the run's, which ends at
+/* The block's keys of part i, which may be none. */
+static span span_of(const par_model *m, const head *h, const block *b, int i)
+{
+    const double *gathered = m->work.gathered;
+    const int64_t n_dh = h->of->n_dh;
+    if (h->run > 0)
+        return (span){0, b->j1 - b->j0, gathered, gathered, n_dh, n_dh};
+    const par_view *view = h->view;
+    const par_keys *keys = &view->keys[i];
+    const int64_t end = keys->run.i0 + keys->run.n;
+    const int64_t j0 = b->j0 > keys->run.i0 ? b->j0 : keys->run.i0;
+    const int64_t j1 = b->j1 < end ? b->j1 : end;
+    if (j1 <= j0)
+        return (span){.n = 0};
+    const int64_t token = token_of(h, keys, j0);
+    return (span){.at = j0 - b->j0,
+                  .n = j1 - j0,
+                  .k = h->k + token * view->ld_k,
+                  .v = h->v + token * view->ld_v,
+                  .ld_k = view->ld_k,
+                  .ld_v = view->ld_v};
+}
+
+/* From query i0 on, which is number `at` of the row's and of a run that ends at
  * i1. */
 static block make_block(const par_model *m, const head *h, int64_t at,
                         int64_t i0, int64_t i1)
@@ -102,10 +144,6 @@ static block make_block(const par_model *m, const head *h, int64_t at,
             b.j1 = n_t;
         }
     b.first = b.j0;
-    b.k = h->k + b.j0 * h->ld_k;
-    b.v = h->v + b.j0 * h->ld_v;
-    b.ld_k = h->ld_k;
-    b.ld_v = h->ld_v;
     if (h->run > 0)
         gather(m, h, &b);
     return b;
@@ -158,6 +196,11 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static void fill(double *p, int64_t n, double value)
 {
     for (int64_t j = 0; j < n; j++)
@@ -173,6 +216,36 @@ static double blind(const par_model *m, const head *h)
     return even;
 }
 
+/* Of a query's visible scores [lo, hi) those of a part: scaled, and the largest
+ * of them and of what there was before.                                      */
+static double merge_largest(const head *h, const block *b, const span *part,
+                            int64_t lo, int64_t hi, double *s, double largest)
+{
+    const int64_t end = least(hi, part->at + part->n);
+    for (int64_t j = most(lo, part->at); j < end; j++)
+        if (is_visible(h, b, b->j0 + j)) {
+            s[j] *= h->of->scale;
+            largest = s[j] > largest ? s[j] : largest;
+        }
+    return largest;
+}
+
+/* Likewise their exponentials, stored, and the sum. */
+static double merge_sum(const par_model *m, const head *h, const block *b,
+                        const span *part, int64_t lo, int64_t hi, double *s,
+                        double largest, double sum)
+{
+    const int64_t from = most(lo, part->at);
+    const int64_t end = least(hi, part->at + part->n);
+    for (int64_t j = from; j < end; j++)
+        s[j] = is_visible(h, b, b->j0 + j) ? exp(s[j] - largest) : 0.0;
+    if (end > from)
+        core_store(m->numerics, CORE_GRID_EXP, s + from, end - from);
+    for (int64_t j = from; j < end; j++)
+        sum += s[j];
+    return sum;
+}
+
 /* s_j = dot products of query i with keys j0..; becomes p_j. */
 static void softmax(par_model *m, const head *h, const block *b,
                     int64_t i, double *s)
@@ -182,7 +255,6 @@ static void softmax(par_model *m, const head *h, const block *b,
         fill(s, n_key, blind(m, h));
         return;
     }
-    const double scale = h->of->scale;
     const int64_t lo = h->run > 0 ? 0
                                   : core_spec_first_key(m->spec, h->layer, i) -
                                         b->j0;
@@ -196,18 +268,16 @@ static void softmax(par_model *m, const head *h, const block *b,
     m->cost.record.flops += CORE_FLOPS_SOFTMAX * n_pair;
     hide_others(h, b, lo + b->j0, i, s);
     double largest = h->sink;
-    for (int64_t j = lo; j < hi; j++)
-        if (is_visible(h, b, b->j0 + j)) {
-            s[j] *= scale;
-            largest = s[j] > largest ? s[j] : largest;
-        }
-    for (int64_t j = lo; j < hi; j++)
-        s[j] = is_visible(h, b, b->j0 + j) ? exp(s[j] - largest) : 0.0;
-    core_store(m->numerics, CORE_GRID_EXP, s + lo, hi - lo);
+    for (int k = 0; k < h->view->n_keys; k++) {
+        const span part = span_of(m, h, b, k);
+        largest = merge_largest(h, b, &part, lo, hi, s, largest);
+    }
     double sum = exp(h->sink - largest);
     core_store(m->numerics, CORE_GRID_EXP, &sum, 1);
-    for (int64_t j = lo; j < hi; j++)
-        sum += s[j];
+    for (int k = 0; k < h->view->n_keys; k++) {
+        const span part = span_of(m, h, b, k);
+        sum = merge_sum(m, h, b, &part, lo, hi, s, largest, sum);
+    }
     for (int64_t j = lo; j < hi; j++)
         s[j] /= sum;
     core_store(core_numerics_of(m->numerics, CORE_SLOT_KV), CORE_GRID_PROB,
@@ -220,15 +290,27 @@ static void block_f64(par_model *m, const head *h, const block *b)
 {
     const int n_i = (int)(b->i1 - b->i0), n_j = (int)(b->j1 - b->j0);
     const int n_dh = (int)h->of->n_dh, n_dv = (int)h->of->n_dv;
-    const int ld_q = (int)h->ld_q, ld_k = (int)b->ld_k, ld_v = (int)b->ld_v;
-    double *s = m->work.score;
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n_i, n_j, n_dh, 1.0,
-                h->q + b->at * h->ld_q, ld_q, b->k, ld_k, 0.0, s, n_j);
+    const int ld_q = (int)h->ld_q, ld_o = (int)h->ld_o;
+    double *s = m->work.score, keep = 0.0; /* of what parts before gave       */
+    for (int k = 0; k < h->view->n_keys; k++) {
+        const span part = span_of(m, h, b, k);
+        if (part.n == 0)
+            continue;
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n_i, (int)part.n,
+                    n_dh, 1.0, h->q + b->at * h->ld_q, ld_q, part.k,
+                    (int)part.ld_k, 0.0, s + part.at, n_j);
+    }
     for (int64_t i = b->i0; i < b->i1; i++)
         softmax(m, h, b, i, s + (i - b->i0) * n_j);
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_i, n_dv, n_j, 1.0,
-                s, n_j, b->v, ld_v, 0.0, h->context + b->at * h->ld_o,
-                (int)h->ld_o);
+    for (int k = 0; k < h->view->n_keys; k++) {
+        const span part = span_of(m, h, b, k);
+        if (part.n == 0)
+            continue;
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_i, n_dv,
+                    (int)part.n, 1.0, s + part.at, n_j, part.v, (int)part.ld_v,
+                    keep, h->context + b->at * h->ld_o, ld_o);
+        keep = 1.0;
+    }
 }
 
 static void to_f32(float *out, const double *x, int64_t ld, int64_t n_row,
@@ -239,12 +321,12 @@ static void to_f32(float *out, const double *x, int64_t ld, int64_t n_row,
             out[i * n_col + c] = (float)x[i * ld + c];
 }
 
-static void to_f64(double *out, int64_t ld, const float *x, int64_t n_row,
-                   int64_t n_col)
+static void to_f64(double *out, int64_t ld, const float *x, int64_t ldx,
+                   int64_t n_row, int64_t n_col)
 {
     for (int64_t i = 0; i < n_row; i++)
         for (int64_t c = 0; c < n_col; c++)
-            out[i * ld + c] = (double)x[i * n_col + c];
+            out[i * ld + c] = (double)x[i * ldx + c];
 }
 
 /* a32 holds the left operand, b32 the right one, c32 the result. */
@@ -253,78 +335,98 @@ static void block_f32(par_model *m, const head *h, const block *b)
     const int64_t n_i = b->i1 - b->i0, n_j = b->j1 - b->j0;
     const int64_t n_dh = h->of->n_dh, n_dv = h->of->n_dv;
     float *left = m->work.a32, *right = m->work.b32, *result = m->work.c32;
+    float keep = 0.0F; /* of what parts before gave */
     double *s = m->work.score;
     to_f32(left, h->q + b->at * h->ld_q, h->ld_q, n_i, n_dh);
-    to_f32(right, b->k, b->ld_k, n_j, n_dh);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n_i, (int)n_j,
-                (int)n_dh, 1.0F, left, (int)n_dh, right, (int)n_dh, 0.0F,
-                result, (int)n_j);
-    to_f64(s, n_j, result, n_i, n_j);
+    for (int k = 0; k < h->view->n_keys; k++) {
+        const span part = span_of(m, h, b, k);
+        if (part.n == 0)
+            continue;
+        to_f32(right, part.k, part.ld_k, part.n, n_dh);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n_i,
+                    (int)part.n, (int)n_dh, 1.0F, left, (int)n_dh, right,
+                    (int)n_dh, 0.0F, result, (int)n_j);
+        to_f64(s + part.at, n_j, result, n_j, n_i, part.n);
+    }
     for (int64_t i = b->i0; i < b->i1; i++)
         softmax(m, h, b, i, s + (i - b->i0) * n_j);
-    to_f32(left, s, n_j, n_i, n_j);
-    to_f32(right, b->v, b->ld_v, n_j, n_dv);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n_i, (int)n_dv,
-                (int)n_j, 1.0F, left, (int)n_j, right, (int)n_dv, 0.0F, result,
-                (int)n_dv);
-    to_f64(h->context + b->at * h->ld_o, h->ld_o, result, n_i, n_dv);
+    for (int k = 0; k < h->view->n_keys; k++) {
+        const span part = span_of(m, h, b, k);
+        if (part.n == 0)
+            continue;
+        to_f32(left, s + part.at, n_j, n_i, part.n);
+        to_f32(right, part.v, part.ld_v, part.n, n_dv);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n_i,
+                    (int)n_dv, (int)part.n, 1.0F, left, (int)part.n, right,
+                    (int)n_dv, keep, result, (int)n_dv);
+        keep = 1.0F;
+    }
+    to_f64(h->context + b->at * h->ld_o, h->ld_o, result, n_dv, n_i, n_dv);
 }
 
 /* The scores are bounded as every product; p v by norm1(p) max|v|, and the
  * stored p of a query sum to at most 1 + T half steps.                       */
-static void check_head(par_model *m, const head *h, int64_t n_q, core_tap tap)
+static void check_head(par_model *m, const head *h, core_tap tap)
 {
     if (m->numerics != CORE_EXACT)
         return;
+    const par_view *view = h->view;
     const int64_t n_t = m->batch->n_t, n_dh = h->of->n_dh;
     const double sum_p =
         1.0 + (double)(n_t + m->work.n_digest) * (CORE_STEP_PROB / 2);
     const par_operator op = par__charge(m, PAR_OP_CHECK);
-    double largest = par__largest(h->v, h->ld_v, n_t, h->of->n_dv);
-    double norm_k = core_max_row_norm(h->k, n_t, n_dh, h->ld_k);
+    double largest = 0.0, norm_k = 0.0;
+    for (int k = 0; k < view->n_keys; k++) {
+        const par_keys *keys = &view->keys[k];
+        const int64_t at = token_of(h, keys, keys->run.i0), n = keys->run.n;
+        largest = par__worse(largest, par__largest(h->v + at * view->ld_v,
+                                                   view->ld_v, n, h->of->n_dv));
+        norm_k = par__worse(norm_k, core_max_row_norm(h->k + at * view->ld_k,
+                                                      n, n_dh, view->ld_k));
+    }
     if (h->run > 0) {
         largest = par__worse(largest, par__largest(h->digest, n_dh, n_t, n_dh));
         norm_k = par__worse(norm_k, core_max_row_norm(h->digest, n_t, n_dh, n_dh));
     }
-    par__check(m, tap, core_max_row_norm(h->q, n_q, n_dh, h->ld_q), norm_k,
-               CORE_STEP_ACT, CORE_STEP_ACT);
+    par__check(m, tap, core_max_row_norm(h->q, view->n_q, n_dh, h->ld_q),
+               norm_k, CORE_STEP_ACT, CORE_STEP_ACT);
     par__check(m, tap, sum_p, largest, CORE_STEP_PROB, CORE_STEP_ACT);
     par__charge(m, op);
 }
 
-/* Head i_h of mine in row b, of which I have n tokens: kv head g of the model
- * lies at g - kv0.                                                           */
+/* Head i_h of the view in row b: kv head g of the model lies at g - kv0. */
 static void point(const par_model *m, const par_attention *attention, head *h,
-                  int64_t b, int64_t n, int64_t i_h)
+                  int64_t b, int64_t i_h)
 {
     const par_work *w = &m->work;
-    const par_heads *mine = par__heads_of(m, h->layer);
-    const core_heads *of = &mine->all;
-    const int64_t n_h = mine->n_h, n_dh = of->n_dh, n_dv = of->n_dv;
-    const int64_t h0 = mine->h0, mine0 = b * n, row = b * m->batch->n_t;
-    const int64_t g = i_h * of->n_g / of->n_h - mine->kv0;
-    h->ld_q = n_h * n_dh;
-    h->ld_k = mine->n_kv * n_dh;
-    h->ld_v = w->rows.ld_v;
-    h->ld_o = n_h * n_dv;
-    h->q = w->q + mine0 * h->ld_q + (i_h - h0) * n_dh;
-    h->k = w->rows.k + row * h->ld_k + g * n_dh;
-    h->v = w->rows.v + row * h->ld_v + w->rows.v_first + g * w->rows.v_step;
-    h->context = w->context + mine0 * h->ld_o + (i_h - h0) * n_dv;
+    const par_view *view = h->view;
+    const par_heads *heads = &view->heads;
+    const core_heads *of = &heads->all;
+    const int64_t n_dh = of->n_dh, n_dv = of->n_dv, row = b * m->batch->n_t;
+    const int64_t i = i_h - heads->h0, query0 = b * view->n_q;
+    const int64_t g = i_h * of->n_g / of->n_h - heads->kv0;
+    h->row = b;
+    h->ld_q = heads->n_h * n_dh;
+    h->ld_o = heads->n_h * n_dv;
+    h->q = view->q + query0 * h->ld_q + i * n_dh;
+    h->k = view->k + g * n_dh;
+    h->v = view->v + view->v_first + g * view->v_step;
+    h->context = view->context + query0 * h->ld_o + i * n_dv;
     h->set = i_h * h->sets.n_set / of->n_h;
     h->seen = h->sets.n_set == 0
                   ? NULL
                   : m->now.seen + row * h->sets.n_set * h->sets.n_key;
     h->digest = h->run > 0 ? w->digest + row * n_dh : NULL;
-    h->sink = attention->sinks != NULL ? attention->sinks[i_h - h0]
-                                       : -(double)INFINITY;
+    h->sink = attention->sinks != NULL
+                  ? attention->sinks[i_h - par__heads_of(m, h->layer)->h0]
+                  : -(double)INFINITY;
 }
 
 /* Values are scaled once their sum is whole. */
-static void scale_values(const par_model *m, const head *h, int64_t n)
+static void scale_values(const par_model *m, const head *h)
 {
     const double scale = m->spec->value_scale;
-    for (int64_t i = 0; scale > 0.0 && i < n; i++)
+    for (int64_t i = 0; scale > 0.0 && i < h->view->n_q; i++)
         for (int64_t c = 0; c < h->of->n_dv; c++)
             h->context[i * h->ld_o + c] *= scale;
 }
@@ -336,11 +438,11 @@ static void count_block(par_model *m, const head *h, const block *b)
                             (b->j1 - b->j0) * (h->of->n_dh + h->of->n_dv);
 }
 
-/* Queries in, context out; every key and value that I have once. */
+/* Queries in, context out; every key and value once. */
 static void count_operands(par_model *m, const par_attention *attention, int l)
 {
-    const par_heads *mine = par__heads_of(m, l);
-    const int64_t n = m->now.n, n_h = mine->n_h;
+    const par_heads *mine = &m->work.view.heads;
+    const int64_t n = m->now.n_row * m->work.view.n_q, n_h = mine->n_h;
     const int64_t n_dh = mine->all.n_dh, n_dv = mine->all.n_dv;
     const int64_t run = core_spec_digest_run(m->spec, l);
     core_cost *cost =
@@ -357,11 +459,12 @@ static void count_operands(par_model *m, const par_attention *attention, int l)
     cost->weights = attention->sinks != NULL && n > 0 ? n_h : 0;
 }
 
-/* One head of a row, over my runs of queries. */
-static void attend(par_model *m, const head *h, const par_run *run, int n_run)
+/* One head of a row, over its runs of queries. */
+static void attend(par_model *m, const head *h)
 {
-    int64_t at = 0; /* among my tokens of the row */
-    for (int r = 0; r < n_run; at += run[r].n, r++)
+    const par_run *run = h->view->run;
+    int64_t at = 0; /* among the queries of the row */
+    for (int r = 0; r < h->view->n_run; at += run[r].n, r++)
         for (int64_t i = 0; i < run[r].n; i += PAR_QUERY_BLOCK) {
             const block blk =
                 make_block(m, h, at + i, run[r].i0 + i, run[r].i0 + run[r].n);
@@ -375,26 +478,23 @@ static void attend(par_model *m, const head *h, const par_run *run, int n_run)
 
 void par__heads(par_model *m, const par_attention *attention, int l)
 {
-    const par_heads *mine = par__heads_of(m, l);
-    const int64_t h0 = mine->h0, h1 = h0 + mine->n_h;
-    const int64_t n_t = m->batch->n_t;
-    par_run run[2];
-    const int n_run = par_layout_runs(&m->layout->plan, m->layout->c, n_t, run);
-    const int64_t n = run[0].n + run[1].n;
-    head h = {.layer = l,
-              .of = &mine->all,
+    const par_view *view = &m->work.view;
+    const int64_t h0 = view->heads.h0, h1 = h0 + view->heads.n_h;
+    head h = {.view = view,
+              .layer = l,
+              .of = &view->heads.all,
               .sets = core_spec_seen(m->spec, l),
               .run = core_spec_digest_run(m->spec, l)};
     count_operands(m, attention, l);
     for (int64_t b = 0; b < m->now.n_row; b++) {
         if (m->batch->mask != NULL)
-            h.mask = m->batch->mask + (m->now.row0 + b) * n_t;
+            h.mask = m->batch->mask + (m->now.row0 + b) * m->batch->n_t;
         find_sees(m, &h);
         for (int64_t i_h = h0; i_h < h1; i_h++) {
-            point(m, attention, &h, b, n, i_h);
-            check_head(m, &h, n, par__tap(CORE_TAP_CONTEXT, l));
-            attend(m, &h, run, n_run);
-            scale_values(m, &h, n);
+            point(m, attention, &h, b, i_h);
+            check_head(m, &h, par__tap(CORE_TAP_CONTEXT, l));
+            attend(m, &h);
+            scale_values(m, &h);
         }
     }
 }

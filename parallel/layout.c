@@ -323,6 +323,13 @@ int par_layout_holder(const par_layout *layout, int64_t e, int64_t token)
     return layout->replica_ep[first + (int)(token % n)];
 }
 
+par_heads par_layout_dealt(const par_layout *layout, int kind, int c)
+{
+    const par_plan *p = &layout->plan;
+    return par_layout_heads(&layout->heads[kind].all, p->tp * p->cp,
+                            layout->t * p->cp + c);
+}
+
 int par_layout_kv_owners(const par_layout *layout, const core_heads *heads,
                          int64_t g, int t, int *index)
 {

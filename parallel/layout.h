@@ -103,6 +103,10 @@ int par_layout_holder(const par_layout *layout, int64_t e, int64_t token);
  * floor(h0*G/H) .. floor((h1-1)*G/H).                                [local] */
 par_heads par_layout_heads(const core_heads *all, int tp, int t);
 
+/* With cp_kind=ulysses, the part of my tensor rank's heads of a kind that rank c
+ * of cp attends with.                                                [local] */
+par_heads par_layout_dealt(const par_layout *layout, int kind, int c);
+
 /* tp ranks that own kv head g, and the index of rank t among them (-1: none). */
 int par_layout_kv_owners(const par_layout *layout, const core_heads *heads,
                          int64_t g, int t, int *index);

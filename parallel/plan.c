@@ -187,6 +187,9 @@ void par_plan_format(const par_plan *plan, char out[PAR_PLAN_TEXT])
     out[0] = '\0';
     write_number(&w, PAR__KEY_TP, plan->tp);
     write_number(&w, PAR__KEY_CP, plan->cp);
+    if (plan->cp_kind != PAR_CP_GATHER)
+        write_text(&w, "%scp_kind=%s", comma(&w),
+                   par_cp_kind_name(plan->cp_kind));
     write_number(&w, PAR__KEY_PP, plan->pp);
     write_number(&w, PAR__KEY_DP, plan->dp);
     write_number(&w, PAR__KEY_EP, plan->ep);

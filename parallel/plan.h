@@ -13,12 +13,21 @@ typedef enum par_scope {
     PAR_SCOPE_REPLICA, /* ... on all ranks of one data-parallel replica         */
 } par_scope;
 
+/* How the ranks of a cp group attend to tokens of one another.               */
+typedef enum par_cp_kind {
+    PAR_CP_GATHER,  /* keys and values of whole rows on each of them          */
+    PAR_CP_RING,    /* they go round, and parts of the keys are merged        */
+    PAR_CP_ULYSSES, /* each has some of the heads and all tokens              */
+    PAR_N_CP_KINDS
+} par_cp_kind;
+
 enum { PAR_MAX_EXPERTS = 1024, PAR_MAX_REPLICAS = 8, PAR_PLAN_TEXT = 256 };
 
 typedef struct par_plan {
     char text[PAR_PLAN_TEXT]; /* as the user wrote it: for reports              */
     int dp, cp, pp, tp, ep, etp; /* >= 1                                        */
     par_scope scope;
+    par_cp_kind cp_kind;
     bool sp; /* the stream's tokens are cut over tp                      */
     int mb, rounds;           /* micro-batches; successive parts of the batch   */
     int n_stage;              /* 0: layers are split evenly, first stages longer;
@@ -35,6 +44,9 @@ typedef struct par_plan {
  * Errors: E_USAGE (string), E_FORMAT (YAML, with file:line:column), E_FILE, and
  * E_PLAN for an edp that does not follow from the others.            [local] */
 CORE_NODISCARD core_status par_plan_parse(par_plan *out, const char *text);
+
+/* "gather", "ring", "ulysses".                                       [local] */
+const char *par_cp_kind_name(par_cp_kind kind);
 
 /* The canonical string of a plan: every degree that is not 1.        [local] */
 void par_plan_format(const par_plan *plan, char out[PAR_PLAN_TEXT]);

@@ -106,6 +106,23 @@ static bool extents_ok(const par_plan *p, const core_spec *s, const reason *why)
            at_most("etp", p->etp, "F", n_f, "inner columns", why);
 }
 
+/* Ranks that share rows by heads have equal parts of them. */
+static bool ulysses_ok(const par_plan *p, const core_spec *s, const reason *why)
+{
+    const int64_t n_part = (int64_t)p->tp * p->cp;
+    if (p->cp_kind != PAR_CP_ULYSSES)
+        return true;
+    for (int kind = 0; kind < core_spec_head_kinds(s); kind++) {
+        const int64_t n_h = core_spec_heads_of(s, kind).n_h;
+        if (n_h % n_part != 0)
+            return broken(why, "H %% (tp*cp) = %lld %% (%d*%d) = %lld, "
+                          "expected 0 (query heads, cp_kind=ulysses)",
+                          (long long)n_h, p->tp, p->cp,
+                          (long long)(n_h % n_part));
+    }
+    return true;
+}
+
 /* Context parallelism cuts rows: who works on a row must know how. */
 static bool context_ok(const par_plan *p, const core_spec *s, const reason *why)
 {
@@ -123,7 +140,7 @@ static bool context_ok(const par_plan *p, const core_spec *s, const reason *why)
             return broken(why, "cp = %d, expected 1: layer %d chooses or "
                           "digests keys of whole rows", p->cp, l);
     }
-    return true;
+    return ulysses_ok(p, s, why);
 }
 
 static bool mesh_ok(const par_plan *p, const reason *why)

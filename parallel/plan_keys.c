@@ -21,6 +21,10 @@ static const struct {
     [PAR__KEY_CP] = {"cp", "degree",
                      "ranks that share the tokens of every row: context "
                      "parallel (1)"},
+    [PAR__KEY_CP_KIND] = {"cp_kind", "gather, ring, ulysses",
+                          "how they attend to tokens of one another: keys and "
+                          "values gathered, or going round; or each with all "
+                          "tokens for some heads (gather)"},
     [PAR__KEY_PP] = {"pp", "degree", "pipeline stages (1)"},
     [PAR__KEY_DP] = {"dp", "degree",
                      "data-parallel replicas, which deal the rows of a batch "
@@ -50,6 +54,13 @@ static const struct {
                             "where each expert is, the copies of a hot one "
                             "too (contiguous)"},
 };
+
+const char *par_cp_kind_name(par_cp_kind kind)
+{
+    static const char *const name[PAR_N_CP_KINDS] = {"gather", "ring",
+                                                     "ulysses"};
+    return name[kind];
+}
 
 const char *par__key_name(par__key key) { return keys[key].name; }
 
@@ -92,8 +103,8 @@ core_status par__read_key(par__reader *reader, par__text name, par__key *out)
         return CORE_OK;
     }
     CORE_FAIL(reader->status,
-              "%s: unknown key '%.*s', expected tp, cp, pp, dp, ep, etp, edp, "
-              "sp, mb, rounds, scope, stages or placement",
+              "%s: unknown key '%.*s', expected tp, cp, cp_kind, pp, dp, ep, etp, "
+              "edp, sp, mb, rounds, scope, stages or placement",
               reader->where, shown(name), name.s);
 }
 
@@ -197,6 +208,18 @@ static core_status read_scope(par__reader *reader, par__text value)
     return CORE_OK;
 }
 
+static core_status read_cp_kind(par__reader *reader, par__text value)
+{
+    for (int kind = 0; kind < (int)PAR_N_CP_KINDS; kind++)
+        if (text_is(value, par_cp_kind_name((par_cp_kind)kind))) {
+            reader->plan->cp_kind = (par_cp_kind)kind;
+            return CORE_OK;
+        }
+    CORE_FAIL(reader->status,
+              "%s: cp_kind: expected gather, ring or ulysses, found '%.*s'",
+              reader->where, shown(value), value.s);
+}
+
 static core_status read_switch(par__reader *reader, par__key key,
                                par__text value, bool *out)
 {
@@ -222,6 +245,7 @@ core_status par__read_value(par__reader *reader, par__key key, par__text value)
     case PAR__KEY_ROUNDS: number = &p->rounds; break;
     case PAR__KEY_SP: return read_switch(reader, key, value, &p->sp);
     case PAR__KEY_SCOPE: return read_scope(reader, value);
+    case PAR__KEY_CP_KIND: return read_cp_kind(reader, value);
     case PAR__KEY_STAGES:
         p->n_stage = 0; /* a preset's or file's value is replaced */
         return read_stages(reader, value);

@@ -12,9 +12,10 @@
 #include <stddef.h>
 
 typedef enum par__key {
-    PAR__KEY_TP, PAR__KEY_CP, PAR__KEY_PP, PAR__KEY_DP, PAR__KEY_EP,
-    PAR__KEY_ETP, PAR__KEY_EDP, PAR__KEY_SP, PAR__KEY_MB, PAR__KEY_ROUNDS,
-    PAR__KEY_SCOPE, PAR__KEY_STAGES, PAR__KEY_PLACEMENT, PAR__N_KEYS
+    PAR__KEY_TP, PAR__KEY_CP, PAR__KEY_CP_KIND, PAR__KEY_PP, PAR__KEY_DP,
+    PAR__KEY_EP, PAR__KEY_ETP, PAR__KEY_EDP, PAR__KEY_SP, PAR__KEY_MB,
+    PAR__KEY_ROUNDS, PAR__KEY_SCOPE, PAR__KEY_STAGES, PAR__KEY_PLACEMENT,
+    PAR__N_KEYS
 } par__key;
 
 /* A piece of text: not terminated, borrowed. */

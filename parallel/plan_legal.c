@@ -2,8 +2,9 @@
  *
  * The enumeration walks the divisors of the number of ranks and lets the
  * predicate of plan_check.c decide.  Distance between two plans: the sum over
- * tp, cp, pp, dp, ep, etp of |log2 of the ratio|, plus 1 if the scope differs.
- * Near a plan with a cp are those with the same, and those without.
+ * tp, cp, pp, dp, ep, etp of |log2 of the ratio|, plus 1 if the scope differs,
+ * and 1 if the kind of cp does.  Near a plan with a cp are those with the same,
+ * of its kind and with keys gathered, and those without.
  * With n ranks dp = n (and nothing else) is always legal, so there is always a
  * nearest plan with as many ranks.
  */
@@ -48,12 +49,13 @@ static void each_scope(par_plan *plan, const core_spec *spec, const visitor *v)
 }
 
 /* Those with this cp, on n_rank ranks without it. */
-static void each_with(const core_spec *spec, int cp, int n_rank,
-                      const visitor *v)
+static void each_with(const core_spec *spec, int cp, par_cp_kind kind,
+                      int n_rank, const visitor *v)
 {
     par_plan plan;
     par__plan_unit(&plan);
     plan.cp = cp;
+    plan.cp_kind = kind;
     for (int tp = 1; tp <= n_rank; tp++) {
         if (n_rank % tp != 0)
             continue;
@@ -73,7 +75,7 @@ void par_plan_each_legal(const core_spec *spec, int n_rank,
                          void *self)
 {
     const visitor v = {visit, self};
-    each_with(spec, 1, n_rank, &v);
+    each_with(spec, 1, PAR_CP_GATHER, n_rank, &v);
 }
 
 /* --- nearest -------------------------------------------------------------- */
@@ -97,7 +99,8 @@ static double distance(const par_plan *a, const par_plan *b)
     return log_ratio(a->tp, b->tp) + log_ratio(a->cp, b->cp) +
            log_ratio(a->pp, b->pp) + log_ratio(a->dp, b->dp) +
            log_ratio(a->ep, b->ep) + log_ratio(a->etp, b->etp) +
-           (a->scope != b->scope ? 1.0 : 0.0);
+           (a->scope != b->scope ? 1.0 : 0.0) +
+           (a->cp_kind != b->cp_kind ? 1.0 : 0.0);
 }
 
 /* Insert into the sorted short list; the earlier of two equals stays first. */
@@ -137,8 +140,10 @@ void par__plan_nearest(const par_plan *plan, const core_spec *spec, char *out,
     const int n_rank = world_or_zero(plan);
     const visitor v = {consider, &best};
     if (plan->cp > 1)
-        each_with(spec, plan->cp, n_rank / plan->cp, &v);
-    each_with(spec, 1, n_rank, &v);
+        each_with(spec, plan->cp, plan->cp_kind, n_rank / plan->cp, &v);
+    if (plan->cp > 1 && plan->cp_kind != PAR_CP_GATHER)
+        each_with(spec, plan->cp, PAR_CP_GATHER, n_rank / plan->cp, &v);
+    each_with(spec, 1, PAR_CP_GATHER, n_rank, &v);
     for (int i = 0; i < best.n; i++) {
         /* the rest of what was asked for, so that the line can be pasted */
         char text[PAR_PLAN_TEXT];

@@ -19,7 +19,7 @@ const char *core_collective_name(core_collective collective)
 {
     static const char *const name[CORE_N_COLLECTIVES] = {
         "none",       "all-reduce", "all-gather", "reduce-scatter",
-        "all-to-all", "send",       "receive"};
+        "all-to-all", "ring",       "send",           "receive"};
     return collective < CORE_N_COLLECTIVES ? name[collective] : "nothing";
 }
 

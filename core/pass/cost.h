@@ -35,6 +35,7 @@ typedef enum core_collective {
     CORE_REDUCE_SCATTER, /* in: all blocks, out: mine                         */
     CORE_ALL_TO_ALL,     /* in: what I give, out: what I get, both with what
                           * stays here                                        */
+    CORE_RING,           /* blocks go round: in: mine, out: all               */
     CORE_SEND,           /* to the next stage: in                             */
     CORE_RECEIVE,        /* from the previous one: out                        */
     CORE_N_COLLECTIVES

@@ -77,6 +77,12 @@ static void write_group(const par_group *g, const par_plan *plan,
     printf(g->n > 16 ? " ... (%d ranks)\n" : "\n", g->n);
 }
 
+static const char *const over_cp[PAR_N_CP_KINDS] = {
+    [PAR_CP_GATHER] = "keys and values gathered for attention",
+    [PAR_CP_RING] = "keys and values go round for attention, part by part",
+    [PAR_CP_ULYSSES] = "for attention Shard(heads) of whole rows, by an "
+                       "all-to-all there and one back"};
+
 static void write_placements(const core_spec *spec, const par_plan *plan)
 {
     puts("placements (attention mesh: pp, dp, cp, tp; expert mesh: ep, etp, "
@@ -108,9 +114,9 @@ static void write_placements(const core_spec *spec, const par_plan *plan)
                       "what is cut over tp, scattered behind it"
                     : "Replicate");
     if (plan->cp > 1)
-        puts("  over cp              activations Shard(tokens of a row), two "
-             "runs each; keys and values gathered for attention; weights "
-             "Replicate");
+        printf("  over cp              activations Shard(tokens of a row), two "
+               "runs each; %s; weights Replicate\n",
+               over_cp[plan->cp_kind]);
 }
 
 static core_status with_layout(const core_spec *spec, const par_plan *plan,

@@ -41,6 +41,8 @@ static const har_flag flags[] = {
 
     {"model.context-parallel-size context-parallel-size", HAR_F_CP,
      HAR_TAKE_COUNT, NULL, NULL},
+    {"model.cp-comm-type", HAR_F_CP_KIND, HAR_TAKE_WORD, HAR_CP_COMM_TYPES,
+     NULL},
     {"model.virtual-pipeline-model-parallel-size "
      "virtual-pipeline-model-parallel-size",
      HAR_F_NONE, HAR_TAKE_ONLY, "1 null None",

@@ -101,6 +101,7 @@ typedef enum har_fact {
     /* of the plan */
     HAR_F_TP,
     HAR_F_CP,
+    HAR_F_CP_KIND,
     HAR_F_PP,
     HAR_F_DP,
     HAR_F_DP_SHARD,
@@ -243,6 +244,10 @@ CORE_NODISCARD core_status har_megatron_plan(par_plan *out,
                                              const core_spec *spec);
 void har_megatron_notes(const har_facts *facts, const core_spec *spec,
                         FILE *out);
+
+/* Its words for what ranks exchange that share rows, the first where none is
+ * said.                                                                      */
+#define HAR_CP_COMM_TYPES "p2p all_gather a2a"
 
 extern const char *const har_megatron_no_bearing[];
 extern const char *const har_megatron_not_compared[];

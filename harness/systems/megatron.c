@@ -34,6 +34,7 @@ static const har_flag flags[] = {
     {"moe-router-pre-softmax", HAR_F_PRE_SOFTMAX, HAR_TAKE_ON, NULL, NULL},
 
     {"context-parallel-size", HAR_F_CP, HAR_TAKE_COUNT, NULL, NULL},
+    {"cp-comm-type", HAR_F_CP_KIND, HAR_TAKE_WORD, HAR_CP_COMM_TYPES, NULL},
     {"num-virtual-stages-per-pipeline-rank", HAR_F_NONE, HAR_TAKE_ONLY, "1",
      "a stage of a plan is one run of layers"},
     {"num-layers-per-virtual-pipeline-stage", HAR_F_NONE, HAR_TAKE_ONLY, "",
@@ -173,12 +174,23 @@ static core_status read_micro_batches(const har_facts *f, par_plan *p)
     return CORE_OK;
 }
 
+/* By the number of the word. */
+static const par_cp_kind CP_KIND[] = {PAR_CP_RING, PAR_CP_GATHER,
+                                      PAR_CP_ULYSSES};
+
+static const char *const cp_comm_type[PAR_N_CP_KINDS] = {
+    [PAR_CP_GATHER] = "all_gather",
+    [PAR_CP_RING] = "p2p",
+    [PAR_CP_ULYSSES] = "a2a"};
+
 core_status har_megatron_plan(par_plan *out, const har_facts *f,
                               const core_spec *s)
 {
     par_plan p = *out;
     p.tp = har_fact_or_one(f, HAR_F_TP);
     p.cp = har_fact_or_one(f, HAR_F_CP);
+    if (p.cp > 1)
+        p.cp_kind = CP_KIND[(int)f->of[HAR_F_CP_KIND].number];
     p.pp = har_fact_or_one(f, HAR_F_PP);
     p.ep = har_fact_or_one(f, HAR_F_EP);
     p.etp = f->of[HAR_F_ETP].is_given ? har_fact_int(f, HAR_F_ETP)
@@ -214,10 +226,7 @@ static void note_slices(FILE *out)
 
 static void note_rows(FILE *out)
 {
-    fputs(
-        "# rows are cut as here, and must divide by 2 cp; here keys and values "
-        "are gathered, whatever --cp-comm-type says\n",
-        out);
+    fputs("# rows are cut as here, and must divide by 2 cp\n", out);
 }
 
 /* Are the weights of the chosen experts probabilities among all experts? */
@@ -343,10 +352,16 @@ static core_status check_router(const par_plan *p, const core_spec *s)
     return CORE_OK;
 }
 
-/* Fewer kv heads than ranks: the rows of q, k and v are cut as one matrix. */
+/* Fewer kv heads than ranks: the rows of q, k and v are cut as one matrix; kv
+ * heads are dealt out as evenly as heads are.                                */
 static core_status check_attention(const par_plan *p, const core_spec *s)
 {
-    if (s->n_kv_rank > 0 || s->n_g % p->tp == 0)
+    if (s->n_kv_rank > 0)
+        return CORE_OK;
+    if (p->cp_kind == PAR_CP_ULYSSES)
+        CORE_TRY(har_check_divides("megatron", "kv heads of a2a", s->n_g,
+                                   p->tp * p->cp));
+    if (s->n_g % p->tp == 0)
         return CORE_OK;
     return har_check_divides("megatron", "rows of q, k and v",
                              (s->n_h + 2 * s->n_g) * s->n_dh, p->tp);
@@ -439,8 +454,8 @@ static void write(const par_plan *p, const core_spec *s, FILE *out)
     fprintf(out, "--num-layers %lld\n", (long long)s->n_l);
     fprintf(out, "--tensor-model-parallel-size %d\n", p->tp);
     if (p->cp > 1) {
-        fprintf(out, "--context-parallel-size %d\n--cp-comm-type all_gather\n",
-                p->cp);
+        fprintf(out, "--context-parallel-size %d\n--cp-comm-type %s\n", p->cp,
+                cp_comm_type[p->cp_kind]);
         note_rows(out);
     }
     fprintf(out, "--pipeline-model-parallel-size %d\n", p->pp);

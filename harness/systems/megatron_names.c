@@ -25,7 +25,7 @@ const char *const har_megatron_no_bearing[] = {
     "ckpt-fully-parallel-load ckpt-fully-parallel-load-exchange-algo",
     "ckpt-fully-parallel-load-process-group ckpt-fully-parallel-save",
     "ckpt-fully-parallel-save-process-group ckpt-step classes-fraction",
-    "clip-grad config-logger-dir cp-comm-type cpu-offloading-num-layers",
+    "clip-grad config-logger-dir cpu-offloading-num-layers",
     "cpu-offloading-retain-pinned-cpu-buffers create-all-gather-group",
     "cross-entropy-fusion-impl cross-entropy-loss-fusion cuda-graph-impl",
     "cuda-graph-modules cuda-graph-scope cuda-graph-warmup-steps",

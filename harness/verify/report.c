@@ -97,7 +97,8 @@ static void write_plan(const har_report *r, int i, FILE *out)
         (p->scope == PAR_SCOPE_STAGE ? p->dp : p->pp) * p->cp * p->tp;
     char text[PAR_PLAN_TEXT], size[16], ref[16], context[40] = "";
     if (p->cp > 1)
-        snprintf(context, sizeof context, " x %d parts of rows", p->cp);
+        snprintf(context, sizeof context, " x %d parts of rows (%s)", p->cp,
+                 par_cp_kind_name(p->cp_kind));
     par_plan_format(p, text);
     fprintf(out, "plan       %s%s%s on %d ranks\n",
             strcmp(p->text, text) == 0 ? "" : p->text,

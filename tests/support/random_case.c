@@ -590,6 +590,9 @@ static void roll_context(uint64_t seed, random_case *c, int max_rank)
     cut.cp = (int)roll(&d, 2, 3);
     if (cut.scope == PAR_SCOPE_REPLICA)
         cut.ep *= cut.cp;
+    cut.cp_kind = (par_cp_kind)roll(&d, 0, PAR_N_CP_KINDS - 1);
+    if (par_plan_check(&cut, &c->spec) != CORE_OK)
+        cut.cp_kind = PAR_CP_GATHER; /* heads cannot be dealt out evenly */
     if (par_plan_world(&cut) <= max_rank &&
         par_plan_check(&cut, &c->spec) == CORE_OK)
         c->plan = cut;

@@ -11,9 +11,12 @@
 
 typedef void (*simplify)(random_case *c);
 
+static void gather_cp(random_case *c) { c->plan.cp_kind = PAR_CP_GATHER; }
+
 static void no_cp(random_case *c)
 {
     c->plan.cp = 1;
+    c->plan.cp_kind = PAR_CP_GATHER;
     c->plan.ep = c->plan.etp = 1;
     c->plan.scope = PAR_SCOPE_STAGE;
 }
@@ -341,7 +344,7 @@ static const simplify STEP[] = {
     no_expert_scale, no_cap,         no_value_norm,    own_values,
     all_turn,        no_choice,      usual_clamp,      no_streams,
     no_table,        no_digests,     no_output_groups, own_keys,
-    no_sp,           no_cp,
+    no_sp,           no_cp,          gather_cp,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

@@ -173,6 +173,11 @@ static const struct {
     {"pp=2,stages=8/8", "--pipeline-model-parallel-size 2", "pp=2"},
     {"tp=2,cp=2,dp=2,ep=8,sp=1", "--context-parallel-size 2\n",
      "tp=2,cp=2,dp=2,ep=8,sp=1"},
+    {"cp=2,dp=2", "--cp-comm-type all_gather\n", "cp=2,dp=2"},
+    {"cp=2,cp_kind=ring,dp=2", "--cp-comm-type p2p\n",
+     "cp=2,cp_kind=ring,dp=2"},
+    {"cp=4,cp_kind=ulysses,dp=2", "--cp-comm-type a2a\n",
+     "cp=4,cp_kind=ulysses,dp=2"},
 };
 
 START_TEST(test_stages)
@@ -287,6 +292,9 @@ static const struct {
     {edit_one_kv, HAR_MEGATRON, "tp=3", "rows of q, k and v: expected equal "
      "parts, found 64 % 3 = 1"},
     {edit_one_kv, HAR_MEGATRON, "tp=2,ep=2", NULL},
+    {edit_one_kv, HAR_MEGATRON, "cp=3,cp_kind=ulysses", "kv heads of a2a: "
+     "expected equal parts, found 1 % 3 = 1"},
+    {edit_one_kv, HAR_MEGATRON, "cp=3,cp_kind=ring", NULL},
     {edit_one_kv, HAR_DEEPSPEED, "tp=2,ep=2", "kv heads: expected equal parts, "
      "found 1 % 2"},
     {edit_one_kv, HAR_DEEPSPEED, "dp=2,ep=2", NULL},
@@ -425,7 +433,9 @@ static const struct {
     {TP2 "\\\n  --sequence-parallel \\\n WORLD_SIZE=2 # no flag here\n",
      "tp=2,etp=2,sp=1"},
     {"--sequence-parallel WORLD_SIZE=1", "tp=1"}, /* turned off there */
-    {TP2 "--context-parallel-size 3 WORLD_SIZE=12", "tp=2,cp=3,dp=2,etp=2"},
+    {TP2 "--context-parallel-size 3 WORLD_SIZE=12",
+     "tp=2,cp=3,cp_kind=ring,dp=2,etp=2"}, /* p2p unless told otherwise */
+    {"--cp-comm-type=a2a WORLD_SIZE=1", "tp=1"},
     {"WORLD_SIZE=4 --micro-batch-size 2 --global-batch-size 24", "dp=4,mb=3"},
     {"WORLD_SIZE=1 --num-experts 64 --moe-router-topk 1 --num-layers 16 "
      "--moe-expert-capacity-factor 1.1 --moe-token-drop-policy position "

@@ -361,6 +361,12 @@ static const struct {
     {"shadow-a", "cp=2,dp=2,ep=2,mb=2", 5, 9, true},
     {"shadow-b", "tp=2,cp=3,ep=3,etp=2,sp=1,mb=2", 3, 13, true},
     {"shadow-a", "pp=2,cp=2,ep=4,scope=replica,mb=2", 3, 3, false}, /* no token */
+    {"shadow-a", "cp=2,cp_kind=ring,dp=2,ep=2,mb=2", 5, 9, true},
+    {"shadow-b", "tp=2,cp=3,cp_kind=ring,ep=3,etp=2,sp=1,mb=2", 3, 150, true},
+    {"shadow-a", "cp=4,cp_kind=ring,ep=4,mb=2", 3, 3, false},
+    {"shadow-a", "cp=2,cp_kind=ulysses,dp=2,ep=2,mb=2", 5, 9, true},
+    {"shadow-b", "tp=2,cp=3,cp_kind=ulysses,ep=3,etp=2,sp=1,mb=2", 3, 13, true},
+    {"shadow-b", "cp=4,cp_kind=ulysses,ep=4,mb=2", 3, 3, false},
     {"shadow-b", "pp=3,tp=2,ep=6,scope=replica,mb=2,rounds=2", 3, 11, false},
     {"shadow-b", "pp=3,tp=2,ep=3,etp=2,scope=replica,mb=4", 5, 7, true},
     {"shadow-a", "pp=3,tp=2,ep=2,etp=1,mb=4", 3, 5, false},

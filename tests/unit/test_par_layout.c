@@ -523,6 +523,30 @@ START_TEST(test_parts_of_rows)
 }
 END_TEST
 
+/* Heads of a tensor rank are dealt out one after the other, as many to each, with
+ * the kv heads that they read.                                               */
+START_TEST(test_dealt_heads)
+{
+    const int tp = 1 + _i % 3, cp = 1 + _i / 3;
+    for (int64_t n_g = 1; n_g <= 6; n_g++) {
+        const core_heads all = {.n_h = 12L * cp, .n_g = n_g};
+        par_layout l = {.plan = {.tp = tp, .cp = cp}, .t = _i % tp};
+        l.heads[0] = par_layout_heads(&all, tp, l.t);
+        int64_t next = l.heads[0].h0;
+        for (int c = 0; c < cp; c++) {
+            const par_heads mine = par_layout_dealt(&l, 0, c);
+            ck_assert_int_eq(mine.h0, next);
+            ck_assert_int_eq(mine.n_h, all.n_h / tp / cp);
+            ck_assert_int_eq(mine.kv0, mine.h0 * n_g / all.n_h);
+            next += mine.n_h;
+            ck_assert_int_eq(mine.kv0 + mine.n_kv - 1,
+                             (next - 1) * n_g / all.n_h);
+        }
+        ck_assert_int_eq(next, l.heads[0].h0 + l.heads[0].n_h);
+    }
+}
+END_TEST
+
 START_TEST(test_random_plan)
 {
     world *w = calloc(1, sizeof *w);
@@ -686,6 +710,7 @@ int main(void)
     tcase_set_timeout(t, 30);
     tcase_add_loop_test(t, test_random_plan, 0, N_RANDOM);
     tcase_add_loop_test(t, test_parts_of_rows, 0, 5);
+    tcase_add_loop_test(t, test_dealt_heads, 0, 12);
     tcase_add_test(t, test_draws_are_diverse);
     tcase_add_test(t, test_seed_32);
     tcase_add_test(t, test_seed_32_stage);

@@ -95,25 +95,53 @@ static void add_run(const har__walk *w, core_cost *cost, int64_t n_alike,
     }
 }
 
+static bool is_dealt(const har__walk *w)
+{
+    return w->lay->plan.cp > 1 && w->lay->plan.cp_kind == PAR_CP_ULYSSES;
+}
+
+/* What attention is given of other ranks' tokens: its *n queries, those of a row
+ * in runs, and its heads.                                                    */
+static par_heads put_rows(har__walk *w, int64_t *n, int *n_run, par_run run[2])
+{
+    const int64_t n_t = w->request->batch->n_t;
+    const par_plan *plan = &w->lay->plan;
+    const par_heads *heads = har__heads(w);
+    const int64_t n_k = heads->n_kv * heads->all.n_dh;
+    const int64_t n_v = w->spec->one_kv ? 0 : heads->n_kv * heads->all.n_dv;
+    *n = w->n;
+    *n_run = par_layout_runs(plan, w->lay->c, n_t, run);
+    if (is_dealt(w)) {
+        *n = w->n_row * n_t;
+        *n_run = 1;
+        run[0] = (par_run){0, n_t};
+        return har__put_dealt(w);
+    }
+    if (plan->cp > 1 && plan->cp_kind == PAR_CP_RING) {
+        har__put_ring(w, CORE_TAP_CONTEXT, n_k + n_v);
+        return *heads;
+    }
+    har__put_context(w, CORE_TAP_CONTEXT, n_k, CORE_COST_VALUES);
+    if (n_v > 0)
+        har__put_context(w, CORE_TAP_CONTEXT, n_v, CORE_COST_VALUES);
+    return *heads;
+}
+
 static void put_heads(har__walk *w)
 {
     const core_batch *batch = w->request->batch;
-    const par_heads *heads = har__heads(w);
-    const int64_t n_h = heads->n_h;
-    const int64_t n_dh = heads->all.n_dh, n_dv = heads->all.n_dv;
+    int64_t n;
+    int n_run;
+    par_run run_of[2];
     w->op = par_operator_name(PAR_OP_ATTENTION);
-    har__put_context(w, CORE_TAP_CONTEXT, heads->n_kv * n_dh, CORE_COST_VALUES);
-    if (!w->spec->one_kv)
-        har__put_context(w, CORE_TAP_CONTEXT, heads->n_kv * n_dv,
-                         CORE_COST_VALUES);
+    const par_heads heads = put_rows(w, &n, &n_run, run_of);
+    const int64_t n_h = heads.n_h;
+    const int64_t n_dh = heads.all.n_dh, n_dv = heads.all.n_dv;
     core_cost cost = har__record(w, CORE_COST_ATTENTION, CORE_TAP_CONTEXT);
-    cost.m = w->n;
+    cost.m = n;
     cost.n = batch->n_t;
     cost.k = n_dh;
     cost.n_head = n_h;
-    par_run run_of[2];
-    const int n_run =
-        par_layout_runs(&w->lay->plan, w->lay->c, batch->n_t, run_of);
     /* without a mask all rows are alike */
     const int64_t n_alike = batch->mask != NULL ? 1 : w->n_row;
     for (int64_t b = 0; b < w->n_row; b += n_alike) {
@@ -123,14 +151,16 @@ static void put_heads(har__walk *w)
     }
     cost.flops *= n_h;
     cost.n_pair *= n_h;
-    cost.weights = heads->all.sinks && w->n > 0 ? n_h : 0;
-    cost.read = w->n * n_h * n_dh;
-    cost.written = w->n * n_h * n_dv;
-    cost.kv_read = w->n_row * batch->n_t * heads->n_kv * (n_dh + n_dv);
+    cost.weights = heads.all.sinks && n > 0 ? n_h : 0;
+    cost.read = n * n_h * n_dh;
+    cost.written = n * n_h * n_dv;
+    cost.kv_read = w->n_row * batch->n_t * heads.n_kv * (n_dh + n_dv);
     const int64_t run = core_spec_digest_run(w->spec, w->layer);
     if (run > 0)
         cost.kv_read += w->n_row * (batch->n_t / run) * n_dh;
     har__put(w, cost);
+    if (is_dealt(w))
+        har__put_dealt_back(w);
 }
 
 static void put_gate(har__walk *w)

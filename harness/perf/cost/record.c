@@ -135,23 +135,6 @@ void har__put_gather(har__walk *w, core_tap_kind tap, int64_t n_col,
     har__put(w, cost);
 }
 
-void har__put_context(har__walk *w, core_tap_kind tap, int64_t n_col,
-                      core_cost_type type)
-{
-    const par_layout *lay = w->lay;
-    core_cost cost = har__record(w, CORE_COST_COLLECTIVE, tap);
-    if (lay->plan.cp == 1)
-        return;
-    cost.collective = CORE_ALL_GATHER;
-    cost.axis = CORE_AXIS_CP;
-    cost.group = lay->plan.cp;
-    cost.type = type;
-    cost.in = w->n * n_col;
-    cost.out = w->n_row * w->request->batch->n_t * n_col;
-    cost.sent = har__all_gather_sends(lay->plan.cp, lay->c, cost.in, cost.out);
-    har__put(w, cost);
-}
-
 static void put_reduce_scatter(har__walk *w, core_tap_kind tap, int64_t n_col)
 {
     core_cost cost = har__record(w, CORE_COST_COLLECTIVE, tap);

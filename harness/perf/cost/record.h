@@ -49,10 +49,15 @@ void har__put_all_reduce(har__walk *w, core_tap_kind tap, int64_t n);
 /* n_col columns of my slice of the tokens become those of all.               */
 void har__put_gather(har__walk *w, core_tap_kind tap, int64_t n_col,
                      core_cost_type type);
-/* n_col columns of my tokens of rows become those of whole rows; with cp = 1
- * they are already.                                                          */
+/* context.c: n_col columns of my tokens of rows become those of whole rows; with
+ * cp = 1 they are already.                                                   */
 void har__put_context(har__walk *w, core_tap_kind tap, int64_t n_col,
                       core_cost_type type);
+/* The same block by block; queries, keys and values of the heads that a rank is
+ * dealt, which it returns, and their context back.                            */
+void har__put_ring(har__walk *w, core_tap_kind tap, int64_t n_col);
+par_heads har__put_dealt(har__walk *w);
+void har__put_dealt_back(har__walk *w);
 /* The sum over tp that completes a row-parallel product where I have the stream,
  * and its bias.                                                              */
 void har__put_sum(har__walk *w, core_tap_kind tap, int64_t n_col,

@@ -28,15 +28,19 @@ illegal tp=4,dp=2,ep=16 'ep\*etp = 16\*1 = 16 does not divide dp\*tp = 2\*4 = 8'
 taken tp=4,dp=2,ep=8
 illegal tp=2,cp=2,dp=2,ep=16 'ep\*etp = 16\*1 = 16 does not divide dp\*cp\*tp = 2\*2\*2 = 8'
 taken tp=2,cp=2,dp=2,ep=8
+illegal tp=2,cp=3,cp_kind=ulysses 'H % \(tp\*cp\) = 16 % \(2\*3\) = 4, expected 0 \(query heads, cp_kind=ulysses\)'
+taken tp=2,cp=2,cp_kind=ulysses
+taken tp=2,cp=3,cp_kind=ring
 illegal tp=4,pp=2,ep=16,scope=replica 'ep\*etp = 16.*pp\*tp = .*8'
 taken tp=4,pp=2,ep=8,scope=replica
 illegal placement=0/1 'placement lists 2 experts, expected E = 64'
 
 wrong tp=2,tp=2 "key 'tp' is given twice";                     taken tp=2,pp=2
-wrong tpp=2 "unknown key 'tpp', expected tp, cp, pp, dp"
+wrong tpp=2 "unknown key 'tpp', expected tp, cp, cp_kind, pp"
 wrong tp=0 "tp: expected a whole number .*, found '0'";        taken tp=1
 wrong tp=-2 "found '-2'"
 wrong tp=2.5 "found '2.5'"
+wrong cp=2,cp_kind=p2p "cp_kind: expected gather, ring or ulysses, found 'p2p'"; taken cp=2,cp_kind=ring
 wrong tp=two "found 'two'"
 wrong tp= "found ''"
 wrong dp=99999999999 "found '99999999999'"
