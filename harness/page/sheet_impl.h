@@ -43,6 +43,7 @@ typedef enum har__work {
     HAR__TO_TENSOR,
     HAR__TO_EXPERTS,
     HAR__TO_STAGE,
+    HAR__TO_CONTEXT,
     HAR__N_WORK
 } har__work;
 

@@ -164,15 +164,19 @@ const char *har__work_colour(har__work work)
                                                    [HAR__EXPERTS] = "g1",
                                                    [HAR__TO_TENSOR] = "g3",
                                                    [HAR__TO_EXPERTS] = "g4",
-                                                   [HAR__TO_STAGE] = "g2"};
+                                                   [HAR__TO_STAGE] = "g2",
+                                                   [HAR__TO_CONTEXT] = "g5"};
     return names[work];
 }
 
 const char *har__flow_colour(har_flow flow)
 {
-    return har__work_colour(flow == HAR_FLOW_TENSOR   ? HAR__TO_TENSOR
-                            : flow == HAR_FLOW_EXPERT ? HAR__TO_EXPERTS
-                                                      : HAR__TO_STAGE);
+    static const har__work work[HAR_N_FLOW] = {
+        [HAR_FLOW_TENSOR] = HAR__TO_TENSOR,
+        [HAR_FLOW_EXPERT] = HAR__TO_EXPERTS,
+        [HAR_FLOW_STAGE] = HAR__TO_STAGE,
+        [HAR_FLOW_CONTEXT] = HAR__TO_CONTEXT};
+    return har__work_colour(work[flow]);
 }
 
 /* --- plots --- */

@@ -29,6 +29,8 @@ static har__work work_of(const har_span *s)
         return har__is_experts(s->op) ? HAR__EXPERTS : HAR__DENSE;
     if (s->axis == CORE_AXIS_TP)
         return HAR__TO_TENSOR;
+    if (s->axis == CORE_AXIS_CP)
+        return HAR__TO_CONTEXT;
     return s->axis == CORE_AXIS_PP ? HAR__TO_STAGE : HAR__TO_EXPERTS;
 }
 
@@ -94,7 +96,7 @@ core_status har__timeline_make(har__timeline *out, har_predictor *predictor,
     void *memory;
     *out = (har__timeline){.n_gpu = p->n_gpu,
                            .step = (p->n_gpu + TRACKS - 1) / TRACKS,
-                           .n_in_stage = plan->dp * plan->tp,
+                           .n_in_stage = plan->dp * plan->cp * plan->tp,
                            .seconds = p->latency.value};
     out->n_track = (p->n_gpu + out->step - 1) / out->step;
     const int64_t n = (int64_t)out->n_track * HAR__N_BIN * HAR__N_WORK;
@@ -145,7 +147,8 @@ static const char *work_text(har__work work)
         [HAR__EXPERTS] = "experts and routing",
         [HAR__TO_TENSOR] = "transfers of the tensor group",
         [HAR__TO_EXPERTS] = "transfers to experts and back",
-        [HAR__TO_STAGE] = "sends to the next stage"};
+        [HAR__TO_STAGE] = "sends to the next stage",
+        [HAR__TO_CONTEXT] = "transfers of the context group"};
     return names[work];
 }
 
@@ -306,8 +309,9 @@ void har__sheet_timeline(const har__sheet *s, FILE *out)
     write_whole(t, out);
     har__key_open(out);
     for (int k = 0; k < (int)HAR__N_WORK; k++)
-        har__key(out, har__work_colour((har__work)k), strength((har__work)k),
-                 "%s", work_text((har__work)k));
+        if (k != HAR__TO_CONTEXT || s->setup->plan.cp > 1)
+            har__key(out, har__work_colour((har__work)k),
+                     strength((har__work)k), "%s", work_text((har__work)k));
     har__key(out, "idle", 0.3, "waiting");
     har__key_close(out);
     fputs("<h3>A closer look: the middle of the pass, the first GPU of each "

@@ -83,12 +83,14 @@ static void write_axes(const har_traffic *t, double w, FILE *out)
     har_svg_title(out, "nothing is sent");
 }
 
-static void write_scale(double peak, FILE *out)
+static void write_scale(const har_traffic *t, double peak, FILE *out)
 {
     const double x = LEFT + MATRIX + 28;
     char number[HAR__NUMBER];
     for (int k = 0; k < (int)HAR_N_FLOW; k++) {
         const double y = HEAD_H + 20 + 54.0 * k;
+        if (!har_traffic_has(t, (har_flow)k))
+            continue;
         const char *name = har_flow_name((har_flow)k);
         har_svg_text(out, x, y - 6, "small", "%s", name);
         for (int step = 0; step < 12; step++) {
@@ -108,7 +110,8 @@ static void write_matrix(const har_traffic *t, FILE *out)
 {
     const double w =
         MATRIX / (double)t->n_cell > 64 ? 64 : MATRIX / (double)t->n_cell;
-    const double height = w * t->n_cell < 190 ? 190 : w * t->n_cell;
+    const double least = har_traffic_has(t, HAR_FLOW_CONTEXT) ? 244 : 190;
+    const double height = fmax(least, w * t->n_cell);
     double peak = 0;
     for (int i = 0; i < t->n_cell; i++)
         for (int j = 0; j < t->n_cell; j++) {
@@ -122,7 +125,7 @@ static void write_matrix(const har_traffic *t, FILE *out)
         for (int j = 0; j < t->n_cell; j++)
             write_cell(t, i, j, peak, w, out);
     if (peak > 0)
-        write_scale(peak, out);
+        write_scale(t, peak, out);
     fputs("</svg>\n", out);
 }
 
@@ -139,6 +142,8 @@ static void write_links(const har__sheet *s, FILE *out)
     fputs("<th class=\"n\">in all</th></tr></thead><tbody>\n", out);
     for (int k = 0; k < (int)HAR_N_FLOW; k++) {
         double sum = 0;
+        if (!har_traffic_has(t, (har_flow)k))
+            continue;
         fprintf(out, "<tr data-flow=\"%d\">", k);
         har_page_cell(out, "", "%s", har_flow_name((har_flow)k));
         for (int i = 0; i < m->n_link; i++) {
@@ -167,8 +172,8 @@ void har__sheet_traffic(const har__sheet *s, FILE *out)
             out, "traffic", "Communication matrix",
             "Bytes that the GPU of a row sends to that of a column in a pass. "
             "Rows of experts and activations between stages are exact for "
-            "the load above; sums of a tensor group go around its ring, as "
-            "the machine's time for them assumes. GPU %d sends most, %sB. In "
+            "the load above; sums of a tensor group and keys of a context group go "
+            "around a ring, as the machine's time for them assumes. GPU %d sends most, %sB. In "
             "a pass transfers take %s ms of a GPU, %.3g ms of it not hidden.%s",
             most, har__si(number, t->out[most]),
             har__digits(ours, s->p.comm_total * 1e3), s->p.comm_exposed * 1e3,

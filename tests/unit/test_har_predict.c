@@ -545,9 +545,9 @@ END_TEST
 
 /* --- groups that cross nodes --- */
 
-enum { N_TIER_AXIS = 4 };
-static const core_axis tier_axis[N_TIER_AXIS] = {CORE_AXIS_TP, CORE_AXIS_EP,
-                                                 CORE_AXIS_ETP, CORE_AXIS_PP};
+enum { N_TIER_AXIS = 5 };
+static const core_axis tier_axis[N_TIER_AXIS] = {
+    CORE_AXIS_TP, CORE_AXIS_CP, CORE_AXIS_EP, CORE_AXIS_ETP, CORE_AXIS_PP};
 
 typedef struct crossing {
     const core_spec *spec;
@@ -585,6 +585,8 @@ static void tiers_of_rank(const crossing *x, const par_plan *plan, int rank,
     const int pair[2] = {lay.rank, lay.next_rank};
     tier[CORE_AXIS_TP] =
         tier_by_hand(x->machine, lay.tp_group.rank, lay.tp_group.n);
+    tier[CORE_AXIS_CP] =
+        tier_by_hand(x->machine, lay.cp_group.rank, lay.cp_group.n);
     tier[CORE_AXIS_EP] =
         tier_by_hand(x->machine, lay.ep_group.rank, lay.ep_group.n);
     tier[CORE_AXIS_ETP] =
@@ -597,8 +599,8 @@ static void tiers_of_rank(const crossing *x, const par_plan *plan, int rank,
 static void hold_tiers(void *self, const par_plan *plan)
 {
     crossing *x = self;
-    const int n = plan->dp * plan->tp;
-    const har_mesh mesh = {plan->dp, plan->pp,  plan->tp,
+    const int n = plan->dp * plan->cp * plan->tp;
+    const har_mesh mesh = {plan->dp, plan->pp,  plan->cp,   plan->tp,
                            plan->ep, plan->etp, plan->scope};
     for (int stage = 0; stage < plan->pp; stage++) {
         int first[CORE_N_AXES], mine[CORE_N_AXES], tier[CORE_N_AXES];
@@ -623,6 +625,23 @@ static void hold_tiers(void *self, const par_plan *plan)
     x->n_plan++;
 }
 
+/* The same ranks with rows cut over two replicas' worth of them. */
+static void hold_cut(void *self, const par_plan *plan)
+{
+    par_plan cut = *plan;
+    crossing *x = self;
+    hold_tiers(self, plan);
+    if (plan->dp % 2 != 0)
+        return;
+    cut.dp /= 2;
+    cut.cp = 2;
+    if (cut.scope == PAR_SCOPE_REPLICA)
+        cut.ep *= 2;
+    if (par_plan_check(&cut, x->spec) == CORE_OK)
+        hold_tiers(self, &cut);
+    core_message_clear();
+}
+
 /* Every legal plan, nodes of 8 in islands of 24: against all ranks. */
 START_TEST(tiers_are_the_furthest_of_a_stage)
 {
@@ -635,7 +654,7 @@ START_TEST(tiers_are_the_furthest_of_a_stage)
     ck_assert_int_eq(f.machine.link[0].n_gpu, 8);
     crossing x = {.spec = &f.spec, .machine = &f.machine};
     for (int i = 0; i < 5; i++)
-        par_plan_each_legal(&f.spec, n_gpu[i], hold_tiers, &x);
+        par_plan_each_legal(&f.spec, n_gpu[i], hold_cut, &x);
     ck_assert_int_gt(x.n_plan, 300);
     for (int k = 0; k < N_TIER_AXIS; k++)
         ck_assert_msg(x.n_nearer[tier_axis[k]] > 0,
@@ -689,6 +708,10 @@ START_TEST(a_spokesman_knows_the_links_of_its_stage)
                  {"dp=12,ep=2,etp=3", 60, true},
                  {"dp=6,pp=2,ep=1,mb=2", 48, true},
                  {"dp=60,ep=3,etp=5", 60, true},
+                 {"dp=4,cp=3,ep=1", 36, true},
+                 {"dp=4,cp=3,cp_kind=ring,ep=1", 36, true},
+                 {"dp=3,cp=4,cp_kind=ulysses,ep=1", 36, false},
+                 {"dp=3,pp=2,cp=2,ep=4,scope=replica,mb=3", 36, true},
                  {"dp=3,pp=2,tp=2,ep=4,scope=replica,mb=3", 36, true}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         fixture f;

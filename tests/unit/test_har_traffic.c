@@ -63,7 +63,7 @@ static void drop(fixture *f)
 
 /* What the records of a rank say that it gives to others and gets from them. */
 typedef struct counted {
-    double given, got, ring, next;
+    double given, got, ring, next, context;
 } counted;
 
 static void count(void *self, const core_cost *c)
@@ -74,7 +74,11 @@ static void count(void *self, const core_cost *c)
     const double stays = (double)(c->in - c->sent) * size;
     if (c->kind != CORE_COST_COLLECTIVE || c->group < 2)
         return;
-    if (c->collective == CORE_ALL_TO_ALL) {
+    if (c->axis == CORE_AXIS_CP) {
+        n->context += c->collective == CORE_ALL_TO_ALL
+                          ? (double)c->sent * size
+                          : most * (c->group - 1) / c->group;
+    } else if (c->collective == CORE_ALL_TO_ALL) {
         n->given += (double)c->sent * size;
         n->got += (double)c->out * size - stays;
     } else if (c->collective == CORE_SEND) {
@@ -109,7 +113,10 @@ static void same(double x, double y)
 
 static const char *const plans[] = {"dp=2,pp=2,tp=2,ep=4,sp=1,mb=3",
                                     "tp=2,pp=3,ep=6,scope=replica,mb=2",
-                                    "tp=5,dp=2,ep=5,etp=2,pp=2,mb=2,rounds=2"};
+                                    "tp=5,dp=2,ep=5,etp=2,pp=2,mb=2,rounds=2",
+                                    "tp=2,cp=3,ep=6,sp=1,mb=2",
+                                    "tp=2,cp=3,cp_kind=ring,pp=2,ep=2,mb=2",
+                                    "dp=2,cp=2,cp_kind=ulysses,ep=4,mb=2"};
 enum { N_PLAN = sizeof plans / sizeof plans[0] };
 
 /* Every rank's bytes are those that its records count.  Nothing in the records
@@ -129,15 +136,20 @@ START_TEST(rows_and_columns_add_up_to_the_records)
         const double experts = row_sum(&f.traffic, HAR_FLOW_EXPERT, rank);
         const double tensor = row_sum(&f.traffic, HAR_FLOW_TENSOR, rank);
         const double etp_ring = f.plan.etp > 1 ? experts - c.given : 0;
+        const double context = row_sum(&f.traffic, HAR_FLOW_CONTEXT, rank);
         if (f.plan.etp == 1) {
             same(experts, c.given);
             same(column_sum(&f.traffic, HAR_FLOW_EXPERT, rank), c.got);
         }
-        same(tensor + etp_ring, c.ring);
-        if (rank < n - f.plan.tp * f.plan.dp)
+        if (f.plan.tp > 1)
+            same(tensor + etp_ring, c.ring);
+        if (f.plan.cp > 1)
+            same(context, c.context);
+        if (rank < n - n / f.plan.pp)
             same(row_sum(&f.traffic, HAR_FLOW_STAGE, rank), c.next);
         same(f.traffic.out[rank],
-             experts + tensor + row_sum(&f.traffic, HAR_FLOW_STAGE, rank));
+             experts + tensor + context +
+                 row_sum(&f.traffic, HAR_FLOW_STAGE, rank));
     }
     drop(&f);
 }
@@ -159,9 +171,17 @@ START_TEST(bytes_go_where_the_layout_says)
                 in_group = in_group || lay.ep_group.rank[k] == j;
             const int next =
                 i / f.plan.tp * f.plan.tp + (lay.t + 1) % f.plan.tp;
+            const int c = (lay.c + 1) % f.plan.cp; /* whose rank gets mine */
             const har_traffic *t = &f.traffic;
+            bool shares = j == lay.cp_group.rank[c];
+            for (int k = 0; f.plan.cp_kind == PAR_CP_ULYSSES &&
+                            k < lay.cp_group.n;
+                 k++)
+                shares = shares || lay.cp_group.rank[k] == j;
+            ck_assert((har_traffic_at(t, HAR_FLOW_CONTEXT, i, j) > 0) ==
+                      (shares && i != j));
             ck_assert((har_traffic_at(t, HAR_FLOW_TENSOR, i, j) > 0) ==
-                      (j == next));
+                      (j == next && i != j));
             ck_assert((har_traffic_at(t, HAR_FLOW_STAGE, i, j) > 0) ==
                       (j == lay.next_rank));
             ck_assert((har_traffic_at(t, HAR_FLOW_EXPERT, i, j) > 0) ==

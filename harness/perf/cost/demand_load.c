@@ -174,6 +174,12 @@ typedef struct filling {
     double n_choice, n_kept;
 } filling;
 
+/* A token group of a layer. */
+typedef struct group {
+    int64_t layer, part;
+    int64_t n_row, n_t;
+} group;
+
 /* A slice's rows of expert e, over its replicas. */
 static void put_rows(const par_layout *lay, int e, int64_t mine, uint64_t *to)
 {
@@ -186,26 +192,33 @@ static void put_rows(const par_layout *lay, int e, int64_t mine, uint64_t *to)
                                     core_split_first(mine, n, r));
 }
 
-/* Tokens [at, at + n) of a token group of n_group, spread over its slices: of
- * the x rows of an expert, floor(v x + phase) are in slices that end by v.    */
-static void split(filling *f, const domain *m, int64_t at, int64_t n_group,
-                  int64_t layer, int64_t part)
+/* Rows [row0, row1) of a token group of n_row rows of n_t tokens, spread over its
+ * slices: of the x rows of an expert, floor(v x + phase) are in slices that end by
+ * v of the tokens.                                                           */
+static void split(filling *f, const domain *m, const group *g, int64_t row0,
+                  int64_t row1)
 {
-    const par_layout *lay = f->lay;
-    const int tp = lay->plan.tp;
-    const double start = (double)at, end = (double)(at + m->n);
+    const par_plan *plan = &f->lay->plan;
+    const int tp = plan->tp, n_slice = plan->cp * tp;
+    double before = 0; /* tokens of the ranks c that are past */
     memset(f->until, 0, (size_t)m->n_e * sizeof f->until[0]);
-    for (int e = 0; tp > 1 && e < m->n_e; e++)
+    for (int e = 0; n_slice > 1 && e < m->n_e; e++)
         f->phase[e] = fraction(f->turn[e] + m->phase);
-    for (int t = 0; t < tp; t++) {
-        uint64_t *to = har_load_at(f->load, layer, part, t);
-        const double b = (double)core_split_first(n_group, tp, t + 1);
-        const double v = (fmin(fmax(b, start), end) - start) / (double)m->n;
+    for (int s = 0; s < n_slice; s++) {
+        const int64_t n_t = par_layout_n_t(plan, s / tp, g->n_t);
+        uint64_t *to = har_load_at(f->load, g->layer, g->part, s);
+        const double start = (double)(row0 * n_t), end = (double)(row1 * n_t);
+        const double b =
+            (double)core_split_first(g->n_row * n_t, tp, s % tp + 1);
+        const double v =
+            (before + fmin(fmax(b, start), end) - start) / (double)m->n;
+        if (s % tp == tp - 1)
+            before += end - start;
         for (int e = 0; v > 0 && e < m->n_e; e++) {
             const int64_t until =
                 v >= 1 ? f->rows[e]
                        : (int64_t)(v * (double)f->rows[e] + f->phase[e]);
-            put_rows(lay, e, until - f->until[e], to);
+            put_rows(f->lay, e, until - f->until[e], to);
             f->until[e] = until;
         }
     }
@@ -226,8 +239,8 @@ static const double *kept_of(filling *f, const domain *m)
     return f->kept[to];
 }
 
-static void fill_domain(filling *f, domain *m, int64_t at, int64_t n_group,
-                        int64_t layer, int64_t part)
+static void fill_domain(filling *f, domain *m, const group *g, int64_t row0,
+                        int64_t row1)
 {
     if (m->demand->is_drawn) {
         draw(m, f->rows);
@@ -241,7 +254,7 @@ static void fill_domain(filling *f, domain *m, int64_t at, int64_t n_group,
         f->n_kept += (double)f->rows[e];
     }
     f->n_choice += (double)(m->n * m->n_k);
-    split(f, m, at, n_group, layer, part);
+    split(f, m, g, row0, row1);
 }
 
 static void fill_group(filling *f, const har_demand *demand, int64_t n_row,
@@ -250,6 +263,7 @@ static void fill_group(filling *f, const har_demand *demand, int64_t n_row,
     const bool by_row = f->spec->capacity.domain == CORE_DOMAIN_SEQUENCE;
     const int64_t n_domain = by_row ? n_row : 1;
     const int64_t n = by_row ? n_t : n_row * n_t;
+    const group g = {layer, part, n_row, n_t};
     for (int64_t i = 0; i < n_domain && n > 0; i++) {
         const uint64_t number =
             ((uint64_t)layer << 40) + ((uint64_t)part << 20) + (uint64_t)i;
@@ -262,7 +276,7 @@ static void fill_group(filling *f, const har_demand *demand, int64_t n_row,
                     .stream = core_rng_stream("load") + number,
                     .phase =
                         fraction((double)(layer * 31 + part + i) * GOLDEN)};
-        fill_domain(f, &m, i * n, n_row * n_t, layer, part);
+        fill_domain(f, &m, &g, i, by_row ? i + 1 : n_row);
     }
 }
 

@@ -57,6 +57,7 @@ void har_timer_aim(har_timer *t, const core_spec *spec, core_dtype dtype)
 {
     t->spec = spec;
     t->dtype = dtype;
+    t->n_cut = 1;
     har_timer_types(t, dtype, dtype, dtype);
 }
 
@@ -107,12 +108,13 @@ static double window_of(const har_timer *t, int layer)
     }
 }
 
-/* kv heads of a rank, from what a record reads of keys and values. */
+/* kv heads of a rank, from what a record reads of keys and values: of n_cut times
+ * as many tokens as it has queries.                                          */
 static double kv_heads(const har_timer *t, const core_cost *c)
 {
     const core_heads heads = core_spec_heads(t->spec, c->tap.layer);
     const double columns = (double)(heads.n_dh + heads.n_dv);
-    const double n = (double)c->kv_read / ((double)c->m * columns);
+    const double n = (double)c->kv_read / ((double)(c->m * t->n_cut) * columns);
     return fmin(fmax(1, rint(n)), (double)c->n_head);
 }
 
@@ -208,6 +210,16 @@ static har_time compute(const har_timer *t, const core_cost *c)
         has_past ? (double)decode_keys(t, c->tap) : (double)c->n, (double)c->k);
 }
 
+/* A step for each block but mine. */
+static har_time ring(const har_machine *machine, har_algorithm algorithm,
+                     double bytes, int n, int tier)
+{
+    har_time step = har_time_collective(machine, HAR_SEND_RECV, algorithm,
+                                        bytes / n, 2, tier);
+    step.seconds *= n - 1;
+    return step;
+}
+
 static har_time transfer(const har_timer *t, const har_machine *machine,
                          const core_cost *c, int tier)
 {
@@ -222,6 +234,9 @@ static har_time transfer(const har_timer *t, const har_machine *machine,
         c->type == CORE_COST_WORDS ? (int64_t)sizeof(int64_t) : value_bytes(t);
     const int64_t most = c->in > c->out ? c->in : c->out;
     const bool is_pair = c->axis == CORE_AXIS_PP;
+    if (c->collective == CORE_RING)
+        return ring(machine, t->algorithm, (double)(most * size), c->group,
+                    tier);
     if (c->collective == CORE_ALL_TO_ALL)
         return har_time_all_to_all(machine, (double)(most * size), c->group,
                                    t->n_near, tier);

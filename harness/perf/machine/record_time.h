@@ -22,6 +22,7 @@ typedef struct har_timer {
     har_algorithm algorithm;
     bool is_decode;         /* attention over n_kv keys instead of its own    */
     int64_t n_kv;
+    int n_cut;              /* ranks that share the queries of a row          */
     int n_near;             /* of an expert group in a node; 0: as 1          */
     double before, miss;    /* har_residency; before is of the last question  */
     har_known_time *known;  /* owned                                          */

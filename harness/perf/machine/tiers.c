@@ -1,6 +1,7 @@
 /* harness/perf/machine/tiers.c -- how far apart the ranks of a stage's groups are.
  *
- * Groups of neighbours tile a stage (tp; ep and etp with scope=stage), so it is
+ * Groups of neighbours tile a stage (tp; cp, tp ranks apart; ep and etp with
+ * scope=stage), so it is
  * enough to look at the borders of nodes: is one inside a group?  With
  * scope=replica a group has ranks of several stages, but they ascend: it is
  * as far apart as its first and last.
@@ -42,18 +43,25 @@ static int of_neighbours(const har_machine *m, int first, int n, int each)
     return tier;
 }
 
+/* Ranks that have the same rows. */
+static int of_row(const har_mesh *k)
+{
+    return k->cp * k->tp;
+}
+
 /* scope=replica: the rank that is number i of the expert scope of replica d. */
 static int rank_of(const har_mesh *k, int d, int i)
 {
-    return (i / k->tp * k->dp + d) * k->tp + i % k->tp;
+    const int n = of_row(k);
+    return (i / n * k->dp + d) * n + i % n;
 }
 
 static int etp_of_replica(const har_machine *m, const har_mesh *k, int stage,
                           int d)
 {
-    const int end = (stage + 1) * k->tp;
+    const int end = (stage + 1) * of_row(k);
     int tier = 0;
-    for (int i = stage * k->tp / k->etp * k->etp; i < end; i += k->etp)
+    for (int i = stage * of_row(k) / k->etp * k->etp; i < end; i += k->etp)
         tier = most(tier, har_tier_between(m, rank_of(k, d, i),
                                            rank_of(k, d, i + k->etp - 1)));
     return tier;
@@ -62,7 +70,7 @@ static int etp_of_replica(const har_machine *m, const har_mesh *k, int stage,
 static void of_replicas(const har_machine *m, const har_mesh *k, int stage,
                         int *tier)
 {
-    const int last = k->pp * k->tp - 1;
+    const int last = k->pp * of_row(k) - 1;
     for (int d = 0; d < k->dp; d++) {
         tier[CORE_AXIS_EP] =
             most(tier[CORE_AXIS_EP],
@@ -78,10 +86,12 @@ static void of_replicas(const har_machine *m, const har_mesh *k, int stage,
 void har_stage_tiers(const har_machine *m, const har_mesh *k, int stage,
                      int *tier)
 {
-    const int n = k->dp * k->tp, first = stage * n;
+    const int n = k->dp * of_row(k), first = stage * n;
     for (int axis = 0; axis < CORE_N_AXES; axis++)
         tier[axis] = 0;
     tier[CORE_AXIS_TP] = of_neighbours(m, first, n, k->tp);
+    if (k->cp > 1)
+        tier[CORE_AXIS_CP] = of_neighbours(m, first, n, of_row(k));
     /* sends: from each rank to the one n further */
     if (stage + 1 < k->pp)
         tier[CORE_AXIS_PP] = har_tier_between(m, first, first + 2 * n - 1);
@@ -97,6 +107,7 @@ int har_experts_near(const har_machine *m, const har_mesh *k)
 {
     const int node = m->n_link > 0 ? m->link[0].n_gpu : 1;
     /* with scope=replica the members of other stages may lie anywhere */
-    const int n = k->scope == PAR_SCOPE_REPLICA && k->tp < node ? k->tp : node;
+    const int n =
+        k->scope == PAR_SCOPE_REPLICA && of_row(k) < node ? of_row(k) : node;
     return n > k->etp ? n / k->etp : 1;
 }

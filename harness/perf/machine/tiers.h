@@ -13,7 +13,7 @@
 
 /* The degrees of a plan that say where its groups lie.                       */
 typedef struct har_mesh {
-    int dp, pp, tp, ep, etp;
+    int dp, pp, cp, tp, ep, etp;
     par_scope scope;
 } har_mesh;
 

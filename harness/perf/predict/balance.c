@@ -20,12 +20,13 @@ typedef struct counting {
     double mean, most, expert_mean, expert_most, distinct, n_distinct;
 } counting;
 
-/* Which copy of the experts the rank (d, t) of a stage sends to. */
-static int copy_of(const par_layout *lay, int d, int t)
+/* Which copy of the experts the rank of slice s of replica d sends to. */
+static int copy_of(const par_layout *lay, int d, int s)
 {
     const par_plan *p = &lay->plan;
-    return p->scope == PAR_SCOPE_REPLICA ? d
-                                         : (d * p->tp + t) / (p->ep * p->etp);
+    return p->scope == PAR_SCOPE_REPLICA
+               ? d
+               : (d * p->cp * p->tp + s) / (p->ep * p->etp);
 }
 
 static void gather(counting *c, int layer, int round, int mb)
@@ -34,10 +35,10 @@ static void gather(counting *c, int layer, int round, int mb)
     for (int64_t i = 0; i < c->n_copy * c->n_entry; i++)
         c->rows[i] = 0;
     for (int d = 0; d < p->dp; d++)
-        for (int t = 0; t < p->tp; t++) {
+        for (int s = 0; s < p->cp * p->tp; s++) {
             const uint64_t *from = har_load_at(
-                c->load, layer, ((int64_t)round * p->dp + d) * p->mb + mb, t);
-            int64_t *to = c->rows + copy_of(c->lay, d, t) * c->n_entry;
+                c->load, layer, ((int64_t)round * p->dp + d) * p->mb + mb, s);
+            int64_t *to = c->rows + copy_of(c->lay, d, s) * c->n_entry;
             for (int64_t i = 0; i < c->n_entry; i++)
                 to[i] += (int64_t)from[i];
         }

@@ -264,12 +264,14 @@ static void join_all(putting *u, const par_layout *lay, bool speaks)
     const par_plan *k = &lay->plan;
     const har_mesh mesh = {.dp = k->dp,
                            .pp = k->pp,
+                           .cp = k->cp,
                            .tp = k->tp,
                            .ep = k->ep,
                            .etp = k->etp,
                            .scope = k->scope};
     u->p->timer.n_near = har_experts_near(m, &mesh);
     join(u, CORE_AXIS_TP, &lay->tp_group);
+    join(u, CORE_AXIS_CP, &lay->cp_group);
     join(u, CORE_AXIS_EP, &lay->ep_group);
     join(u, CORE_AXIS_ETP, &lay->etp_group);
     if (lay->next_rank >= 0)

@@ -52,7 +52,7 @@ static core_status room_for_load(har_predictor *p, const core_spec *spec,
     har_load want = {.n_layer = spec->n_l,
                      .n_part =
                          (int64_t)p->plan.rounds * p->plan.dp * p->plan.mb,
-                     .n_slice = p->plan.tp,
+                     .n_slice = (int64_t)p->plan.cp * p->plan.tp,
                      .n_entry = lay->replica_first[spec->n_e]};
     const int64_t n = har_load_size(&want);
     if (n > p->n_load_room || p->load.n_row == NULL) {
@@ -143,14 +143,14 @@ static int spokesman(const har_predictor *p, const double *rows, int stage)
 {
     const par_plan *plan = &p->plan;
     const bool by_stage = plan->scope == PAR_SCOPE_STAGE;
-    const int first = by_stage ? 0 : stage * plan->tp;
-    const int n = by_stage ? plan->ep * plan->etp : plan->tp;
+    const int of_row = plan->cp * plan->tp, rank0 = stage * plan->dp * of_row;
+    const int first = by_stage ? 0 : stage * of_row;
+    const int n = by_stage ? plan->ep * plan->etp : of_row;
     int best = first;
     for (int i = first; i < first + n; i++)
         if (rows[i / plan->etp] > rows[best / plan->etp])
             best = i;
-    return by_stage ? stage * plan->dp * plan->tp + best
-                    : stage * plan->dp * plan->tp + best - first;
+    return rank0 + best - first;
 }
 
 static core_status choose_ranks(har_predictor *p, const har_predict_case *r)

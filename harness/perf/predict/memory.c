@@ -1,7 +1,7 @@
 /* harness/perf/predict/memory.c -- bytes on each GPU.
  *
  * Elements are those of the emulation (cost/memory.h), bytes those of their
- * types.  Weights: the rank's shards.  KV: what all rows of a replica leave
+ * types.  Weights: the rank's shards.  KV: what my tokens of a replica's rows leave
  * behind (keys and values, and states, which are stored as results are), with
  * the whole of a row even where a window would let go of some.
  * Activations: the buffers of the largest micro-batch, each operator's result
@@ -42,7 +42,8 @@ core_status har__memory_add(har_predictor *p, const har_predict_case *r,
         fmax(bytes_of(r, CORE_SLOT_OUT), bytes_of(r, CORE_SLOT_RESIDUAL));
     const double of_double = widest / sizeof(double);
     const int64_t n_row = rows_of(r, lay.d, &most);
-    const int64_t n_kept = r->is_decode ? r->n_kv : r->n_t;
+    const int64_t n_kept =
+        r->is_decode ? r->n_kv : par_layout_n_t(r->plan, lay.c, r->n_t);
     const double work = (double)par_arena_bytes(r->spec, &lay, most, r->n_t);
     const double pair = (double)par_pair_bytes(r->spec, &lay, most_rows);
     const double kept =

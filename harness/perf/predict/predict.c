@@ -207,12 +207,11 @@ static int rank_of_member(const par_plan *plan, const har_balance *b)
 {
     const int copy = b->slowest / plan->ep;
     const int number = b->slowest % plan->ep * plan->etp;
-    const int in_stage = plan->dp * plan->tp;
+    const int of_row = plan->cp * plan->tp, in_stage = plan->dp * of_row;
     return plan->scope == PAR_SCOPE_STAGE
                ? b->slowest_scope * in_stage + copy * plan->ep * plan->etp +
                      number
-               : (number / plan->tp * plan->dp + copy) * plan->tp +
-                     number % plan->tp;
+               : (number / of_row * plan->dp + copy) * of_row + number % of_row;
 }
 
 static core_status find_balance(har_predictor *p, const har_predict_case *r,
@@ -343,6 +342,8 @@ core_status har_predict(har_predictor *p, const har_predict_case *r,
     har_timer_types(&p->timer, har_predict_type(r, CORE_SLOT_W),
                     har_predict_type(r, CORE_SLOT_KV),
                     har_predict_type(r, CORE_SLOT_OUT));
+    p->timer.n_cut =
+        r->plan->cp_kind == PAR_CP_ULYSSES ? 1 : r->plan->cp;
     p->timer.algorithm = r->algorithm;
     p->timer.is_decode = r->is_decode;
     p->timer.n_kv = r->n_kv;

@@ -41,6 +41,14 @@ static void add_ring(tracing *w, har_flow flow, const par_group *g,
     add(w, flow, w->lay.rank, g->rank[(g->me + 1) % g->n], bytes);
 }
 
+/* ... a block to every other one. */
+static void add_pairs(tracing *w, har_flow flow, const par_group *g,
+                      double bytes)
+{
+    for (int i = 0; i < g->n; i++)
+        add(w, flow, w->lay.rank, g->rank[i], bytes);
+}
+
 /* How many rows come: a word for each member. */
 static void add_counts(tracing *w)
 {
@@ -58,20 +66,25 @@ static void take_record(void *self, const core_cost *c)
     const double size = is_words ? sizeof(int64_t) : w->value_bytes;
     const double whole = (double)(c->in > c->out ? c->in : c->out) * size;
     const double share = whole * (c->group - 1) / c->group;
-    const har_flow flow =
-        c->axis == CORE_AXIS_TP ? HAR_FLOW_TENSOR : HAR_FLOW_EXPERT;
-    const par_group *ring =
-        c->axis == CORE_AXIS_TP ? &w->lay.tp_group : &w->lay.etp_group;
+    const har_flow flow = c->axis == CORE_AXIS_TP   ? HAR_FLOW_TENSOR
+                          : c->axis == CORE_AXIS_CP ? HAR_FLOW_CONTEXT
+                                                    : HAR_FLOW_EXPERT;
+    const par_group *ring = c->axis == CORE_AXIS_TP   ? &w->lay.tp_group
+                            : c->axis == CORE_AXIS_CP ? &w->lay.cp_group
+                                                      : &w->lay.etp_group;
     switch (c->collective) {
     case CORE_ALL_REDUCE:
         add_ring(w, flow, ring, 2 * share);
         break;
     case CORE_ALL_GATHER:
     case CORE_REDUCE_SCATTER:
+    case CORE_RING:
         add_ring(w, flow, ring, share);
         break;
     case CORE_ALL_TO_ALL:
-        if (is_words && !w->follows_words)
+        if (c->axis == CORE_AXIS_CP)
+            add_pairs(w, flow, ring, (double)c->sent * size / (c->group - 1));
+        else if (is_words && !w->follows_words)
             add_counts(w);
         break;
     case CORE_SEND:
@@ -105,7 +118,8 @@ static void add_rows(tracing *w, int p, int64_t n)
  * for one ep index are one block, which is returned in whole rows.           */
 static void add_group(tracing *w, int layer, int64_t part)
 {
-    const uint64_t *rows = har_load_at(w->load, layer, part, w->lay.t);
+    const uint64_t *rows = har_load_at(
+        w->load, layer, part, w->lay.c * w->lay.plan.tp + w->lay.t);
     for (int p = 0; p < w->lay.plan.ep; p++) {
         int64_t n = 0;
         for (int64_t e = 0; e < w->load->n_entry; e++)
@@ -197,11 +211,20 @@ double har_traffic_at(const har_traffic *t, har_flow flow, int i, int j)
     return t->sent[row * t->n_cell + j];
 }
 
+bool har_traffic_has(const har_traffic *t, har_flow flow)
+{
+    double bytes = 0;
+    for (int i = 0; i < HAR_MAX_LINKS; i++)
+        bytes += t->by_link[flow][i];
+    return flow != HAR_FLOW_CONTEXT || bytes > 0;
+}
+
 const char *har_flow_name(har_flow flow)
 {
     static const char *const names[HAR_N_FLOW] = {
         [HAR_FLOW_TENSOR] = "tensor group",
         [HAR_FLOW_EXPERT] = "experts",
-        [HAR_FLOW_STAGE] = "next stage"};
+        [HAR_FLOW_STAGE] = "next stage",
+        [HAR_FLOW_CONTEXT] = "context group"};
     return names[flow];
 }

@@ -16,6 +16,7 @@ typedef enum har_flow {
     HAR_FLOW_EXPERT, /* rows to experts and back, with their labels; parts of
                       * an expert's columns made whole                        */
     HAR_FLOW_STAGE,  /* activations to the next stage                         */
+    HAR_FLOW_CONTEXT, /* what ranks that share rows exchange for them          */
     HAR_N_FLOW
 } har_flow;
 
@@ -41,7 +42,11 @@ void har_traffic_free(har_traffic *traffic);
 /* Bytes from block i to block j.    [local] */
 double har_traffic_at(const har_traffic *traffic, har_flow flow, int i, int j);
 
-/* "tensor group", "experts", "stages". */
+/* Is the flow worth a word?  That of a context group only where there is one.
+ *                                                                    [local] */
+bool har_traffic_has(const har_traffic *traffic, har_flow flow);
+
+/* "tensor group", "experts", "next stage", "context group". */
 const char *har_flow_name(har_flow flow);
 
 #endif

@@ -39,6 +39,7 @@ static void add(har__part *sum, const har__part *more, double times)
 static har_mesh mesh_of(const har_shape *s)
 {
     return (har_mesh){.dp = s->dp,
+                      .cp = 1,
                       .pp = s->pp,
                       .tp = s->tp,
                       .ep = s->ep,

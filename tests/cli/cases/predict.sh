@@ -47,8 +47,15 @@ expect 0 $SEED --routing expected
 has out ', routing not in it$'
 refused 2 'draws: expected draws nothing' $SEED --routing expected --draws 3
 refused 2 'draws: expected 0 to 64' $SEED --draws 65
-refused 2 'cp = 2, expected 1: .* is not predicted' moeparity predict seed-mini --plan cp=2,tp=2 --batch 8x64
+refused 2 'cp = 2, expected 1: a step of decode has one token of each row' moeparity predict seed-mini --plan cp=2,tp=2 --decode --batch 8 --kv 64
 expect 0 moeparity predict seed-mini --plan tp=2,dp=2,sp=1 --batch 8x64
+
+# rows that are shared: what their ranks exchange has a line of its own
+for kind in gather ring ulysses; do
+    expect 0 moeparity predict seed-mini --plan tp=2,cp=2,cp_kind=$kind,ep=4 --batch 8x4096 --json cp.json
+    jq -e '[.operators[] | select(.axis == "cp")] | length > 0 and all(.seconds > 0)' cp.json >jq.out ||
+        fail "no transfers over cp with $kind"
+done
 
 # the gate
 cat >easy.yaml <<END
