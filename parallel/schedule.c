@@ -216,7 +216,11 @@ static void observe_turn(par_model *m, int round, int turn)
 {
     const par_comm *comm = m->comm;
     const double start = core_seconds(CLOCK_MONOTONIC), waited = comm->wait_seconds;
-    par_tick report = {.round = round};
+    par_tick report = {.round = round,
+                       .my_expert = m->layout->my_expert,
+                       .n_my_expert = m->layout->n_my_expert,
+                       .n_choice = -m->stats->n_choice,
+                       .n_dropped = -m->stats->n_dropped};
     memcpy(report.n_bytes, comm->n_bytes, sizeof report.n_bytes);
     run_turn(m, round, turn);
     if (m->options.tick == NULL)
@@ -228,6 +232,8 @@ static void observe_turn(par_model *m, int round, int turn)
     report.n_token = m->now.n;
     report.n_expert = m->work.n_expert;
     report.n_n_expert = (int64_t)m->layout->n_pair * m->layout->n_my_expert;
+    report.n_choice += m->stats->n_choice;
+    report.n_dropped += m->stats->n_dropped;
     report.seconds = core_seconds(CLOCK_MONOTONIC) - start;
     report.wait_seconds = comm->wait_seconds - waited;
     m->options.tick(m->options.tick_self, &report);

@@ -7,6 +7,7 @@
  */
 #include "core/files/target.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -90,14 +91,16 @@ static core_status copy_later(core_target *out)
     return CORE_OK;
 }
 
+static const char PARTIAL[] = ".partial-";
+
 /* An empty file beside the place, of a name that nobody could know. */
 static core_status make_partial(core_target *out)
 {
     uint64_t word = 0;
     if (getrandom(&word, sizeof word, 0) != (ssize_t)sizeof word)
         return core_target_failed(out->path, errno);
-    snprintf(out->partial, sizeof out->partial, "%s.partial-%016" PRIx64,
-             out->place, word);
+    snprintf(out->partial, sizeof out->partial, "%s%s%016" PRIx64,
+             out->place, PARTIAL, word);
     const int fd = open(out->partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
                         (mode_t)0666);
     if (fd < 0)
@@ -144,6 +147,51 @@ core_status core_target_open(core_target *out, const char *path)
                      "%s: cannot be written: a link to nothing", path);
     }
     return make_partial(out);
+}
+
+/* The newest file of the folder whose name begins so; "" if there is none. */
+static void newest(char found[CORE_TARGET_BYTES + 32], DIR *folder,
+                   const char *folder_path, const char *start)
+{
+    struct timespec best = {.tv_sec = 0};
+    found[0] = '\0';
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        char path[CORE_TARGET_BYTES + 32];
+        struct stat st;
+        const int n = snprintf(path, sizeof path, "%s/%s", folder_path,
+                               entry->d_name);
+        if (strncmp(entry->d_name, start, strlen(start)) != 0 ||
+            n >= (int)sizeof path || stat(path, &st) != 0 ||
+            !S_ISREG(st.st_mode))
+            continue;
+        if (found[0] == '\0' || st.st_mtim.tv_sec > best.tv_sec ||
+            (st.st_mtim.tv_sec == best.tv_sec &&
+             st.st_mtim.tv_nsec > best.tv_nsec)) {
+            strcpy(found, path);
+            best = st.st_mtim;
+        }
+    }
+}
+
+core_status core_target_find(char partial[CORE_TARGET_BYTES + 32],
+                             const char *path)
+{
+    char place[PATH_MAX], start[CORE_TARGET_BYTES + sizeof PARTIAL];
+    if (realpath(path, place) == NULL)
+        snprintf(place, sizeof place, "%s", path);
+    char *slash = strrchr(place, '/');
+    const char *name = slash == NULL ? place : slash + 1;
+    snprintf(start, sizeof start, "%.*s%s", CORE_TARGET_BYTES - 1, name,
+             PARTIAL);
+    if (slash != NULL)
+        *slash = '\0';
+    const char *folder_path = slash == NULL ? "." : slash == place ? "/" : place;
+    DIR *folder = opendir(folder_path);
+    CORE_FAIL_IF(folder == NULL, CORE_E_FILE, "%s: %s: %s", path, folder_path,
+                 strerror(errno));
+    newest(partial, folder, folder_path, start);
+    closedir(folder);
+    return CORE_OK;
 }
 
 /* --- the end --- */

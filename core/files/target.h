@@ -33,6 +33,11 @@ CORE_NODISCARD core_status core_target_open(core_target *out, const char *path);
  * error or not.  Errors: E_FILE, E_SPACE.                            [local] */
 CORE_NODISCARD core_status core_target_commit(const core_target *target);
 
+/* The partial file of whoever writes PATH now, the newest of several; "" if
+ * nobody does.  Errors: E_FILE for a folder that cannot be read.     [local] */
+CORE_NODISCARD core_status core_target_find(char partial[CORE_TARGET_BYTES + 32],
+                                            const char *path);
+
 /* Remove the partial file, if there is one.                          [local] */
 void core_target_drop(const core_target *target);
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,27 +54,46 @@ void har_events_label(har_events *events, const par_plan *plan,
              core_numerics_name(numerics).text);
 }
 
-static void write_line(FILE *out, const har_events *events,
-                       const par_tick *tick)
+static void write_experts(FILE *out, const par_tick *tick)
+{
+    fputs("\"experts\":[", out);
+    for (int i = 0; i < tick->n_my_expert; i++)
+        fprintf(out, "%s%d", i > 0 ? "," : "", tick->my_expert[i]);
+    fputs("],\"expert_rows\":[", out);
+    for (int64_t i = 0; i < tick->n_n_expert; i++)
+        fprintf(out, "%s%" PRId64, i > 0 ? "," : "", tick->n_expert[i]);
+    fputs("],", out);
+}
+
+static void write_bytes(FILE *out, const par_tick *tick)
 {
     const char *comma = "";
-    fprintf(out,
-            "{\"plan\":\"%s\",\"numerics\":\"%s\",\"rank\":%d,"
-            "\"round\":%d,\"tick\":%lld,\"micro_batch\":%d,\"tokens\":%lld,"
-            "\"expert_rows\":[",
-            events->plan, events->numerics, events->rank, tick->round,
-            (long long)tick->tick, tick->mb, (long long)tick->n_token);
-    for (int64_t i = 0; i < tick->n_n_expert; i++)
-        fprintf(out, "%s%lld", i > 0 ? "," : "", (long long)tick->n_expert[i]);
-    fputs("],\"bytes\":{", out);
+    fputs("\"bytes\":{", out);
     for (int kind = 0; kind < (int)PAR_N_OP_KINDS; kind++) {
         if (tick->n_bytes[kind] == 0)
             continue;
-        fprintf(out, "%s\"%s\":%lld", comma, par_op_name((par_op_kind)kind),
-                (long long)tick->n_bytes[kind]);
+        fprintf(out, "%s\"%s\":%" PRId64, comma,
+                par_op_name((par_op_kind)kind), tick->n_bytes[kind]);
         comma = ",";
     }
-    fprintf(out, "},\"seconds\":%.6f,\"wait_seconds\":%.6f}\n", tick->seconds,
+    fputs("},", out);
+}
+
+static void write_line(FILE *out, const har_events *events,
+                       const par_tick *tick)
+{
+    fprintf(out,
+            "{\"plan\":\"%s\",\"numerics\":\"%s\",\"pass\":\"%s\","
+            "\"rank\":%d,\"round\":%d,\"tick\":%" PRId64
+            ",\"micro_batch\":%d,\"tokens\":%" PRId64 ",\"choices\":%" PRId64
+            ",\"dropped\":%" PRId64 ",",
+            events->plan, events->numerics, events->pass, events->rank,
+            tick->round, tick->tick, tick->mb, tick->n_token, tick->n_choice,
+            tick->n_dropped);
+    write_experts(out, tick);
+    write_bytes(out, tick);
+    fprintf(out, "\"at\":%.6f,\"seconds\":%.6f,\"wait_seconds\":%.6f}\n",
+            core_seconds(CLOCK_MONOTONIC) - events->start, tick->seconds,
             tick->wait_seconds);
 }
 

@@ -2,9 +2,12 @@
  *
  * All ranks append to one partial file, each line in a single write, so lines
  * never mix; rank 0 puts it in its place when the run has ended.
- *     {"plan":"tp=2","numerics":"exact","rank":3,"round":0,"tick":5,
- *      "micro_batch":2,"tokens":16,"expert_rows":[4,0],"bytes":{"send":8192},
- *      "seconds":0.01,"wait_seconds":0.002}
+ *     {"plan":"tp=2","numerics":"exact","pass":"free pass","rank":3,"round":0,
+ *      "tick":5,"micro_batch":2,"tokens":16,"choices":32,"dropped":1,
+ *      "experts":[6,7],"expert_rows":[4,0],"bytes":{"send":8192},
+ *      "at":1.27,"seconds":0.01,"wait_seconds":0.002}
+ * "at" is when the tick was over, in seconds of the run.  A rank's experts are
+ * in expert_rows once for every stage that dispatches to it in the tick.
  * and, whenever a thousandth more of the run is done, one of rank 0:
  *     {"progress":0.431,"step":"exact: free pass","seconds":12.1,
  *      "left_seconds":16.0}
@@ -22,9 +25,11 @@ typedef struct har_events {
     int why;            /* errno of a write that did not succeed, else 0       */
     char plan[PAR_PLAN_TEXT];
     char numerics[CORE_NUMERICS_BYTES];
+    const char *pass;   /* words of the pass that runs: set by the caller, who
+                         * lets them live as long                              */
     core_target target; /* rank 0's, on all                                    */
-    double start, expected_seconds; /* of the run, on the monotonic clock; set
-                                     * by the caller who wants progress        */
+    double start, expected_seconds; /* of the run, on the monotonic clock: set
+                                     * by the caller                           */
 } har_events;
 
 /* Open the partial file that rank 0 names; path NULL: no events.

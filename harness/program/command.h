@@ -23,6 +23,7 @@ int har_cmd_report(int argc, char **argv);
 int har_cmd_perf(int argc, char **argv);
 int har_cmd_audit(int argc, char **argv);
 int har_cmd_search(int argc, char **argv);
+int har_cmd_top(int argc, char **argv);
 
 #define HAR_EXIT_CODES                                                         \
     "Exit codes: 0 verified or ok, 1 differs, 2 usage, 3 bad input, "          \

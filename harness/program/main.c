@@ -50,6 +50,8 @@ static const command commands[] = {
      har_cmd_search, false},
     {"inspect", "tensors and metadata of a safetensors or GGUF file",
      har_cmd_inspect, false},
+    {"top", "what a run does while it runs, from its events", har_cmd_top,
+     false},
 };
 enum { N_COMMAND = sizeof commands / sizeof commands[0] };
 

@@ -371,6 +371,7 @@ static core_status verify_plan(rank_run *run, par_comm *comm, int i)
     char path[PATH_BYTES];
     CORE_TRY(har_events_open(&events, comm,
                              plan_file(path, r->events, run->task, i)));
+    events.pass = run->job.pass;
     events.start = run->start;
     events.expected_seconds = run->task->need.seconds;
     core_status status =

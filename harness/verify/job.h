@@ -38,15 +38,16 @@ typedef struct har_job {
                                * NULL: none                                   */
     const char *weights_mark; /* then: where weights come from, and of which
                                * state                                        */
-    void (*tick)(void *self, const par_tick *tick); /* NULL: none; first pass */
+    void (*tick)(void *self, const par_tick *tick); /* NULL: none             */
     void *tick_self;
     void (*cost)(void *self, const core_cost *cost,
-                 const par_cost_time *took); /* likewise */
+                 const par_cost_time *took); /* NULL: none; of the first pass */
     void *cost_self;
     par_order order;
 
     const har_limits *limits; /* rank 0's, with rates                         */
     har_steps steps; /* its total, and who is told                             */
+    char pass[48];   /* that runs now: "free pass of the exercise"             */
 
     int n_redraw; /* times that the batch was drawn anew, because
                    * it proved nothing: by seed + n_redraw         */

@@ -128,7 +128,7 @@ static bool is_conserved(const har_totals *t, const har_routing *routing,
            t->n_sent == t->n_received && t->n_received == t->n_returned;
 }
 
-/* One model serves all passes; whoever listens hears of the first.           */
+/* One model serves all passes.                                              */
 static void observe(void *self, const par_piece *piece)
 {
     const rank_state *s = self;
@@ -140,14 +140,14 @@ static void pass_tick(void *self, const par_tick *tick)
 {
     const rank_state *s = self;
     const par_plan *plan = &s->layout.plan;
-    if (s->is_first)
-        s->job->tick(s->job->tick_self, tick);
+    s->job->tick(s->job->tick_self, tick);
     if (s->comm->rank == 0)
         har_steps_done(&s->job->steps,
                        (double)(tick->tick + 1) /
                            (plan->rounds * (plan->mb + plan->pp - 1)));
 }
 
+/* Of the first pass alone. */
 static void pass_cost(void *self, const core_cost *cost,
                       const par_cost_time *took)
 {
@@ -199,9 +199,9 @@ static void name_experts(har_pass *pass, const core_tapfile *file)
 static void begin_pass(rank_state *s, core_numerics numerics, const view *v,
                        har_mode mode)
 {
-    char what[48];
+    char *what = s->job->pass;
     const double share = v->is_exercise ? HAR_EXERCISE_SHARE : 1.0;
-    snprintf(what, sizeof what, "%s pass%s", har_mode_name(mode),
+    snprintf(what, sizeof s->job->pass, "%s pass%s", har_mode_name(mode),
              v->is_exercise ? " of the exercise" : "");
     if (s->comm->rank == 0)
         har_steps_begin(&s->job->steps, s->comm,

@@ -64,6 +64,11 @@ def make(folder):
     write("table.csv", f"{SHY},{SHY}\n")
     write("line.sh", f"vllm serve {SHY} --{SHY} {SHY} --tensor-parallel-size {SHY}\n")
     write("verdicts.json", json.dumps({"schema": EVIL}))
+    tick = {"plan": "tp=1", "numerics": EVIL, "pass": EVIL[:40], "rank": 0, "tokens": 1, "choices": 1, "dropped": 0, "experts": [0], "expert_rows": [1],
+            "bytes": {}, "at": 1, "seconds": 1, "wait_seconds": 0}
+    for number, wrong in enumerate(({}, {"bytes": {EVIL: 1}}, {"rank": EVIL}, {"plan": EVIL})):
+        write(f"events_{number}", json.dumps({**tick, "numerics": EVIL[:20], **wrong}) + "\n")
+    write("events_9", json.dumps({"progress": 0.5, "step": EVIL[:80], "seconds": 1, "left_seconds": 1}) + "\n")
     write("bundle/manifest.json", json.dumps({"schema": EVIL, "origin": EVIL, "generator": EVIL, "files": {}}))
     bundle = json.load(open(os.environ["BUNDLE"] + "/manifest.json"))
     bundle["generator"] = bundle["model"]["argument"] = EVIL

@@ -14,9 +14,9 @@ text=$(count out 'exact ties')
 [ "$text" = "$(jq '[.plans[].cases[].routing.ties] | add' report.json)" ] ||
     fail "text says $text ties"
 
-# every line of events is an object, of progress or of a tick, and the ticks of a rank rise
+# every line of events is an object, of progress or of a tick, and the ticks of a rank rise in every pass
 for file in events.1 events.2; do
-    jq -e -s 'map(select(has("progress") | not)) | length > 0 and all(group_by([.numerics, .rank])[];
+    jq -e -s 'map(select(has("progress") | not)) | length > 0 and all(group_by([.numerics, .pass, .rank])[];
               [.[] | [.round, .tick]] | . == (sort | unique))
               and all(.tokens >= 0 and .seconds >= 0 and (.expert_rows | type) == "array")' \
         $file >/dev/null || fail "$file: $(cat $file)"

@@ -30,6 +30,7 @@ for file in in/map_*.yaml; do try compare "$SELF/shadow-b" in/tensors.safetensor
 for file in in/plan_*.yaml; do try plan "$file"; done
 for file in in/require_*.yaml; do try predict shadow-a --plan tp=2 --machine gpu-400t-64g --require "$file"; done
 try plan --model shadow-a --import in/line.sh
+for file in in/events_*; do try top "$file" --openmetrics outs/$n.prom.out; done
 try perf score --machine gpu-400t-64g --kind gemm --table in/table.csv
 try golden check in/bundle
 try golden check in/bundle_argument
