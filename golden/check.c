@@ -106,9 +106,9 @@ static core_status check_model(const gold_case *gold)
         return CORE_OK;
     core_spec now;
     char *want = NULL, *found = NULL;
-    CORE_TRY(core_config_open(&now, NULL, &gold->ignore, gold->model));
-    CORE_TRY(gold__spec_yaml(&want, &gold->spec));
-    core_status status = gold__spec_yaml(&found, &now);
+    CORE_TRY(core_config_open(&now, NULL, &gold->overrides, gold->model));
+    CORE_TRY(core_spec_yaml(&want, &gold->spec));
+    core_status status = core_spec_yaml(&found, &now);
     if (status == CORE_OK && strcmp(want, found) != 0)
         status = core_fail(CORE_E_DIFFERS,
                            "%s: made for another description of model %s",

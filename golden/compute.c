@@ -19,12 +19,26 @@ core_spec gold__short_spec(const gold_case *gold)
     return spec;
 }
 
+/* The model that the files of a checkpoint hold. */
+static core_status open_stored(core_spec *out, const gold_case *gold)
+{
+    *out = gold->spec;
+    if (!gold->is_checkpoint || gold->overrides.n_set == 0)
+        return CORE_OK;
+    CORE_TRY(core_config_stored(out, &gold->overrides, gold->model));
+    CORE_TRY_CTX(core_weight_check_within(&gold->spec, out),
+                 "setting fields of %s", gold->model);
+    return CORE_OK;
+}
+
 core_status gold_open_weights(core_weights **out, const gold_case *gold)
 {
     core_weights *weights = NULL;
+    core_spec stored;
+    CORE_TRY(open_stored(&stored, gold));
     CORE_TRY(gold->is_checkpoint
-                 ? core_weights_open_checkpoint(&weights, &gold->spec,
-                                                gold->model, gold->act_quant)
+                 ? core_weights_open_checkpoint(&weights, &stored, gold->model,
+                                                gold->act_quant)
                  : core_weights_open_procedural(&weights, &gold->spec,
                                                 gold->seed));
     const core_status status =

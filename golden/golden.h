@@ -47,7 +47,8 @@ typedef struct gold_case {
     core_quantiser quantiser;
     char quantiser_says[GOLD_SAYS_BYTES]; /* how far quantised weights are from
                                            * the original ones; ""            */
-    core_config_ignore ignore; /* keys of its config.json                     */
+    core_overrides overrides; /* of the model; what is set the manifest says  */
+    char *sets; /* the texts of these; owned: of gold_open, else NULL         */
     core_spec spec;   /* the whole model                                      */
     int64_t n_l;      /* its first layers, that are run                       */
     uint64_t seed;    /* of procedural weights, and of the batch if from_seed */
@@ -81,7 +82,7 @@ typedef struct gold_summary {
     gold_reach reach; /* of roundings, towards mistakes                       */
 } gold_summary;
 
-void gold_close(gold_case *gold); /* frees the batch; harmless twice */
+void gold_close(gold_case *gold); /* frees what it owns; harmless twice */
 
 /* May a bundle be written to FOLDER?  It may if nothing or an empty folder is
  * there, or, with `force`, a bundle of ours with no other file in it.  [local]
@@ -120,7 +121,8 @@ CORE_NODISCARD core_status gold_open(gold_case *out, const char *folder);
 CORE_NODISCARD core_status gold_find_model(gold_case *gold, const char *given);
 
 /* The weights that it was computed from; close with core_weights_close.  Errors:
- * those of core_weights_open_checkpoint.                             [local] */
+ * those of core_weights_open_checkpoint; E_SPEC for fields that are set and need
+ * other weights.                                                     [local] */
 CORE_NODISCARD core_status gold_open_weights(core_weights **out,
                                              const gold_case *gold);
 

@@ -39,9 +39,6 @@ CORE_NODISCARD core_status gold__fingerprint_weights(char out[GOLD_HEX_BYTES],
 
 /* --- manifest.c, manifest_read.c --- */
 
-/* The spec in its YAML form; free().  Errors: E_MEMORY.                      */
-CORE_NODISCARD core_status gold__spec_yaml(char **out, const core_spec *spec);
-
 /* The last component of a model's path, which is all that a manifest says of
  * it: where it lay means nothing on another machine.                         */
 void gold__model_name(char out[GOLD_PATH_BYTES], const char *model);

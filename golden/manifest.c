@@ -16,21 +16,6 @@
 #include <string.h>
 #include <xxhash.h>
 
-core_status gold__spec_yaml(char **out, const core_spec *spec)
-{
-    size_t size = 0;
-    *out = NULL;
-    FILE *stream = open_memstream(out, &size);
-    CORE_FAIL_IF(stream == NULL, CORE_E_MEMORY, "no memory for a spec");
-    core_spec_write_yaml(spec, stream);
-    const bool failed = ferror(stream) != 0;
-    if (fclose(stream) != 0 || failed) {
-        free(*out);
-        CORE_FAIL(CORE_E_MEMORY, "no memory for a spec");
-    }
-    return CORE_OK;
-}
-
 void gold__model_name(char out[GOLD_PATH_BYTES], const char *model)
 {
     size_t n = strlen(model);
@@ -144,13 +129,21 @@ static json_t *integer_or_null(bool is_there, uint64_t value)
     return is_there ? json_integer((json_int_t)value) : json_null();
 }
 
+static json_t *sets(const gold_case *gold)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < gold->overrides.n_set; i++)
+        json_array_append_new(list, json_string(gold->overrides.set[i]));
+    return list;
+}
+
 /* What a bundle was made from. */
 static core_status add_self(json_t *root, const gold_case *gold,
                             const gold_summary *summary)
 {
     char *yaml = NULL, name[GOLD_PATH_BYTES];
     gold__model_name(name, gold->model);
-    CORE_TRY(gold__spec_yaml(&yaml, &gold->spec));
+    CORE_TRY(core_spec_yaml(&yaml, &gold->spec));
     json_t *groups = json_array(), *numerics = json_object();
     for (int64_t i = 0; i <= gold->n_group; i++)
         json_array_append_new(groups, json_integer(gold->first_row[i]));
@@ -162,6 +155,8 @@ static core_status add_self(json_t *root, const gold_case *gold,
     json_object_set_new(root, "model",
                         json_pack("{s:s, s:I, s:s}", "argument", name, "layers",
                                   (json_int_t)gold->n_l, "spec", yaml));
+    if (gold->overrides.n_set > 0)
+        json_object_set_new(json_object_get(root, "model"), "set", sets(gold));
     json_object_set_new(
         root, "weights",
         json_pack("{s:s, s:o, s:s}", "origin",

@@ -7,6 +7,7 @@
  */
 #include "golden/golden_impl.h"
 
+#include "core/base/arena.h"
 #include "core/files/json.h"
 #include "core/files/text.h"
 
@@ -19,6 +20,9 @@ enum { MAX_MANIFEST = 1 << 26 }; /* bytes */
 void gold_close(gold_case *gold)
 {
     core_batch_free(&gold->batch);
+    free(gold->sets);
+    gold->sets = NULL;
+    gold->overrides.n_set = 0; /* borrowed from them */
 }
 
 core_status gold__read_manifest(json_t **root, gold_origin *origin,
@@ -115,7 +119,7 @@ typedef struct members {
     json_int_t n_l, n_b, n_t;
     int act_quant;
     json_t *weight_seed, *batch_seed, *groups, *numerics;
-    json_t *quantised; /* or NULL                                             */
+    json_t *quantised, *sets; /* or NULL                                      */
     const char *quantiser;
 } members;
 
@@ -125,10 +129,10 @@ static core_status unpack(members *m, json_t *root, const char *path)
     CORE_FAIL_IF(
         json_unpack_ex(
             root, &error, 0,
-            "{s:{s:s, s:I, s:s}, s:{s:s, s:o, s:s, s?b, s?o, s?s}, "
+            "{s:{s:s, s:I, s:s, s?o}, s:{s:s, s:o, s:s, s?b, s?o, s?s}, "
             "s:{s:I, s:I, s:o}, s:o, s:s, s:o, s:{s:s}}",
             "model", "argument", &m->argument, "layers", &m->n_l, "spec",
-            &m->yaml, "weights", "origin", &m->origin, "seed", &m->weight_seed,
+            &m->yaml, "set", &m->sets, "weights", "origin", &m->origin, "seed", &m->weight_seed,
             "xxh3", &m->xxh3, "act_quant", &m->act_quant, "quantised",
             &m->quantised, "quantiser", &m->quantiser, "batch", "rows",
             &m->n_b, "tokens", &m->n_t, "seed", &m->batch_seed, "token_groups", &m->groups, "taps",
@@ -160,6 +164,33 @@ static core_status read_quantiser(gold_case *gold, const members *m,
                              "reading weights.quantised of %s", path);
 }
 
+/* Copies, since the manifest is soon gone. */
+static core_status read_sets(gold_case *gold, const json_t *list,
+                             const char *path)
+{
+    const size_t n = json_array_size(list);
+    int64_t n_byte = 0;
+    void *memory = NULL;
+    bool good = list == NULL || (json_is_array(list) && n <= CORE_MAX_OVERRIDES);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *text = json_array_get(list, i);
+        good &= json_is_string(text);
+        n_byte += (int64_t)json_string_length(text) + 1;
+    }
+    CORE_FAIL_IF(!good, CORE_E_FORMAT,
+                 "%s: model.set: expected a list of at most %d texts", path,
+                 (int)CORE_MAX_OVERRIDES);
+    if (n == 0)
+        return CORE_OK;
+    CORE_TRY(core_alloc(&memory, n_byte, 1, "fields that are set"));
+    char *at = gold->sets = memory;
+    for (size_t i = 0; i < n; i++) {
+        gold->overrides.set[gold->overrides.n_set++] = at;
+        at = stpcpy(at, json_string_value(json_array_get(list, i))) + 1;
+    }
+    return CORE_OK;
+}
+
 static core_status read_model(gold_case *gold, const members *m,
                               const char *path)
 {
@@ -181,6 +212,7 @@ static core_status read_model(gold_case *gold, const members *m,
     gold->n_l = m->n_l;
     gold->is_checkpoint = strcmp(m->origin, "checkpoint") == 0;
     gold->act_quant = m->act_quant != 0;
+    CORE_TRY(read_sets(gold, m->sets, path));
     CORE_TRY(read_quantiser(gold, m, path));
     CORE_FAIL_IF(!gold->is_checkpoint && strcmp(m->origin, "procedural") != 0,
                  CORE_E_FORMAT,

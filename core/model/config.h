@@ -10,13 +10,15 @@
 
 #include "core/model/spec.h"
 
-enum { CORE_CONFIG_MAX_IGNORED = 32, CORE_CONFIG_TEXT_BYTES = 2048 };
+enum { CORE_MAX_OVERRIDES = 32, CORE_CONFIG_TEXT_BYTES = 2048 };
 
-/* Keys that whoever asks knows to change nothing.                            */
-typedef struct core_config_ignore {
-    const char *key[CORE_CONFIG_MAX_IGNORED]; /* borrowed                     */
-    int n;
-} core_config_ignore;
+/* What whoever asks knows better.  Borrows all texts.                        */
+typedef struct core_overrides {
+    const char *key[CORE_MAX_OVERRIDES]; /* of the file, that change nothing  */
+    int n_key;
+    const char *set[CORE_MAX_OVERRIDES]; /* core_spec_set                     */
+    int n_set;
+} core_overrides;
 
 typedef struct core_config_facts {
     bool is_config;   /* the model was read from a config.json: all below     */
@@ -30,22 +32,30 @@ typedef struct core_config_facts {
     char defaults[CORE_CONFIG_TEXT_BYTES];
     char ignored[CORE_CONFIG_TEXT_BYTES];
     char passed_over[CORE_CONFIG_TEXT_BYTES];
+    char set[CORE_CONFIG_TEXT_BYTES]; /* "norm_eps=1e-5, gated=true"; of any
+                                       * model                                */
 } core_config_facts;
 
 /* A Hugging Face config.json, family by model_type.
- *   ignore  or NULL;   facts  or NULL
+ *   overrides  or NULL: their keys are left out;   facts  or NULL
  * Errors: E_FORMAT; E_SPEC naming file and key; both unchanged.       [local] */
 CORE_NODISCARD core_status core_config_parse(core_spec *out,
                                              core_config_facts *facts,
-                                             const core_config_ignore *ignore,
+                                             const core_overrides *overrides,
                                              const char *text,
                                              const char *name);
 
-/* As core_spec_open, with these two.                                 [local] */
+/* As core_spec_open, with these two, and what overrides set is set.  [local]
+ * Errors: those of core_spec_open and core_spec_set.                         */
 CORE_NODISCARD core_status core_config_open(core_spec *out,
                                             core_config_facts *facts,
-                                            const core_config_ignore *ignore,
+                                            const core_overrides *overrides,
                                             const char *model);
+
+/* The same with nothing set: what the files of a checkpoint hold.    [local] */
+CORE_NODISCARD core_status core_config_stored(core_spec *out,
+                                              const core_overrides *overrides,
+                                              const char *model);
 
 const char *core_family_name(core_family family);
 

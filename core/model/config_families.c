@@ -193,33 +193,33 @@ static core_status unknown_family(core__reader r, const char *model_type)
 }
 
 static core_status parse_watched(core_spec *spec, core__reader r,
-                                 const core_config_ignore *ignore,
+                                 const core_overrides *overrides,
                                  core_family id)
 {
     const core__family *f = core__family_of(id);
     CORE_TRY(f->parse != NULL ? f->parse(spec, r) : parse_decoder(spec, r, id));
-    return core__config_refuse_unread(r, f->ignores, ignore);
+    return core__config_refuse_unread(r, f->ignores, overrides);
 }
 
 static core_status parse_part(core_spec *spec, core__reader r,
-                              const core_config_ignore *ignore, json_t *part);
+                              const core_overrides *overrides, json_t *part);
 
 /* The text model of a file that has more. */
 static core_status parse_wrapped(core_spec *spec, core__reader r,
-                                 const core_config_ignore *ignore,
+                                 const core_overrides *overrides,
                                  const core__wrapper *w)
 {
     json_t *part = NULL;
     CORE_TRY(core__wrapper_part(w, r, &part));
-    core_status status = core__config_refuse_unread(r, w->ignores, ignore);
+    core_status status = core__config_refuse_unread(r, w->ignores, overrides);
     if (status == CORE_OK)
-        status = parse_part(spec, r, ignore, part);
+        status = parse_part(spec, r, overrides, part);
     json_decref(part);
     return status;
 }
 
 static core_status parse_part(core_spec *spec, core__reader r,
-                              const core_config_ignore *ignore, json_t *part)
+                              const core_overrides *overrides, json_t *part)
 {
     core__reader inner = {.object = part,
                           .where = r.where,
@@ -229,13 +229,13 @@ static core_status parse_part(core_spec *spec, core__reader r,
     const char *type = NULL;
     core_status status = core__config_text(inner, "model_type", NULL, &type);
     if (status == CORE_OK)
-        status = core__config_family(spec, inner, ignore, type);
+        status = core__config_family(spec, inner, overrides, type);
     json_decref(inner.unread);
     return status;
 }
 
 static core_status parse_family(core_spec *spec, core__reader r,
-                                const core_config_ignore *ignore,
+                                const core_overrides *overrides,
                                 const char *model_type)
 {
     const core_family id = find_family(model_type);
@@ -247,13 +247,13 @@ static core_status parse_family(core_spec *spec, core__reader r,
         CORE_TRY(
             core_json_parse(&of_class, defaults, strlen(defaults), model_type));
     r.defaults = of_class;
-    const core_status status = parse_watched(spec, r, ignore, id);
+    const core_status status = parse_watched(spec, r, overrides, id);
     json_decref(of_class);
     return status;
 }
 
 core_status core__config_family(core_spec *spec, core__reader r,
-                                const core_config_ignore *ignore,
+                                const core_overrides *overrides,
                                 const char *model_type)
 {
     const core__wrapper *w = core__wrapper_of(model_type);
@@ -261,6 +261,6 @@ core_status core__config_family(core_spec *spec, core__reader r,
     if (w != NULL && !core__config_has(r, w->key) &&
         find_family(model_type) != CORE_N_FAMILIES)
         w = NULL;
-    return w != NULL ? parse_wrapped(spec, r, ignore, w)
-                     : parse_family(spec, r, ignore, model_type);
+    return w != NULL ? parse_wrapped(spec, r, overrides, w)
+                     : parse_family(spec, r, overrides, model_type);
 }

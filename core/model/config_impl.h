@@ -103,7 +103,7 @@ bool core__config_is_listed(const char *word, const char *list);
  * may have or of the list `ignores`, have the value of a feature that is off,
  * or are left out on request.                                                */
 CORE_NODISCARD core_status core__config_refuse_unread(
-    core__reader r, const char *ignores, const core_config_ignore *ignore);
+    core__reader r, const char *ignores, const core_overrides *overrides);
 
 /* ---- config_rope.c ------------------------------------------------------- */
 
@@ -163,7 +163,7 @@ CORE_NODISCARD core_status core__quant_check(core__reader root);
 /* Fill *out by the rules of the family that model_type names; the file may hold
  * its text model in an object of its own.                                    */
 CORE_NODISCARD core_status core__config_family(
-    core_spec *out, core__reader r, const core_config_ignore *ignore,
+    core_spec *out, core__reader r, const core_overrides *overrides,
     const char *model_type);
 
 #endif

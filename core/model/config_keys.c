@@ -93,7 +93,7 @@ static bool is_full(const char *key, const json_t *value)
 typedef struct refusal {
     core__reader r;
     const char *ignores;
-    const core_config_ignore *ignore;
+    const core_overrides *overrides;
     const json_t *off;
     char names[CORE_CONFIG_TEXT_BYTES]; /* of what is refused                 */
 } refusal;
@@ -109,9 +109,9 @@ static void append(char list[CORE_CONFIG_TEXT_BYTES], const char *name)
 static bool is_asked_to_ignore(const refusal *x, const char *key,
                                const char *path)
 {
-    for (int i = 0; x->ignore != NULL && i < x->ignore->n; i++)
-        if (strcmp(x->ignore->key[i], key) == 0 ||
-            strcmp(x->ignore->key[i], path) == 0)
+    for (int i = 0; x->overrides != NULL && i < x->overrides->n_key; i++)
+        if (strcmp(x->overrides->key[i], key) == 0 ||
+            strcmp(x->overrides->key[i], path) == 0)
             return true;
     return false;
 }
@@ -150,11 +150,11 @@ static void judge(refusal *x, json_t *unread, const json_t *object,
 }
 
 core_status core__config_refuse_unread(core__reader r, const char *ignores,
-                                       const core_config_ignore *ignore)
+                                       const core_overrides *overrides)
 {
     json_t *off = NULL;
     CORE_TRY(core_json_parse(&off, OFF, strlen(OFF), "features that are off"));
-    refusal x = {r, ignores, ignore, off, ""};
+    refusal x = {r, ignores, overrides, off, ""};
     judge(&x, r.unread, r.object, "");
     json_decref(off);
     CORE_FAIL_IF(x.names[0] != '\0', CORE_E_SPEC,

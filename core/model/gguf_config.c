@@ -439,7 +439,7 @@ static core_status make_config(const core_gguf *file,
 }
 
 static core_status parse(core_spec *out, core_config_facts *facts,
-                         const core_config_ignore *ignore,
+                         const core_overrides *overrides,
                          const core_gguf *file)
 {
     const core__gguf_arch *arch = NULL;
@@ -455,7 +455,7 @@ static core_status parse(core_spec *out, core_config_facts *facts,
                  "%s: its metadata hold a text that is no UTF-8",
                  core_gguf_path(file));
     status =
-        core_config_parse(&spec, facts, ignore, text, core_gguf_path(file));
+        core_config_parse(&spec, facts, overrides, text, core_gguf_path(file));
     free(text);
     CORE_TRY(status);
     if (arch->adjust != NULL)
@@ -466,11 +466,11 @@ static core_status parse(core_spec *out, core_config_facts *facts,
 }
 
 core_status core_gguf_spec(core_spec *out, core_config_facts *facts,
-                           const core_config_ignore *ignore, const char *path)
+                           const core_overrides *overrides, const char *path)
 {
     core_gguf *file = NULL;
     CORE_TRY(core_gguf_open(&file, path));
-    const core_status status = parse(out, facts, ignore, file);
+    const core_status status = parse(out, facts, overrides, file);
     core_gguf_close(file);
     CORE_TRY(status);
     facts->has_weights = true;

@@ -17,7 +17,7 @@
  * for an architecture that is not read.                              [local] */
 CORE_NODISCARD core_status core_gguf_spec(core_spec *out,
                                           core_config_facts *facts,
-                                          const core_config_ignore *ignore,
+                                          const core_overrides *overrides,
                                           const char *path);
 
 /* The tensors of a checkpoint: a folder of safetensors or a GGUF file.  [local]

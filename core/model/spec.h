@@ -396,8 +396,18 @@ CORE_NODISCARD core_status core_spec_parse_config(core_spec *out,
 bool core_spec_beyond(const core_spec *spec, double most, const char **path,
                       double *value);
 
+/* Set fields, each a text such as "rope.theta=1e4" or "ffn=[dense, moe]", of the
+ * names and values that our own YAML form has.  Fields of the model that then no
+ * longer apply go; those that then are needed must be set, too.      [local]
+ * Errors: E_USAGE for a text without '=' or a field that is set twice; else those
+ * of core_spec_parse_yaml; *spec unchanged.                                  */
+CORE_NODISCARD core_status core_spec_set(core_spec *spec,
+                                         const char *const *set, int n);
+
 /* Write the spec in our own YAML form: core_spec_parse_yaml reads it back.   */
 void core_spec_write_yaml(const core_spec *spec, FILE *out);
+/* The same as a text that the caller frees.  Errors: E_MEMORY.       [local] */
+CORE_NODISCARD core_status core_spec_yaml(char **out, const core_spec *spec);
 
 /* The fields of that form as a table of Markdown: name, whether it must stand
  * there, its values, what it is.                                             */

@@ -28,7 +28,7 @@ static void write_taken(const json_t *taken, char text[CORE_CONFIG_TEXT_BYTES])
 }
 
 static core_status parse_object(core_spec *spec, core__reader r,
-                                const core_config_ignore *ignore)
+                                const core_overrides *overrides)
 {
     CORE_FAIL_IF(!json_is_object(r.object), CORE_E_SPEC,
                  "%s: expected an object", r.where);
@@ -36,11 +36,11 @@ static core_status parse_object(core_spec *spec, core__reader r,
     CORE_TRY(core__config_text(r, "model_type", NULL, &type));
     strncpy(spec->name, type, sizeof spec->name - 1);
     strncpy(r.facts->model_type, type, sizeof r.facts->model_type - 1);
-    return core__config_family(spec, r, ignore, type);
+    return core__config_family(spec, r, overrides, type);
 }
 
 static core_status parse_root(core_spec *spec, core_config_facts *facts,
-                              const core_config_ignore *ignore,
+                              const core_overrides *overrides,
                               const json_t *root, const char *name)
 {
     core__reader r = {.object = root,
@@ -48,7 +48,7 @@ static core_status parse_root(core_spec *spec, core_config_facts *facts,
                       .unread = json_deep_copy(root),
                       .taken = json_object(),
                       .facts = facts};
-    const core_status status = parse_object(spec, r, ignore);
+    const core_status status = parse_object(spec, r, overrides);
     write_taken(r.taken, facts->defaults);
     json_decref(r.unread);
     json_decref(r.taken);
@@ -73,14 +73,14 @@ static void make_facts_printable(core_config_facts *f)
 }
 
 core_status core_config_parse(core_spec *out, core_config_facts *facts,
-                              const core_config_ignore *ignore,
+                              const core_overrides *overrides,
                               const char *text, const char *name)
 {
     json_t *root = NULL;
     CORE_TRY(core_json_parse_python(&root, text, strlen(text), name));
     core_spec spec = core__spec_blank();
     core_config_facts found = {.is_config = true};
-    const core_status status = parse_root(&spec, &found, ignore, root, name);
+    const core_status status = parse_root(&spec, &found, overrides, root, name);
     json_decref(root);
     CORE_TRY(status);
     CORE_TRY_CTX(core_spec_validate(&spec), "reading %s", name);

@@ -122,7 +122,26 @@ static bool parse_name(const char *text, char *out)
     return true;
 }
 
-static core_status bad_value(const char *file, const core__spec_entry *entry,
+/* Where an entry stands: "model.yaml:3:7", or "--set gated=no". */
+typedef struct where {
+    char text[512];
+} where;
+
+static where where_is(const core__spec_entries *entries,
+                      const core__spec_entry *entry, bool is_key)
+{
+    where out;
+    if (entry->set != NULL)
+        snprintf(out.text, sizeof out.text, "--set %.200s", entry->set);
+    else
+        snprintf(out.text, sizeof out.text, "%.400s:%d:%d", entries->file,
+                 is_key ? entry->key_line : entry->line,
+                 is_key ? entry->key_column : entry->column);
+    return out;
+}
+
+static core_status bad_value(const core__spec_entries *entries,
+                             const core__spec_entry *entry,
                              const core__field *f)
 {
     static const char *const EXPECTED[] = {
@@ -137,13 +156,14 @@ static core_status bad_value(const char *file, const core__spec_entry *entry,
         strncat(words, i > 0 ? ", " : " ", sizeof words - strlen(words) - 1);
         strncat(words, f->words[i], sizeof words - strlen(words) - 1);
     }
-    CORE_FAIL(CORE_E_SPEC, "%s:%d:%d: %s: '%s', expected %s", file, entry->line,
-              entry->column, f->path, entry->text,
+    CORE_FAIL(CORE_E_SPEC, "%s: %s: '%s', expected %s",
+              where_is(entries, entry, false).text, f->path, entry->text,
               f->words != NULL ? words : EXPECTED[f->type]);
 }
 
 static core_status read_value(core_spec *spec, const core__field *f,
-                              const char *file, const core__spec_entry *entry)
+                              const core__spec_entries *entries,
+                              const core__spec_entry *entry)
 {
     void *place = (char *)spec + f->offset;
     const char *text = entry->text;
@@ -176,7 +196,7 @@ static core_status read_value(core_spec *spec, const core__field *f,
     case CORE__FIELD_REALS:
         break;
     }
-    return ok ? CORE_OK : bad_value(file, entry, f);
+    return ok ? CORE_OK : bad_value(entries, entry, f);
 }
 
 static const core__spec_entry *find_entry(const core__spec_entries *entries,
@@ -222,7 +242,7 @@ static core_status read_layers(core_spec *spec, const core__field *f,
     if (all != NULL) {
         for (int l = 0; l < CORE_MAX_LAYERS && l < spec->n_l; l++)
             if (!parse_layer(spec, f, all->text, l))
-                return bad_value(entries->file, all, f);
+                return bad_value(entries, all, f);
         return CORE_OK;
     }
     snprintf(item, sizeof item, "%s[]", f->path);
@@ -231,10 +251,11 @@ static core_status read_layers(core_spec *spec, const core__field *f,
         if (strcmp(entry->path, item) != 0)
             continue;
         CORE_FAIL_IF(n == CORE_MAX_LAYERS, CORE_E_SPEC,
-                     "%s:%d:%d: %s: more than %d layers", entries->file,
-                     entry->line, entry->column, f->path, CORE_MAX_LAYERS);
+                     "%s: %s: more than %d layers",
+                     where_is(entries, entry, false).text, f->path,
+                     CORE_MAX_LAYERS);
         if (!parse_layer(spec, f, entry->text, n++))
-            return bad_value(entries->file, entry, f);
+            return bad_value(entries, entry, f);
     }
     if (n == 0 && !f->optional)
         add_missing(missing, f);
@@ -255,10 +276,12 @@ static core_status read_field(core_spec *spec, const core__field *f,
     const bool applies = core__field_applies(f, spec);
     if (entry == NULL && applies && !f->optional)
         add_missing(missing, f);
+    if (entry != NULL && !applies && entries->is_set && entry->set == NULL)
+        return CORE_OK;
     CORE_FAIL_IF(entry != NULL && !applies, CORE_E_SPEC,
-                 "%s:%d:%d: %s: does not apply to this model", entries->file,
-                 entry->key_line, entry->key_column, f->path);
-    return entry == NULL ? CORE_OK : read_value(spec, f, entries->file, entry);
+                 "%s: %s: does not apply to this model",
+                 where_is(entries, entry, true).text, f->path);
+    return entry == NULL ? CORE_OK : read_value(spec, f, entries, entry);
 }
 
 static bool is_known(const char *path)
@@ -288,8 +311,8 @@ static core_status check_known(const core__spec_entries *entries,
     if (is_known(entry->path))
         return CORE_OK;
     const char *near = core_nearest(entry->path, path_of, NULL);
-    CORE_FAIL(CORE_E_SPEC, "%s:%d:%d: %s: unknown field%s%s%s", entries->file,
-              entry->key_line, entry->key_column, entry->path,
+    CORE_FAIL(CORE_E_SPEC, "%s: %s: unknown field%s%s%s",
+              where_is(entries, entry, true).text, entry->path,
               near != NULL ? ", is it '" : "", near != NULL ? near : "",
               near != NULL ? "'?" : "");
 }
@@ -449,4 +472,19 @@ void core_spec_write_yaml(const core_spec *spec, FILE *out)
         write_value(spec, f, out);
         fprintf(out, "\n");
     }
+}
+
+core_status core_spec_yaml(char **out, const core_spec *spec)
+{
+    size_t size = 0;
+    *out = NULL;
+    FILE *stream = open_memstream(out, &size);
+    CORE_FAIL_IF(stream == NULL, CORE_E_MEMORY, "no memory for a spec");
+    core_spec_write_yaml(spec, stream);
+    const bool failed = ferror(stream) != 0;
+    if (fclose(stream) != 0 || failed) {
+        free(*out);
+        CORE_FAIL(CORE_E_MEMORY, "no memory for a spec");
+    }
+    return CORE_OK;
 }

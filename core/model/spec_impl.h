@@ -22,13 +22,23 @@ typedef struct core__spec_entry {
     char text[CORE_NAME_BYTES];
     int line, column;         /* of the text                                  */
     int key_line, key_column; /* of the last part of the path                 */
+    const char *set;          /* the FIELD=VALUE that says so; NULL: the file */
 } core__spec_entry;
 
 typedef struct core__spec_entries {
     const char *file; /* borrowed, for messages                               */
+    bool is_set;      /* some are: others need not apply                      */
     int n;
     core__spec_entry at[CORE_SPEC_MAX_ENTRIES];
 } core__spec_entries;
+
+/* Add what a YAML document says; set: of which FIELD=VALUE it is, or NULL.
+ * Errors: E_FORMAT, E_SPEC.                                          [local] */
+CORE_NODISCARD core_status core__spec_entries_read(core__spec_entries *entries,
+                                                   const char *text,
+                                                   const char *set);
+CORE_NODISCARD core_status core__spec_entries_add(core__spec_entries *entries,
+                                                  core__spec_entry entry);
 
 /* Values no file has to state, because they act on nothing.                  */
 core_spec core__spec_blank(void);

@@ -55,7 +55,7 @@ static bool has_weights(const char *folder)
 }
 
 static core_status open_config(core_spec *out, core_config_facts *facts,
-                               const core_config_ignore *ignore,
+                               const core_overrides *overrides,
                                const char *folder)
 {
     char path[CORE_PATH_BYTES], *text = NULL;
@@ -63,7 +63,7 @@ static core_status open_config(core_spec *out, core_config_facts *facts,
     CORE_TRY(core_text_read(&text, path, MAX_CONFIG_BYTES));
     core_spec spec;
     const core_status status =
-        core_config_parse(&spec, facts, ignore, text, path);
+        core_config_parse(&spec, facts, overrides, text, path);
     free(text);
     CORE_TRY(status);
     facts->has_weights = has_weights(folder);
@@ -81,14 +81,12 @@ static core_status open_own(core_spec *out, const char *path)
     return status;
 }
 
-core_status core_config_open(core_spec *out, core_config_facts *facts,
-                             const core_config_ignore *ignore,
-                             const char *model)
+/* The model as it lies there, nothing set. */
+static core_status open_stored(core_spec *out, core_config_facts *facts,
+                               const core_overrides *overrides,
+                               const char *model)
 {
     static const core_config_facts NONE = {.is_config = false};
-    core_config_facts ignored;
-    if (facts == NULL)
-        facts = &ignored;
     if (core__spec_preset(out, model)) {
         *facts = NONE;
         return CORE_OK;
@@ -97,9 +95,9 @@ core_status core_config_open(core_spec *out, core_config_facts *facts,
     if (stat(model, &info) != 0)
         return unknown_model(model);
     if (S_ISDIR(info.st_mode))
-        return open_config(out, facts, ignore, model);
+        return open_config(out, facts, overrides, model);
     if (core_gguf_is_one(model))
-        return core_gguf_spec(out, facts, ignore, model);
+        return core_gguf_spec(out, facts, overrides, model);
     const char *slash = strrchr(model, '/');
     CORE_FAIL_IF(strcmp(slash ? slash + 1 : model, "config.json") == 0,
                  CORE_E_SPEC, "%s: a checkpoint is opened by its folder",
@@ -107,6 +105,43 @@ core_status core_config_open(core_spec *out, core_config_facts *facts,
     CORE_TRY(open_own(out, model));
     *facts = NONE;
     return CORE_OK;
+}
+
+/* "norm_eps=1e-5, gated=true", as much as there is room for. */
+static void say_set(char out[CORE_CONFIG_TEXT_BYTES],
+                    const core_overrides *overrides)
+{
+    out[0] = '\0';
+    for (int i = 0; i < overrides->n_set; i++) {
+        const size_t n = strlen(out);
+        snprintf(out + n, CORE_CONFIG_TEXT_BYTES - n, "%s%s", n > 0 ? ", " : "",
+                 overrides->set[i]);
+    }
+}
+
+core_status core_config_open(core_spec *out, core_config_facts *facts,
+                             const core_overrides *overrides,
+                             const char *model)
+{
+    core_config_facts ignored;
+    core_spec spec;
+    if (facts == NULL)
+        facts = &ignored;
+    CORE_TRY(open_stored(&spec, facts, overrides, model));
+    if (overrides != NULL) {
+        CORE_TRY_CTX(core_spec_set(&spec, overrides->set, overrides->n_set),
+                     "opening %s", model);
+        say_set(facts->set, overrides);
+    }
+    *out = spec;
+    return CORE_OK;
+}
+
+core_status core_config_stored(core_spec *out, const core_overrides *overrides,
+                               const char *model)
+{
+    core_config_facts ignored;
+    return open_stored(out, &ignored, overrides, model);
 }
 
 core_status core_spec_open(core_spec *out, const char *model,

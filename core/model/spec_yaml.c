@@ -27,7 +27,8 @@ static bool scalar(const core_yaml_node *node, core__spec_entry *entry)
     return true;
 }
 
-static core_status append(core__spec_entries *entries, core__spec_entry entry)
+core_status core__spec_entries_add(core__spec_entries *entries,
+                                   core__spec_entry entry)
 {
     CORE_FAIL_IF(entries->n == CORE_SPEC_MAX_ENTRIES, CORE_E_SPEC,
                  "%s:%d:%d: more than %d fields", entries->file, entry.line,
@@ -76,7 +77,7 @@ static core_status read_list(core__spec_entries *entries,
         CORE_FAIL_IF(!scalar(item, &entry), CORE_E_SPEC,
                      "%s:%d:%d: %s: expected words only", entries->file,
                      entry.line, entry.column, entry.path);
-        CORE_TRY(append(entries, entry));
+        CORE_TRY(core__spec_entries_add(entries, entry));
     }
     return CORE_OK;
 }
@@ -91,7 +92,7 @@ static core_status read_value(core__spec_entries *entries, core__spec_entry key,
                  "characters",
                  entries->file, key.line, key.column, key.path,
                  CORE_NAME_BYTES);
-    return append(entries, key);
+    return core__spec_entries_add(entries, key);
 }
 
 static core_status read_section(core__spec_entries *entries,
@@ -127,6 +128,16 @@ static core_status read_root(void *self, const core_yaml_node *root)
     return CORE_OK;
 }
 
+core_status core__spec_entries_read(core__spec_entries *entries,
+                                    const char *text, const char *set)
+{
+    const int first = entries->n;
+    CORE_TRY(core_yaml_read(text, entries->file, read_root, entries));
+    for (int i = first; i < entries->n; i++)
+        entries->at[i].set = set;
+    return CORE_OK;
+}
+
 core_status core_spec_parse_yaml(core_spec *out, const char *text,
                                  const char *name)
 {
@@ -135,7 +146,7 @@ core_status core_spec_parse_yaml(core_spec *out, const char *text,
     core__spec_entries *entries = memory;
     *entries = (core__spec_entries){.file = name};
     core_spec spec;
-    core_status status = core_yaml_read(text, name, read_root, entries);
+    core_status status = core__spec_entries_read(entries, text, NULL);
     if (status == CORE_OK)
         status = core__spec_from_entries(&spec, entries);
     free(entries);

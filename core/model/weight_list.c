@@ -178,6 +178,35 @@ static int64_t count_last(const core_spec *spec, int end)
     return n;
 }
 
+core_status core_weight_check_within(const core_spec *spec,
+                                     const core_spec *other)
+{
+    char name[CORE_NAME_BYTES];
+    CORE_FAIL_IF(spec->n_h > 0 && spec->tied != other->tied, CORE_E_SPEC,
+                 "tied_head %s: which head there is the files say, not who "
+                 "reads them",
+                 spec->tied ? "true" : "false");
+    for (int l = 0; l < (int)spec->n_l; l++)
+        for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++) {
+            /* experts are alike, and of as many: the router's rows tell */
+            const core_weight id = {(core_weight_kind)k, l, 0};
+            int64_t asked[2], there[2] = {0, 0};
+            if (!core_weight_exists(spec, id))
+                continue;
+            core_weight_shape(spec, id, &asked[0], &asked[1]);
+            if (core_weight_exists(other, id))
+                core_weight_shape(other, id, &there[0], &there[1]);
+            CORE_FAIL_IF(
+                asked[0] != there[0] || asked[1] != there[1], CORE_E_SPEC,
+                "%s [%lld,%lld]: asked for, and the weights that are there "
+                "have %s",
+                core_weight_name(id, name), (long long)asked[0],
+                (long long)asked[1],
+                there[0] == 0 ? "no such tensor" : "another shape");
+        }
+    return CORE_OK;
+}
+
 int64_t core_weight_count(const core_spec *spec)
 {
     return (spec->n_h > 0 ? 1 : 0) + count_layers(spec, (int)spec->n_l) +

@@ -46,6 +46,12 @@ core_slot core_operand_slot(core_weight_kind kind);
 bool core_weight_is_index(core_weight_kind kind);
 const char *core_weight_name(core_weight id, char name[CORE_NAME_BYTES]);
 
+/* May a model be computed with weights that were made for another?  Each of its
+ * tensors is one of the other's, of the same shape.  Errors: E_SPEC naming the
+ * first that is not.                                                 [local] */
+CORE_NODISCARD core_status core_weight_check_within(const core_spec *spec,
+                                                    const core_spec *other);
+
 /* Dense index of a tensor in [0, core_weight_count); layer by layer. [local] */
 int64_t core_weight_count(const core_spec *spec);
 int64_t core_weight_index(const core_spec *spec, core_weight id);

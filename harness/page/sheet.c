@@ -18,7 +18,7 @@ static core_status read_claims(har__sheet *s, const char *path)
 {
     void *claims;
     CORE_TRY(core_alloc(&claims, 1, sizeof(har_claims), path));
-    core_status status = har_claims_read(claims, path, &s->setup->ignore);
+    core_status status = har_claims_read(claims, path, &s->setup->overrides);
     if (status == CORE_OK)
         status = har_audit_run(&s->audit, claims);
     if (status != CORE_OK)

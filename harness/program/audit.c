@@ -10,7 +10,7 @@
 typedef struct request {
     const char *path, *json;
     bool quantities;
-    core_config_ignore ignore;
+    core_overrides overrides;
 } request;
 
 static void check_request(const void *self, struct argp_state *state)
@@ -31,7 +31,7 @@ static void read_command_line(request *r, int argc, char **argv)
 {
     const har_option options[] = {
         {.text = &r->path},
-        HAR_IGNORE_OPTION(&r->ignore),
+        HAR_OVERRIDE_OPTIONS(&r->overrides),
         {"json", .text = &r->json},
         {"quantities", .flag = &r->quantities,
          .help = "list the quantities of a claims file and their units"},
@@ -77,7 +77,7 @@ int har_cmd_audit(int argc, char **argv)
     }
     core_status status = core_alloc(&claims, 1, sizeof(har_claims), r.path);
     if (status == CORE_OK)
-        status = har_claims_read(claims, r.path, &r.ignore);
+        status = har_claims_read(claims, r.path, &r.overrides);
     if (status == CORE_OK)
         status = audit_file(&r, claims);
     free(claims);

@@ -25,7 +25,7 @@ enum { MAX_FOLDERS = 64, MAX_PROMPTS = 256, PREFIX_BYTES = 32 };
 typedef struct request {
     const char *action, *model, *input, *tokens, *prompt, *layers, *seed;
     const char *parts, *numerics, *taps, *output, *generator;
-    core_config_ignore ignore;
+    core_overrides overrides;
     har_quantising quantising;
     bool force, export_weights, act_quant;
     int n_folder;
@@ -61,7 +61,7 @@ static void read_command_line(request *r, int argc, char **argv)
         {.text = r->folder, .n = &r->n_folder, .most = MAX_FOLDERS},
         {.help = "make:"},
         {"model", .text = &r->model},
-        HAR_IGNORE_OPTION(&r->ignore),
+        HAR_OVERRIDE_OPTIONS(&r->overrides),
         {"input", .text = &r->input},
         {"prompt", .text = &r->prompt},
         {"batch", .text = &r->tokens},
@@ -203,10 +203,11 @@ static core_status understand(gold_case *gold, const request *r)
     for (size_t n = strlen(gold->folder); n > 1 && gold->folder[n - 1] == '/';)
         gold->folder[--n] = '\0';
     snprintf(gold->generator, sizeof gold->generator, "moeparity " HAR_VERSION);
-    CORE_TRY(har_model_read(&model, r->model, r->layers, r->seed, &r->ignore));
+    CORE_TRY(
+        har_model_read(&model, r->model, r->layers, r->seed, &r->overrides));
     CORE_TRY(har_model_quantise(&model, r->act_quant));
     gold->act_quant = r->act_quant;
-    gold->ignore = r->ignore;
+    gold->overrides = r->overrides;
     gold->spec = model.full;
     gold->n_l = model.spec.n_l;
     gold->is_checkpoint = model.is_checkpoint;
@@ -215,6 +216,11 @@ static core_status understand(gold_case *gold, const request *r)
     CORE_FAIL_IF(r->export_weights && gold->is_checkpoint &&
                      !gold->is_quantised,
                  CORE_E_USAGE, "--export-weights: %s is a checkpoint already",
+                 r->model);
+    CORE_FAIL_IF(r->export_weights && gold->is_checkpoint &&
+                     r->overrides.n_set > 0,
+                 CORE_E_USAGE,
+                 "--export-weights: a copy of %s would not say what is --set",
                  r->model);
     CORE_TRY(get_numerics(gold, r->numerics));
     CORE_TRY(get_taps(gold, r->taps));
@@ -327,6 +333,10 @@ static int check(const request *r)
     if (r->n_folder == 0)
         return har_end(core_fail(
             CORE_E_USAGE, "golden check: at least one FOLDER is needed"));
+    if (r->overrides.n_set > 0)
+        return har_end(core_fail(
+            CORE_E_USAGE,
+            "golden check: manifests say which fields are set, found --set"));
     const int n =
         snprintf(scratch, sizeof scratch, "%s/moeparity-golden-XXXXXX",
                  tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
@@ -335,7 +345,7 @@ static int check(const request *r)
                                  "%s: no scratch folder can be made: %s",
                                  scratch, strerror(errno)));
     har_golden_check checking = {r->n_folder, r->folder, scratch, r->model,
-                                 r->ignore};
+                                 r->overrides};
     return har_guard(scratch, har_golden_check_run, &checking);
 }
 

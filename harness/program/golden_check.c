@@ -87,7 +87,9 @@ static core_status check_case(const har_golden_check *check, const char *folder,
     bool within = false;
     CORE_TRY(gold_open(&gold, folder));
     const gold_options options = har_golden_options(&gold);
-    gold.ignore = check->ignore;
+    memcpy(gold.overrides.key, check->overrides.key,
+           sizeof gold.overrides.key);
+    gold.overrides.n_key = check->overrides.n_key;
     core_status status = gold_find_model(&gold, check->model);
     if (status == CORE_OK)
         status = gold.origin == GOLD_SELF

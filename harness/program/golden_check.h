@@ -9,7 +9,7 @@ typedef struct har_golden_check {
     const char *const *folder; /* to look in and below                       */
     const char *scratch;       /* an empty folder for what is computed       */
     const char *model;         /* where the bundles' checkpoint is, or NULL  */
-    core_config_ignore ignore; /* keys of its config.json                    */
+    core_overrides overrides; /* the keys alone                             */
 } har_golden_check;
 
 /* Threads and memory for the passes of a bundle.                     [local] */

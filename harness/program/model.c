@@ -10,15 +10,20 @@
 #include <xxhash.h>
 
 core_status har_model_read(har_model *out, const char *name, const char *layers,
-                           const char *seed, const core_config_ignore *ignore)
+                           const char *seed, const core_overrides *overrides)
 {
     int64_t number;
     out->name = name;
     CORE_TRY(har_parse_count(&number, "--seed", seed));
     out->seed = (uint64_t)number;
-    CORE_TRY(core_config_open(&out->full, &out->facts, ignore, name));
+    CORE_TRY(core_config_open(&out->full, &out->facts, overrides, name));
     out->is_checkpoint = out->facts.has_weights;
-    out->spec = out->full;
+    out->spec = out->stored = out->full;
+    if (out->is_checkpoint && overrides->n_set > 0) {
+        CORE_TRY(core_config_stored(&out->stored, overrides, name));
+        CORE_TRY_CTX(core_weight_check_within(&out->full, &out->stored),
+                     "setting fields of %s", name);
+    }
     if (layers == NULL)
         return CORE_OK;
     CORE_TRY(har_parse_count(&number, "--layers", layers));
@@ -42,7 +47,7 @@ core_status har_model_quantise(har_model *model, bool act_quant)
 core_status har_model_weights(const har_model *model, core_weights **out)
 {
     CORE_TRY(model->is_checkpoint
-                 ? core_weights_open_checkpoint(out, &model->full, model->name,
+                 ? core_weights_open_checkpoint(out, &model->stored, model->name,
                                                 model->act_quant)
                  : core_weights_open_procedural(out, &model->full, model->seed));
     if (model->cuts_blocks)
@@ -104,6 +109,8 @@ void har_config_write(FILE *out, const char *model,
         fprintf(out, "config     %s/config.json alone: %s\n", model, weights);
     if (facts->ignored[0] != '\0')
         fprintf(out, "ignored    %s\n", facts->ignored);
+    if (facts->set[0] != '\0')
+        fprintf(out, "set        %s\n", facts->set);
 }
 
 void har_model_write(FILE *out, const har_model *model)

@@ -11,28 +11,34 @@ typedef struct har_model {
     const char *name;     /* preset, spec file, checkpoint; borrowed           */
     bool is_checkpoint;   /* else weights are procedural                       */
     core_config_facts facts;
-    core_spec full, spec; /* as opened: what the weights belong to; shortened  */
+    core_spec full, spec; /* as opened; shortened                             */
+    core_spec stored;     /* what the weights belong to: full, but for what is
+                           * set of a checkpoint                              */
     bool cuts_blocks;     /* --cut-blocks                                     */
     bool act_quant;       /* har_model_quantise                               */
     uint64_t seed;        /* of procedural weights and of batches              */
 } har_model;
 
 /* Read what --layers (or NULL) and --seed say.  Errors: those of
- * core_config_open; E_USAGE naming the option.                        [local] */
+ * core_config_open; E_USAGE naming the option; E_SPEC for fields that are set
+ * and need other weights than a checkpoint has.                       [local] */
 CORE_NODISCARD core_status har_model_read(har_model *out, const char *name,
                                           const char *layers, const char *seed,
-                                          const core_config_ignore *ignore);
+                                          const core_overrides *overrides);
 
 /* For the top of a report: that a config.json stands alone, and what `weights`
- * are then; which of its keys were left out on request.  Else nothing.       */
+ * are then; which of its keys were left out on request, which fields set.  Else
+ * nothing.                                                                   */
 void har_config_write(FILE *out, const char *model,
                       const core_config_facts *facts, const char *weights);
 void har_model_write(FILE *out, const har_model *model);
 
-/* The row of a command that opens a model.                                   */
-#define HAR_IGNORE_OPTION(ignore)                                              \
-    {"ignore-key", .text = (ignore)->key, .n = &(ignore)->n,                   \
-     .most = CORE_CONFIG_MAX_IGNORED}
+/* The rows of a command that opens a model.                                  */
+#define HAR_OVERRIDE_OPTIONS(overrides)                                        \
+    {"ignore-key", .text = (overrides)->key, .n = &(overrides)->n_key,         \
+     .most = CORE_MAX_OVERRIDES},                                              \
+    {"set", .text = (overrides)->set, .n = &(overrides)->n_set,                \
+     .most = CORE_MAX_OVERRIDES}
 
 /* The row of a command that runs a model.                                    */
 #define HAR_ACT_QUANT_OPTION(act_quant)                                        \

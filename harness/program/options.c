@@ -38,6 +38,9 @@ static const struct words {
      "run (uniform)"},
     {"prompt", 0, "N", "of a file with several: pN"},
     {"seed", 's', "N", "of procedural weights and of the batch"},
+    {"set", 0, "FIELD=VALUE",
+     "a field of the model, as spec --fields names it, is this; may be "
+     "repeated"},
     {"stall", 0, "SECONDS", "end the run when nothing moves for so long"},
     {"trace", 0, "FILE",
      "the timeline of every rank's operators, for ui.perfetto.dev"},

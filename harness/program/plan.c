@@ -24,7 +24,7 @@ typedef struct request {
     const char *import[MAX_IMPORTS], *ignored[MAX_IGNORED];
     int n_import, n_ignored;
     const char *launch;
-    core_config_ignore ignore;
+    core_overrides overrides;
     bool fields;
 } request;
 
@@ -39,7 +39,7 @@ static void read_command_line(request *r, int argc, char **argv)
     const har_option options[] = {
         {.text = &r->name},
         {"model", .text = &r->model},
-        HAR_IGNORE_OPTION(&r->ignore),
+        HAR_OVERRIDE_OPTIONS(&r->overrides),
         {"gpus", .text = &r->gpus, .argument = "N",
          .help = "list the legal plans of MODEL on N ranks"},
         {"for", .text = &r->system, .argument = "SYSTEM",
@@ -111,7 +111,7 @@ static core_status list_legal(const request *r)
                  "--gpus: at most %d, found %lld", 1 << 20, (long long)n_rank);
     if (r->name == NULL)
         say_model();
-    CORE_TRY(core_config_open(&spec, NULL, &r->ignore,
+    CORE_TRY(core_config_open(&spec, NULL, &r->overrides,
                               r->name != NULL ? r->name : USUAL_MODEL));
     par_plan_each_legal(&spec, (int)n_rank, write_plan_line, &l);
     CORE_FAIL_IF(l.n == 0, CORE_E_PLAN,
@@ -130,10 +130,10 @@ static core_status show_plan(const request *r)
     par_plan plan;
     har_system system;
     CORE_TRY(har_choose_system(&system, "--for", r->system, HAR_N_EMITTED));
-    CORE_TRY(core_config_open(&spec, NULL, &r->ignore, r->model));
+    CORE_TRY(core_config_open(&spec, NULL, &r->overrides, r->model));
     const core_status status = par_plan_parse(&plan, r->name);
     if (status != CORE_OK &&
-        core_config_open(&known, NULL, &r->ignore, r->name) == CORE_OK)
+        core_config_stored(&known, &r->overrides, r->name) == CORE_OK)
         return core_fail_context(status,
                                  "reading a plan; '%s' is a model: "
                                  "--gpus N lists its legal plans",
@@ -158,7 +158,7 @@ static core_status emit_plan(const request *r)
     CORE_FAIL_IF(r->name == NULL, CORE_E_USAGE, "--emit: expected a plan");
     if (r->model == USUAL_MODEL)
         say_model();
-    CORE_TRY(core_config_open(&spec, NULL, &r->ignore, r->model));
+    CORE_TRY(core_config_open(&spec, NULL, &r->overrides, r->model));
     CORE_TRY(par_plan_parse(&plan, r->name));
     CORE_TRY(par_plan_check(&plan, &spec));
     return har_system_emit(system, &plan, &spec, stdout);
@@ -202,7 +202,7 @@ static core_status import_texts(const request *r, char **text,
     if (r->model == USUAL_MODEL)
         say_model();
     what.launch = launch < INT_MAX ? (int)launch : INT_MAX;
-    CORE_TRY(core_config_open(&spec, NULL, &r->ignore, r->model));
+    CORE_TRY(core_config_open(&spec, NULL, &r->overrides, r->model));
     for (int i = 0; i < r->n_import; i++) {
         CORE_TRY(read_text(r->import[i], &text[i]));
         const bool is_file = strcmp(text[i], r->import[i]) != 0;

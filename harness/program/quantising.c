@@ -100,7 +100,7 @@ static core_status find_original(gold_case *out, const gold_case *gold,
         return CORE_OK;
     CORE_FAIL_IF(strlen(q->original) >= sizeof out->model, CORE_E_USAGE,
                  "--original: too long");
-    CORE_TRY(har_model_read(&model, q->original, NULL, "1", &gold->ignore));
+    CORE_TRY(har_model_read(&model, q->original, NULL, "1", &gold->overrides));
     CORE_FAIL_IF(model.full.n_v != gold->spec.n_v || model.full.n_l < gold->n_l,
                  CORE_E_USAGE,
                  "--original: %s: %lld layers and a vocabulary of %lld, found "

@@ -10,7 +10,7 @@
 
 /* Rows of a command's har_option list, for the har_question at q.            */
 #define HAR_QUESTION_OPTIONS(q)                                                \
-    {.text = &(q)->model}, HAR_IGNORE_OPTION(&(q)->ignore),                    \
+    {.text = &(q)->model}, HAR_OVERRIDE_OPTIONS(&(q)->overrides),              \
         {"plan", .text = &(q)->plan},                                          \
         {"machine", .text = &(q)->machine}, {"batch", .text = &(q)->batch},    \
         {"dtype", .text = &(q)->dtype},                                        \

@@ -25,7 +25,7 @@ typedef struct request {
     const char *model, *input, *output, *plan, *numerics, *stall;
     const char *batch, *seed, *layers, *trace;
     bool cuts_blocks, act_quant;
-    core_config_ignore ignore;
+    core_overrides overrides;
 } request;
 
 typedef struct prompt {
@@ -82,7 +82,7 @@ static void read_command_line(request *r, int argc, char **argv)
 {
     const har_option options[] = {
         {"model", .text = &r->model},
-        HAR_IGNORE_OPTION(&r->ignore),
+        HAR_OVERRIDE_OPTIONS(&r->overrides),
         {"input", .text = &r->input},
         {"batch", .text = &r->batch},
         {"seed", .text = &r->seed},
@@ -172,7 +172,7 @@ static core_status understand(task *t, const request *r)
     CORE_TRY(har_parse_count(&stall, "--stall", r->stall));
     t->stall_seconds = (double)stall;
     CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed,
-                            &r->ignore));
+                            &r->overrides));
     t->model.cuts_blocks = r->cuts_blocks;
     CORE_TRY(har_model_quantise(&t->model, r->act_quant));
     t->is_switch = t->model.spec.family == CORE_FAMILY_SWITCH;

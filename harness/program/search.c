@@ -19,7 +19,7 @@
 #include <string.h>
 
 typedef struct request {
-    core_config_ignore ignore;
+    core_overrides overrides;
     const char *model, *machine, *gpus, *batch, *decode, *dtype, *json, *write;
     const char *popularity, *budget, *system;
     const char *slo[2], *mark[HAR_MAX_MARKS];
@@ -39,7 +39,7 @@ static void read_command_line(request *r, int argc, char **argv)
 {
     const har_option options[] = {
         {.text = &r->model},
-        HAR_IGNORE_OPTION(&r->ignore),
+        HAR_OVERRIDE_OPTIONS(&r->overrides),
         {"machine", .text = &r->machine},
         {"gpus", .text = &r->gpus, .argument = "N[..N2]",
          .help = "numbers of GPUs to search"},
@@ -421,7 +421,7 @@ static core_status run(const request *r)
     har_quick e = {.spec = &spec, .machine = &machine};
     CORE_TRY(parse_case(r, &c, &e));
     CORE_TRY(choose_runner(r->system, &runs, &c));
-    CORE_TRY(core_config_open(&spec, &facts, &r->ignore, r->model));
+    CORE_TRY(core_config_open(&spec, &facts, &r->overrides, r->model));
     CORE_TRY(har_machine_open(&machine, r->machine));
     CORE_FAIL_IF(spec.n_e > PAR_MAX_EXPERTS, CORE_E_SPEC,
                  "%s: %lld experts, at most %d are supported", spec.name,

@@ -13,7 +13,7 @@
 
 typedef struct request {
     const char *model, *against;
-    core_config_ignore ignore;
+    core_overrides overrides;
     bool yaml, taps, families, fields;
 } request;
 
@@ -28,7 +28,7 @@ static void read_command_line(request *r, int argc, char **argv)
 {
     const har_option options[] = {
         {.text = &r->model},
-        HAR_IGNORE_OPTION(&r->ignore),
+        HAR_OVERRIDE_OPTIONS(&r->overrides),
         {"yaml", .flag = &r->yaml,
          .help = "print it in our own form, to be edited"},
         {"families", .flag = &r->families,
@@ -98,6 +98,8 @@ static void write_experts(const core_spec *s)
 static void write_facts(const core_spec *s, const core_config_facts *f)
 {
     const char *family = core_family_name(s->family);
+    if (f->set[0] != '\0')
+        printf("set        %s\n", f->set);
     if (!f->is_config)
         return;
     if (f->text_key[0] != '\0')
@@ -181,7 +183,7 @@ static core_status write_taps(const core_spec *spec)
 static core_status hold_against(const request *r, const core_spec *spec)
 {
     core_spec other;
-    CORE_TRY(core_config_open(&other, NULL, &r->ignore, r->against));
+    CORE_TRY(core_config_stored(&other, &r->overrides, r->against));
     return har_against_write(stdout, spec, r->model, &other, r->against);
 }
 
@@ -189,14 +191,17 @@ static core_status write_all(const request *r, const core_spec *spec,
                              const core_config_facts *facts)
 {
     core_quant *quant = NULL;
+    core_spec stored = *spec;
     const bool is_gguf = core_gguf_is_one(r->model);
-    if (facts->is_config && !is_gguf)
+    if (facts->is_config && !is_gguf) {
+        CORE_TRY(core_config_stored(&stored, &r->overrides, r->model));
         CORE_TRY(core_quant_open(&quant, r->model));
+    }
     write_spec(spec, facts);
     if (is_gguf)
         CORE_TRY(har_gguf_write_stored(stdout, r->model));
     if (quant != NULL)
-        write_stored(spec, quant);
+        write_stored(&stored, quant);
     core_quant_close(quant);
     return facts->is_config ? har_fits_write(stdout, spec, r->model) : CORE_OK;
 }
@@ -218,7 +223,7 @@ int har_cmd_spec(int argc, char **argv)
             puts(core_spec_preset_name(i));
         return 0;
     }
-    core_status status = core_config_open(&spec, &facts, &r.ignore, r.model);
+    core_status status = core_config_open(&spec, &facts, &r.overrides, r.model);
     if (status == CORE_OK && r.against != NULL)
         status = hold_against(&r, &spec);
     else if (status == CORE_OK && r.yaml)

@@ -25,7 +25,7 @@
 
 typedef struct request { /* the command line                              */
     const char *model;
-    core_config_ignore ignore;
+    core_overrides overrides;
     int n_plan; /* given: without any the first counts                      */
     const char *plan[HAR_MAX_PLANS];
     const char *batch, *layers, *seed, *numerics, *stall;
@@ -67,7 +67,7 @@ static void read_command_line(request *r, int argc, char **argv)
 {
     const har_option options[] = {
         {.text = &r->model},
-        HAR_IGNORE_OPTION(&r->ignore),
+        HAR_OVERRIDE_OPTIONS(&r->overrides),
         {"plan", .text = r->plan, .n = &r->n_plan, .most = HAR_MAX_PLANS},
         {"batch", .text = &r->batch},
         {"seed", .text = &r->seed},
@@ -261,7 +261,7 @@ static core_status understand(task *t, const request *r)
     CORE_TRY(read_numerics(t, r->numerics));
     CORE_TRY(read_order(t, r));
     CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed,
-                            &r->ignore));
+                            &r->overrides));
     t->model.cuts_blocks = r->cuts_blocks;
     CORE_TRY(har_model_quantise(&t->model, r->act_quant));
     CORE_TRY(check_grad(t, r));
@@ -294,7 +294,7 @@ static core_status open_model(rank_run *run)
     if (run->request->is_padded)
         CORE_TRY(core_batch_pad_left(&run->batch, &t->model.spec));
     run->job.spec = &t->model.spec;
-    run->job.weight_spec = &t->model.full;
+    run->job.weight_spec = &t->model.stored;
     run->job.weights = run->weights;
     run->job.batch = &run->batch;
     run->job.seed = t->model.seed;

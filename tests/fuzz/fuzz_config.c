@@ -6,13 +6,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
 {
-    const core_config_ignore ignore = {{"a_key"}, 1};
+    const core_overrides overrides = {.key = {"a_key"}, .n_key = 1};
     core_spec spec;
     core_config_facts facts;
     fuzz_write("config.json", data, n_bytes);
     core_message_clear();
     const core_status status =
-        core_config_open(&spec, &facts, &ignore, fuzz_folder());
+        core_config_open(&spec, &facts, &overrides, fuzz_folder());
     if (status == CORE_OK)
         fuzz_read_back(&spec);
     else

@@ -58,12 +58,12 @@ static void replaced(char text[TEXT_BYTES], const char *from, const char *to)
 }
 
 static core_spec taken(const char *text, core_config_facts *facts,
-                       const core_config_ignore *ignore)
+                       const core_overrides *overrides)
 {
     core_spec spec;
     core_message_clear();
     ck_assert_msg(
-        core_config_parse(&spec, facts, ignore, text, "config.json") == CORE_OK,
+        core_config_parse(&spec, facts, overrides, text, "config.json") == CORE_OK,
         "%s: %s", core_message(), text);
     return spec;
 }
@@ -132,13 +132,14 @@ START_TEST(whoever_asks_goes_on_without_a_key)
     core_config_facts facts;
     with(text, "\"swiglu_limit\": 7.0, \"per_layer_config\": {\"0\": 1}, "
                "\"rope_scaling\": {\"rope_type\": \"default\", \"factor\": 4}");
-    const core_config_ignore some = {{"swiglu_limit", "per_layer_config"}, 2};
+    const core_overrides some = {
+        .key = {"swiglu_limit", "per_layer_config"}, .n_key = 2};
     core_spec spec;
     ck_assert_int_eq(core_config_parse(&spec, NULL, &some, text, "config.json"),
                      CORE_E_SPEC);
     ck_assert_ptr_nonnull(strstr(core_message(), ": rope_scaling.factor: not"));
-    const core_config_ignore all = {
-        {"swiglu_limit", "per_layer_config", "factor"}, 3};
+    const core_overrides all = {
+        .key = {"swiglu_limit", "per_layer_config", "factor"}, .n_key = 3};
     taken(text, &facts, &all);
     ck_assert_str_eq(facts.ignored,
                      "swiglu_limit, per_layer_config, rope_scaling.factor");

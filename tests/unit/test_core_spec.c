@@ -4,6 +4,7 @@
  * with one string replaced, so the reason is the one that is tested.
  */
 #include "core/model/spec.h"
+#include "core/model/weight_list.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>
@@ -523,6 +524,94 @@ START_TEST(switch_fields)
 }
 END_TEST
 
+/* --- fields set one by one -------------------------------------------------- */
+
+START_TEST(what_is_set_is_as_if_the_file_said_so)
+{
+    const char *const set[] = {"rope.scaling=linear", "rope.factor=2.5",
+                               "ffn=[moe, dense, moe, moe, moe]",
+                               "attention.clip=8", "capacity.rule=none"};
+    core_spec spec = preset("shadow-b"), want = spec;
+    want.rope.scaling = CORE_ROPE_LINEAR;
+    want.rope.factor = 2.5;
+    want.ffn[1] = CORE_FFN_DENSE;
+    want.ffn[2] = CORE_FFN_MOE;
+    want.clip_qkv = 8.0;
+    want.capacity.rule = CORE_CAPACITY_NONE;
+    want.capacity.factor = 0.0; /* a line that no longer applies */
+    ck_assert_msg(core_spec_set(&spec, set, 5) == CORE_OK, "%s",
+                  core_message());
+    ck_assert_mem_eq(&spec, &want, sizeof spec);
+    ck_assert(core_spec_set(&spec, set, 0) == CORE_OK);
+    ck_assert_mem_eq(&spec, &want, sizeof spec);
+}
+END_TEST
+
+static const struct bad_set {
+    const char *set[2];
+    core_status status;
+    const char *message;
+} BAD_SETS[] = {
+    {{"norm_eps"}, CORE_E_USAGE, "--set: expected FIELD=VALUE, found 'norm_eps'"},
+    {{"=1"}, CORE_E_USAGE, "--set: expected FIELD=VALUE, found '=1'"},
+    {{"norm_eps=1", "norm_eps=2"},
+     CORE_E_USAGE,
+     "--set norm_eps=2: set already by norm_eps=1"},
+    {{"norm_eps=x"}, CORE_E_SPEC, "--set norm_eps=x: norm_eps: 'x', expected a"},
+    {{"norm_esp=1"}, CORE_E_SPEC, "unknown field, is it 'norm_eps'?"},
+    {{"ffn=[]"}, CORE_E_SPEC, "--set ffn=[]: expected a value"},
+    {{"ffn=[moe]"}, CORE_E_SPEC, "--set: ffn: a list of 1, expected one entry"},
+    {{"rope.factor=2"},
+     CORE_E_SPEC,
+     "--set rope.factor=2: rope.factor: does not apply to this model"},
+    {{"rope.scaling=linear"}, CORE_E_SPEC, "--set: rope.factor: missing"},
+    {{"experts_per_token=99"}, CORE_E_SPEC, "setting experts_per_token=99"},
+};
+
+START_TEST(what_cannot_be_set_changes_nothing)
+{
+    const struct bad_set *bad = &BAD_SETS[_i];
+    const core_spec before = preset("shadow-a");
+    core_spec spec = before;
+    core_message_clear();
+    ck_assert_int_eq(
+        core_spec_set(&spec, bad->set, bad->set[1] == NULL ? 1 : 2),
+        bad->status);
+    ck_assert_msg(strstr(core_message(), bad->message) != NULL, "%s",
+                  core_message());
+    ck_assert_mem_eq(&spec, &before, sizeof spec);
+}
+END_TEST
+
+static const struct other_weights {
+    const char *set; /* of shadow-a: can its weights serve? */
+    const char *message;
+} OTHER_WEIGHTS[] = {
+    {"bias.qkv=false", NULL},
+    {"layers=2", NULL},
+    {"norm=layer", "no such tensor"},
+    {"layers=8", "layers.7."},
+    {"vocabulary=38", "[38,60]: asked for, and the weights that are there have "
+                      "another shape"},
+    {"experts=21", "another shape"},
+    {"tied_head=true", "tied_head true"},
+};
+
+START_TEST(weights_serve_a_model_that_asks_for_no_others)
+{
+    const struct other_weights *other = &OTHER_WEIGHTS[_i];
+    const core_spec there = preset("shadow-a");
+    core_spec spec = there;
+    ck_assert(core_spec_set(&spec, &other->set, 1) == CORE_OK);
+    core_message_clear();
+    const core_status status = core_weight_check_within(&spec, &there);
+    ck_assert_int_eq(status, other->message == NULL ? CORE_OK : CORE_E_SPEC);
+    ck_assert_msg(other->message == NULL ||
+                      strstr(core_message(), other->message) != NULL,
+                  "%s", core_message());
+}
+END_TEST
+
 #define COUNT(table) ((int)(sizeof(table) / sizeof(table)[0]))
 
 int main(void)
@@ -544,6 +633,11 @@ int main(void)
     tcase_add_test(tcase, mixtral_fields);
     tcase_add_test(tcase, yarn_attention_factor);
     tcase_add_test(tcase, switch_fields);
+    tcase_add_test(tcase, what_is_set_is_as_if_the_file_said_so);
+    tcase_add_loop_test(tcase, what_cannot_be_set_changes_nothing, 0,
+                        COUNT(BAD_SETS));
+    tcase_add_loop_test(tcase, weights_serve_a_model_that_asks_for_no_others, 0,
+                        COUNT(OTHER_WEIGHTS));
     suite_add_tcase(suite, tcase);
     return check_main(suite);
 }

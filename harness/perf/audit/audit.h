@@ -151,11 +151,11 @@ typedef struct har_claims {
     har_claim at[HAR_MAX_CLAIMS];
 } har_claims;
 
-/* Read a claims file; ignore, or NULL: keys of its model's config.json. [local]
+/* Read a claims file; overrides, or NULL: keys of its model's config.json. [local]
  * Errors: E_FILE; E_FORMAT as file:line:column; what core_config_open and
  * par_plan_parse refuse; *out unspecified.                                    */
 CORE_NODISCARD core_status har_claims_read(har_claims *out, const char *path,
-                                           const core_config_ignore *ignore);
+                                           const core_overrides *overrides);
 
 const char *har_quantity_name(har_quantity q);
 const char *har_quantity_about(har_quantity q);

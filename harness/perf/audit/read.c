@@ -31,7 +31,7 @@ typedef struct reader {
     const char *path;
     int line, column;
     har_claims *out;
-    const core_config_ignore *ignore;
+    const core_overrides *overrides;
 } reader;
 
 /* Entries under one map; a key is what follows `prefix` bytes of the path. */
@@ -364,7 +364,7 @@ static core_status read_text(reader *r, const core_yaml_entry *e)
 {
     har_claims *out = r->out;
     if (strcmp(e->path, "model") == 0)
-        CORE_TRY_CTX(core_config_open(&out->spec, NULL, r->ignore, e->text),
+        CORE_TRY_CTX(core_config_open(&out->spec, NULL, r->overrides, e->text),
                      "reading %s:%d:%d", r->path, r->line, r->column);
     else if (strcmp(e->path, "plan") == 0) {
         CORE_TRY_CTX(par_plan_parse(&out->plan, e->text), "reading %s:%d:%d",
@@ -426,9 +426,9 @@ static core_status read_list(reader *r, const core_yaml_list *y)
 }
 
 core_status har_claims_read(har_claims *out, const char *path,
-                            const core_config_ignore *ignore)
+                            const core_overrides *overrides)
 {
-    reader r = {path, 1, 1, out, ignore};
+    reader r = {path, 1, 1, out, overrides};
     core_yaml_list y;
     char *text = NULL;
     memset(out, 0, sizeof *out);

@@ -70,8 +70,8 @@ core_status har_setup_read(har_setup *s, const har_question *q)
     static const char *const overlaps[] = {"none", "pipeline", "all"};
     static const char *const algorithms[] = {"library", "shot"};
     int overlap = 0, algorithm = 0;
-    s->ignore = q->ignore;
-    CORE_TRY(core_config_open(&s->spec, &s->facts, &q->ignore, q->model));
+    s->overrides = q->overrides;
+    CORE_TRY(core_config_open(&s->spec, &s->facts, &q->overrides, q->model));
     CORE_TRY(par_plan_parse(&s->plan, q->plan));
     CORE_TRY(har_machine_open(&s->machine, q->machine));
     CORE_TRY(har_parse_types(&s->what.numerics, &s->what.dtype, "--dtype",

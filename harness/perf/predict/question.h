@@ -11,7 +11,7 @@
 #include "harness/perf/predict/load_source.h"
 
 typedef struct har_question { /* as given on the command line; borrowed       */
-    core_config_ignore ignore;
+    core_overrides overrides;
     const char *model, *plan, *machine, *batch, *dtype, *kv, *overlap;
     const char *popularity, *routing, *prompt, *draws, *shots;
     bool is_decode;
@@ -28,7 +28,7 @@ typedef struct har_question { /* as given on the command line; borrowed       */
 typedef struct har_setup {
     core_spec spec;
     core_config_facts facts;
-    core_config_ignore ignore;
+    core_overrides overrides;
     par_plan plan;
     har_machine machine;
     har_load_source source;
