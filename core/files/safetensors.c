@@ -1,9 +1,9 @@
 /* core/files/safetensors.c -- a mapped safetensors file.
  *
  * Opening costs as much as the header is long; tensor bytes are read when they
- * are touched.  The parsed header stays alive because it owns the names.  The
- * same mapping serves readers and, while a file is being created, its writers
- * in several processes (MAP_SHARED).
+ * are touched.  Of the parsed header metadata stays alive.  The same mapping serves
+ * readers and, while a file is being created, its writers in several processes
+ * (MAP_SHARED).
  */
 #include "core/files/safetensors_impl.h"
 
@@ -62,6 +62,7 @@ void core_st_close(core_st *file)
     if (file->target != NULL)
         core_target_drop(file->target); /* created and never committed */
     json_decref(file->header);
+    free(file->names);
     free(file->tensors);
     free(file->by_name);
     free(file->metadata);

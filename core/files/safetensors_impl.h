@@ -11,7 +11,7 @@
 enum { CORE__ST_LENGTH_BYTES = 8, CORE__ST_MAX_HEADER_BYTES = 100000000 };
 
 typedef struct core__st_pair {
-    const char *key, *value; /* in the header's JSON                          */
+    const char *key, *value; /* in the header                                 */
 } core__st_pair;
 
 struct core_st {
@@ -20,7 +20,8 @@ struct core_st {
     core_mapped *mapped;
     unsigned char *map; /* its bytes */
     size_t map_bytes;
-    json_t *header;          /* kept: names and metadata are its strings      */
+    json_t *header;          /* of it, metadata: NULL without any             */
+    char *names;             /* of all tensors                                */
     core_st_tensor *tensors; /* [n_tensor] in file order                      */
     core_st_tensor **by_name; /* [n_tensor] into tensors, sorted by name      */
     int64_t n_tensor;

@@ -242,14 +242,27 @@ static core_status parse_header(core_st *file, unsigned char **data)
     return CORE_OK;
 }
 
-/* Of a tensor that has been read only its name is needed: the tree of a header
- * is larger than its text.                                                   */
-static void keep_names(json_t *header)
+/* Of a tensor that has been read only its name is needed.  All of them in one
+ * piece: the tree of a header is larger than its text, and names that stay all
+ * over it would keep its pages.                                              */
+static core_status keep_names(core_st *file)
 {
-    for (void *i = json_object_iter(header); i != NULL;
-         i = json_object_iter_next(header, i))
-        if (strcmp(json_object_iter_key(i), "__metadata__") != 0)
-            json_object_iter_set_new(header, i, json_null());
+    int64_t n_byte = 0;
+    void *names = NULL;
+    for (int64_t i = 0; i < file->n_tensor; i++)
+        n_byte += (int64_t)strlen(file->tensors[i].name) + 1;
+    CORE_TRY(core_alloc(&names, n_byte, 1, file->path));
+    file->names = names;
+    char *to = names;
+    for (int64_t i = 0; i < file->n_tensor; i++) {
+        const char *name = strcpy(to, file->tensors[i].name);
+        file->tensors[i].name = name;
+        to += strlen(name) + 1;
+    }
+    json_t *metadata = json_incref(json_object_get(file->header, "__metadata__"));
+    json_decref(file->header);
+    file->header = metadata;
+    return CORE_OK;
 }
 
 core_status core__st_read_header(core_st *file)
@@ -271,6 +284,6 @@ core_status core__st_read_header(core_st *file)
         else
             CORE_TRY(read_tensor(file, data, name, value));
     }
-    keep_names(file->header);
+    CORE_TRY(keep_names(file));
     return check_tiling(file, data);
 }
