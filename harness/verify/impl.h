@@ -38,7 +38,7 @@ CORE_NODISCARD core_status har__merge_details(har_pass *pass, par_comm *comm,
                                               int64_t i);
 
 /* Which rows of tap i are not covered once, or have unequal copies.
- * live: as in har_pass_agree, of the tap.                  [collective, world]
+ * live: the rows it ought to have, NULL: all.              [collective, world]
  */
 void har__merge_blocks(har_pass *pass, par_comm *comm, int64_t i,
                        const har_tap_watch *w, const uint8_t *live);

@@ -206,11 +206,19 @@ static void judge(har_tap_result *r, const har_watch *watch,
                                           : HAR_PASS;
 }
 
-static const uint8_t *live_of(const har_tap_result *r, uint8_t *const *live)
+/* Which rows a tap ought to have, in live [N*K]: those of choices that have a
+ * slot.  NULL: all.  Read when it is asked for: of 512 ranks each is asked for a
+ * tap or none.                                                               */
+static const uint8_t *live_of(const har_tap_result *r, const har_watch *watch,
+                              uint8_t *live)
 {
-    return r->n_row > 0 && core_tap_row_kind(r->tap.kind) == CORE_ROWS_CHOICE
-               ? live[r->tap.layer]
-               : NULL;
+    const core_tap slot = {CORE_TAP_SLOT, r->tap.layer};
+    if (r->n_row == 0 || core_tap_row_kind(r->tap.kind) != CORE_ROWS_CHOICE)
+        return NULL;
+    const core_st_tensor *expected = har_watch_tap(watch, slot)->expected;
+    for (int64_t i = 0; expected != NULL && i < r->n_row; i++)
+        live[i] = core_st_int(expected, i) >= 0;
+    return expected != NULL ? live : NULL;
 }
 
 /* The last result is of what no tap of the reference is: agree on its name, or
@@ -234,20 +242,22 @@ static void merge_no_tap(har_pass *pass, par_comm *comm,
 
 /* What the cover of a tap ought to add up to: one rank takes it away, so that
  * nothing is left, and 512 ranks do not compute the same.                    */
-static uint64_t expected_once(const har_tap_result *r, uint8_t *const *live)
+static uint64_t expected_once(const har_tap_result *r, const har_watch *watch,
+                              uint8_t *live)
 {
     uint64_t once[HAR_COVER_BLOCKS];
-    har_cover_expect(once, live_of(r, live), r->n_row, r->n_col);
+    har_cover_expect(once, live_of(r, watch, live), r->n_row, r->n_col);
     return sum_blocks(once);
 }
 
 static void merge_sums(har_pass *pass, par_comm *comm, const har_watch *watch,
-                       uint8_t *const *live, uint64_t *counts, double *reals)
+                       uint8_t *live, uint64_t *counts, double *reals)
 {
     for (int64_t i = 0; i < pass->n_tap; i++) {
         fill_counts(counts + i * N_SUM, &watch->tap[i]);
         if (i % comm->size == comm->rank)
-            counts[i * N_SUM + SUM_ONCE] -= expected_once(&pass->tap[i], live);
+            counts[i * N_SUM + SUM_ONCE] -=
+                expected_once(&pass->tap[i], watch, live);
     }
     par_all_reduce_u64(comm, &comm->world, counts, pass->n_tap * N_SUM);
     merge_real_sums(comm, pass, watch, reals);
@@ -314,7 +324,7 @@ static void summarise(har_pass *pass)
 
 static core_status make_pass(har_pass *pass, par_comm *comm,
                              const har_watch *watch, uint64_t **counts,
-                             double **reals)
+                             double **reals, uint8_t **live)
 {
     void *p = NULL;
     memset(pass, 0, sizeof *pass);
@@ -335,6 +345,8 @@ static core_status make_pass(har_pass *pass, par_comm *comm,
     *counts = p;
     CORE_TRY(core_alloc(&p, pass->n_tap * N_DOUBLE, sizeof(double), "sums"));
     *reals = p;
+    CORE_TRY(core_alloc(&p, watch->n_token * watch->spec->n_k + 1, 1, "slots"));
+    *live = p;
     for (int64_t i = 0; i < pass->n_tap; i++) {
         har_diff_init(&pass->tap[i].diff);
         pass->tap[i].tap = watch->tap[i].tap;
@@ -352,12 +364,13 @@ static core_status make_pass(har_pass *pass, par_comm *comm,
 }
 
 core_status har_pass_agree(har_pass *out, par_comm *comm,
-                           const har_watch *watch, uint8_t *const *live)
+                           const har_watch *watch)
 {
     har_pass pass;
     uint64_t *counts = NULL;
     double *reals = NULL;
-    core_status status = make_pass(&pass, comm, watch, &counts, &reals);
+    uint8_t *live = NULL;
+    core_status status = make_pass(&pass, comm, watch, &counts, &reals, &live);
     status = par_agree(comm, status);
     if (status == CORE_OK) {
         merge_sums(&pass, comm, watch, live, counts, reals);
@@ -375,7 +388,7 @@ core_status har_pass_agree(har_pass *out, par_comm *comm,
             status = har__merge_details(&pass, comm, watch, i);
             if ((r->fault & (HAR_FAULT_COVERAGE | HAR_FAULT_REPLICA)) != 0)
                 har__merge_blocks(&pass, comm, i, &watch->tap[i],
-                                  live_of(r, live));
+                                  live_of(r, watch, live));
         }
         /* the worst tap of a clean pass is shown too */
         if (status == CORE_OK && pass.n_failed == 0)
@@ -383,6 +396,7 @@ core_status har_pass_agree(har_pass *out, par_comm *comm,
     }
     free(counts);
     free(reals);
+    free(live);
     if (status == CORE_OK)
         *out = pass;
     else

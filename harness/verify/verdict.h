@@ -89,11 +89,9 @@ typedef struct har_pass {
     har_diagnosis diagnosis; /* of the first tap, of a forced pass            */
 } har_pass;
 
-/* Merge.  live[layer] marks the choices with a slot, [N*K] (NULL for a layer
- * without experts).                                        [collective, world] */
+/* Merge.  Errors, agreed: E_MEMORY.                        [collective, world] */
 CORE_NODISCARD core_status har_pass_agree(har_pass *out, par_comm *comm,
-                                          const har_watch *watch,
-                                          uint8_t *const *live);
+                                          const har_watch *watch);
 void har_pass_free(har_pass *pass);
 
 /* What is known of each tap: of a pass that is not bad, only whoever reports
