@@ -3,26 +3,43 @@
 #
 # A line per figure: what, measured, wanted, the command.  Nothing is judged:
 # the figures mean what the machine was doing meanwhile, so look at the load in
-# the first line.  PART: ref weights mixers predict wide mini large row shards many (all:
-# some six minutes, of which half is for the 512 ranks of `many`).  With
-# BEFORE=PROGRAM in the environment wide, mini, large and many run that one, too,
-# in turn with this one, and print the ratios.
+# the first line.  PART: ref weights mixers predict wide mini large row shards many
+# (without any: these, some six minutes), and full (seed-30b, all layers: a minute),
+# thousand (1,024 ranks: four) and deepseek (its full size: an hour).  With
+# BEFORE=PROGRAM in the environment wide, mini, large, many and full run that one,
+# too, in turn with this one, TURNS times (3), and print the ratios of the medians:
+# some four times as long.  What runs is said on stderr; where the time that a run
+# said for itself and the time it took are more than 1.5 apart, so is that.
 set -u
 program=$1
 bench_ref=$2
 shift 2
 here=$(dirname "$0")
 out=$(mktemp)
-trap 'rm -rf "$out" "$out.taps" "$out.folder"' EXIT
+trap 'rm -rf "$out" "$out.taps" "$out.folder" "$out.said"' EXIT
+: >"$out.said"
+begun=$(date +%s)
 
 line() { printf '%-46s %-44s %s\n' "$1" "$2" "$3"; }
+
+# now WORDS...: what runs, for who waits
+now() { echo "bench: $(($(date +%s) - begun)) s, $*" >&2; }
+
+# said ARGUMENTS...: of the run whose output is in $out, the seconds it said for
+# itself before and those it took
+said() {
+    sed -n 's/^moeparity: about \([0-9]*\) s on .*/\1/p; s/^peak .*wall \([0-9.]*\) s.*/\1/p' "$out" |
+        paste -s -d ' ' | sed "s|\$| $*|" | awk 'NF > 2' >>"$out.said"
+}
 
 # show NAME WANTED ARGUMENTS...: run the program under peak.sh, keep its output.
 show() {
     name=$1
     wanted=$2
     shift 2
+    now "$name"
     "$here/peak.sh" 1 "$program" "$@" >"$out" 2>&1
+    said "$@"
     line "$name" "$(sed -n 's/^peak //p' "$out")" "$wanted"
     printf '    moeparity %s\n' "$*"
 }
@@ -68,12 +85,17 @@ figures() {
 # this, three times; the medians' ratios.
 ratio() {
     [ -n "${BEFORE:-}" ] || return 0
-    for turn in 1 2 3; do
-        echo "$(figures "$BEFORE" "$@") $(figures "$program" "$@")"
+    for turn in $(seq "${TURNS:-3}"); do
+        now "$* before, turn $turn of ${TURNS:-3}"
+        before=$(figures "$BEFORE" "$@")
+        now "$* now, turn $turn of ${TURNS:-3}"
+        echo "$before $(figures "$program" "$@")"
     done | awk '
-        function median(i) { # of three
-            a = v[1, i]; b = v[2, i]; c = v[3, i]
-            return a > b ? (b > c ? b : a > c ? c : a) : (a > c ? a : b > c ? c : b) }
+        function median(i,  j, k, t) {
+            for (j = 2; j <= NR; j++)
+                for (k = j; k > 1 && v[k, i] < v[k - 1, i]; k--) {
+                    t = v[k, i]; v[k, i] = v[k - 1, i]; v[k - 1, i] = t }
+            return v[int((NR + 1) / 2), i] }
         { for (i = 1; i <= 8; i++) v[NR, i] = $i }
         END { for (i = 1; i <= 8; i++) m[i] = median(i)
             printf "    before, now and ratio: wall %.1f s %.1f s %.2f, processors %.1f s %.1f s %.2f, ", m[1], m[5], m[5] / m[1], m[2], m[6], m[6] / m[2]
@@ -83,6 +105,7 @@ ratio() {
 # 32 and 512 ranks with the same work for each.
 growth() {
     for dp in 2 32; do
+        now "$((16 * dp)) ranks with the same work for each"
         echo "$((16 * dp)) $(clock "$program" verify seed-mini --numerics exact \
             --plan "tp=4,pp=4,dp=$dp,ep=8,mb=8" --batch "$((8 * dp))x16")"
     done | awk -v cores="$(nproc)" '{
@@ -158,6 +181,28 @@ part() {
         ratio verify seed-mini --plan seed-512
         growth
         ;;
+    full)
+        show "seed-30b, all layers, seed-32, exact" "a quarter of BEFORE, 8 GiB, owned 1.2 x" \
+            verify seed-30b --plan seed-32 --numerics exact
+        seconds
+        operators
+        memory
+        ratio verify seed-30b --plan seed-32 --numerics exact
+        ;;
+    thousand)
+        show "seed-mini on 1,024 ranks" "finishes, 8 GiB" \
+            verify seed-mini --plan seed-512,dp=64 --batch 512x16
+        seconds
+        memory
+        ;;
+    deepseek)
+        show "DeepSeek-V3, 671B, exact" "60 min, 18 GiB, every expert" \
+            verify "$here/deepseek-v3" --numerics exact \
+            --plan tp=2,pp=2,dp=2,ep=4,mb=1
+        seconds
+        operators
+        memory
+        ;;
     *)
         echo "bench.sh: no part '$1'" >&2
         exit 2
@@ -169,5 +214,9 @@ echo "$(nproc) cores, load $(cut -d' ' -f1-3 /proc/loadavg)"
 line "WHAT" "MEASURED" "WANTED"
 [ $# -gt 0 ] || set -- ref weights mixers predict wide mini large row shards many
 for name in "$@"; do
+    now "part $name"
     part "$name"
 done
+awk '{ r = $1 > $2 ? $1 / $2 : $2 / $1; if (r <= 1.5) good++
+       else printf "    said %d s, took %.1f s:%s\n", $1, $2, substr($0, length($1 $2) + 2) }
+     END { if (NR) printf "times said before: %d of %d within 1.5\n", good, NR }' "$out.said"
