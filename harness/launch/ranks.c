@@ -88,18 +88,27 @@ static core_status agree_folders(har_ranks *out, double stall_seconds,
     return status;
 }
 
+static int number_in(const char *variable)
+{
+    const char *text = getenv(variable);
+    return text != NULL ? atoi(text) : 0;
+}
+
 /* Slurm's srun starts tasks that know nothing of each other, if it is not told
- * which interface they use to meet.                                          */
+ * which interface they use to meet; so does another MPI's mpiexec.           */
 static core_status check_started(int n_rank)
 {
-    const char *n_task = getenv("SLURM_STEP_NUM_TASKS");
+    const int n_task = number_in("SLURM_STEP_NUM_TASKS");
+    const int n_ompi = number_in("OMPI_COMM_WORLD_SIZE");
     const int n_started = par_comm_n_started();
-    CORE_FAIL_IF(n_started == 1 && n_rank > 1 && n_task != NULL &&
-                     atoi(n_task) > 1,
-                 CORE_E_USAGE,
+    CORE_FAIL_IF(n_started == 1 && n_rank > 1 && n_task > 1, CORE_E_USAGE,
                  "srun started %d tasks that do not know each other: it needs "
                  "--mpi=pmi2",
-                 atoi(n_task));
+                 n_task);
+    CORE_FAIL_IF(n_started == 1 && n_rank > 1 && n_ompi > 1, CORE_E_USAGE,
+                 "Open MPI's mpiexec started %d processes that do not know each "
+                 "other: it needs that of MPICH",
+                 n_ompi);
     CORE_FAIL_IF(n_started < n_rank, CORE_E_USAGE,
                  "the plan needs %d ranks, %d were started", n_rank, n_started);
     return CORE_OK;

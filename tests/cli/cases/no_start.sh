@@ -11,7 +11,7 @@ has out 'ranks'
 # A limit of 4 KiB (and of 1 GiB, the twin).
 tiny="moeparity verify shadow-a --plan tp=2 --numerics exact"
 run="moeparity run -m shadow-a -p tp=2 -i $SELF/shadow-a/input.safetensors"
-rm out err
+rm -f out err
 limited() # KIB COMMAND...
 {
     (ulimit -f "$1"; "${@:2}" >/dev/null 2>"$work/err")
@@ -31,3 +31,11 @@ for command in "moeparity predict shadow-a --plan tp=2 --json result" "moeparity
     [ -z "$(ls)" ] || fail "left by $command: $(ls)"
 done
 rm -r "$work"
+
+# Started by an MPI that the program is not built with: ranks that are alone.
+twice="moeparity verify shadow-a --plan tp=2 --numerics exact --layers 2 --batch 2x5"
+OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=0 refused 2 \
+    "Open MPI's mpiexec started 2 processes that do not know each other: it needs that of MPICH" $twice
+OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=1 expect 2 $twice
+[ ! -s err ] || fail 'both say it'
+OMPI_COMM_WORLD_SIZE=1 OMPI_COMM_WORLD_RANK=0 expect 0 $twice --allow-partial
