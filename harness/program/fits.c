@@ -44,7 +44,8 @@ static core_status try_layers(trial *t, core_spec spec, int64_t n,
     CORE_TRY(choose_plan(t, &spec));
     CORE_TRY(har_default_batch(&spec, &t->plan, 1, &n_b, &n_t));
     const core_numerics exact = CORE_EXACT;
-    const har_wish wish = {&spec, &t->plan, 1, &exact, 1, n_b, n_t, false, NULL};
+    const har_wish wish = {&spec, &t->plan, 1, &exact, 1, n_b, n_t, PAR_ORDER_AUTO,
+                           false, NULL};
     CORE_TRY(har_need_make(&t->need, NULL, &wish, limits));
     t->bytes = har_need_memory(&t->need, wish.folder, har_files_in_memory);
     return CORE_OK;

@@ -16,6 +16,7 @@
 #include "harness/verify/gradients.h"
 #include "harness/verify/limits.h"
 #include "harness/verify/need.h"
+#include "harness/verify/pace.h"
 #include "harness/verify/rates.h"
 #include "harness/verify/report.h"
 
@@ -44,6 +45,7 @@ typedef struct task {     /* what it means                                 */
     double stall_seconds;
     int n_rank;        /* of the largest plan                           */
     har_limits limits; /* of the launcher, and of rank 0: with rates          */
+    double start_seconds; /* of processor time, before the first line of ours */
     par_order order;
     har_need need;
     har_estimate estimate[HAR_MAX_PLANS];
@@ -134,6 +136,8 @@ static core_status read_numerics(task *t, const char *text)
 
 static core_status read_order(task *t, const request *r)
 {
+    if (r->order == NULL && (r->events != NULL || r->trace != NULL))
+        t->order = PAR_ORDER_PLAN; /* whose schedule they show */
     if (r->order == NULL)
         return CORE_OK;
     t->order =
@@ -200,9 +204,10 @@ static size_t run_bytes(const task *t, const request *r)
 static core_status estimate(task *t, const request *r)
 {
     const har_wish wish = {&t->model.spec, t->plan, t->n_plan, t->numerics,
-                           t->n_numerics,  t->n_b,  t->n_t,
+                           t->n_numerics,  t->n_b,  t->n_t, t->order,
                            keeps_references(t, r), r->checkpoint};
     t->limits = har_limits_read("");
+    har_pace_measure(&t->limits, t->start_seconds);
     for (int i = 0; i < t->n_plan && !har_is_rank(); i++)
         CORE_TRY(check_n_rank(&t->plan[i], t->limits.memory_bytes));
     if (t->limits.process_bytes == SIZE_MAX) /* products want addresses, too */
@@ -464,7 +469,7 @@ static int run_rank(const request *r, task *t)
 
 static double run_seconds(const task *t)
 {
-    return t->need.seconds + har_start_seconds(t->n_rank, har_n_cores());
+    return t->need.seconds + har_start_seconds(t->n_rank, &t->limits);
 }
 
 static int launch(const request *r, const task *t, char **argv)
@@ -487,10 +492,12 @@ int har_cmd_verify(int argc, char **argv)
 {
     request r = {.model = "seed-mini", .plan = {"seed-32"}, .seed = "1",
                  .numerics = "exact,fp32", .stall = "30"};
+    const double start_seconds = core_seconds(CLOCK_PROCESS_CPUTIME_ID);
     read_command_line(&r, argc, argv);
     task *t = calloc(1, sizeof *t);
     if (t == NULL)
         return har_end(core_fail(CORE_E_MEMORY, "no memory for the plans"));
+    t->start_seconds = start_seconds;
     core_status status = understand(t, &r);
     if (status == CORE_OK && har_started_as() == 0)
         status = estimate(t, &r);

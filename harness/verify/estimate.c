@@ -22,8 +22,12 @@ static const double FLOPS_PER_CORE = 3e10;    /* of a wide model            */
 static const double HALF_RATE_HIDDEN = 512.0; /* half of that at this width */
 static const double WEIGHTS_PER_CORE = 1e8;   /* generated or read          */
 static const double TAP_BYTES_PER_CORE = 4e8; /* written, or compared       */
-static const double RANK_START_SECONDS = 0.08;
-static const double TICK_SECONDS = 2e-3; /* of one rank: messages */
+
+/* Of a rank, in what this machine takes for a start and a message (pace.h):
+ * measured with 32 to 512 ranks of one host, docs/scale.md.                  */
+static const double STARTS = 2.0;
+static const double STEP_MESSAGES = 100.0; /* of a layer in a turn            */
+static const har_pace USUAL_PACE = {0.015, 5e-6};
 
 /* Measured: docs/scale.md. */
 enum {
@@ -90,24 +94,29 @@ typedef struct costs {
     double work;   /* products and taps of a pass over the batch        */
     double weight; /* to make or read one                               */
     double of_model, of_ranks;      /* weights: all; that ranks have in all   */
-    double of_batch, of_parts;      /* that a pass reads if it keeps none: over
-                                     * the whole batch, over its parts        */
+    double of_batch, of_parts, of_groups; /* that a pass reads if it keeps none:
+                                     * over the whole batch, over micro-batches,
+                                     * over those of a stage together         */
     double ticks;                   /* seconds: messages of all ranks         */
-    int n_draw;                     /* passes of the reference                */
+    int n_draw, n_read; /* passes of the reference; times that it reads a
+                         * weight: once more for bounds, and where drawn ones
+                         * make floats of it                                  */
 } costs;
 
-/* How often weights that do not stay are read: by every micro-batch, or where a
- * stage's are worked on together (par_order), once.                          */
-static int times_read(const par_plan *plan, core_numerics numerics)
+static double read_by(const core_spec *spec, int n_part, int64_t n_token)
 {
-    const int n_group = plan->rounds * plan->dp;
-    return numerics == CORE_EXACT ? n_group : n_group * plan->mb;
+    return n_part * touched_parameters(spec, (double)n_token / n_part);
 }
 
-static costs costs_of(const core_spec *spec, int n_part, int64_t n_token,
-                      int64_t n_t, size_t tap_bytes, const har_limits *limits,
-                      core_numerics numerics)
+/* Without a plan: one part.  reaches_all: every weight takes part, as in an
+ * exercise.                                                                  */
+static costs costs_of(const core_spec *spec, const par_plan *plan,
+                      int64_t n_token, int64_t n_t, size_t tap_bytes,
+                      const har_limits *limits, core_numerics numerics,
+                      bool reaches_all)
 {
+    const int n_group = plan != NULL ? plan->rounds * plan->dp : 1;
+    const int n_part = plan != NULL ? n_group * plan->mb : 1;
     const double width = (double)spec->n_d;
     const har_rates *rates = &limits->rates[numerics == CORE_EXACT];
     const double flop =
@@ -120,22 +129,25 @@ static costs costs_of(const core_spec *spec, int n_part, int64_t n_token,
         .weight = rates->weight_seconds > 0.0 ? rates->weight_seconds
                                               : 1.0 / WEIGHTS_PER_CORE,
         .of_model = (double)core_spec_parameters(spec),
-        .of_batch = touched_parameters(spec, (double)n_token),
-        .of_parts =
-            n_part * touched_parameters(spec, (double)n_token / n_part),
-        .n_draw = 1 + har_spread_draws(numerics)};
+        .of_batch = reaches_all ? (double)core_spec_parameters(spec)
+                                : touched_parameters(spec, (double)n_token),
+        .of_parts = read_by(spec, n_part, n_token),
+        .of_groups = read_by(spec, n_group, n_token),
+        .n_draw = 1 + har_spread_draws(numerics),
+        .n_read =
+            1 + 2 * har_spread_draws(numerics) + core_has_bounds(numerics)};
 }
 
 static double reference_seconds(const costs *c, bool keeps)
 {
     return c->n_draw * c->work +
-           (keeps ? c->of_model : c->n_draw * c->of_batch) * c->weight;
+           (keeps ? c->of_model : c->n_read * c->of_batch) * c->weight;
 }
 
-static double pass_seconds(const costs *c, bool keeps)
+/* That makes or reads so many weights. */
+static double pass_seconds(const costs *c, double n_weight)
 {
-    return 1.2 * c->work + (keeps ? c->of_ranks : c->of_parts) * c->weight +
-           c->ticks;
+    return 1.2 * c->work + n_weight * c->weight + c->ticks;
 }
 
 static double weight_bytes(core_numerics numerics)
@@ -143,9 +155,16 @@ static double weight_bytes(core_numerics numerics)
     return core_uses_floats(numerics) ? sizeof(float) : sizeof(double);
 }
 
-static double tick_seconds(const core_spec *spec, const par_plan *plan)
+static har_pace pace_of(const har_limits *limits)
 {
-    return par_plan_world(plan) * TICK_SECONDS * plan->rounds *
+    return limits->pace.start_seconds > 0.0 ? limits->pace : USUAL_PACE;
+}
+
+static double tick_seconds(const core_spec *spec, const par_plan *plan,
+                           const har_limits *limits)
+{
+    return par_plan_world(plan) * STEP_MESSAGES *
+           pace_of(limits).message_seconds * plan->rounds *
            (plan->mb + plan->pp - 1) * (double)(spec->n_l / plan->pp + 1);
 }
 
@@ -162,6 +181,17 @@ static int64_t largest_part(const par_plan *plan, int64_t n_b)
     return (n_b + n_part - 1) / n_part;
 }
 
+/* Are micro-batches to be worked on together, where weights do not stay?  Their
+ * work takes memory, and for little is not asked for.                        */
+static bool joins(const costs *c, core_numerics numerics, par_order order)
+{
+    const double apart = pass_seconds(c, c->of_parts);
+    const double together = pass_seconds(c, c->of_groups);
+    return order == PAR_ORDER_LAYERS ||
+           (order == PAR_ORDER_AUTO && numerics == CORE_EXACT &&
+            apart > 1.25 * together);
+}
+
 /* What is left of `available`, but for a reserve. */
 static size_t left_of(size_t available, size_t need)
 {
@@ -173,7 +203,7 @@ void har_rank_budget(size_t out[3], const har_estimate *e, const par_plan *plan,
                      size_t available, size_t held)
 {
     const size_t each = left_of(available, held) / (size_t)par_plan_world(plan);
-    out[2] = each;
+    out[2] = e->joins ? each : 0;
     out[1] = e->ranks_keep ? each : 0;
     out[0] = plan->rounds * plan->mb > 1 ? out[1] : 0;
 }
@@ -198,9 +228,9 @@ size_t har_reference_budget(const core_spec *spec, core_numerics numerics,
                             size_t files)
 {
     const int64_t n_token = n_b * n_t;
-    const costs c = costs_of(spec, 1, n_token, n_t,
+    const costs c = costs_of(spec, NULL, n_token, n_t,
                              har_tap_bytes(spec, n_token, numerics), limits,
-                             numerics);
+                             numerics, false);
     const size_t weights =
         ref_resident_bytes(spec, har_spread_draws(numerics) > 0);
     if (!is_worth_keeping((double)weights, reference_seconds(&c, true),
@@ -301,18 +331,22 @@ static void add_seconds(har_estimate *e, const costs *c, core_numerics numerics,
     const bool keeps =
         e->reference_keeps && e->reference_bytes <= limits->memory_bytes / 2;
     e->reference_seconds = reference_seconds(c, keeps) / limits->n_core;
-    e->pass_seconds = pass_seconds(c, e->is_resident) / limits->n_core;
+    e->pass_seconds = pass_seconds(c, e->is_resident ? c->of_ranks
+                                      : e->joins     ? c->of_groups
+                                                     : c->of_parts) /
+                      limits->n_core;
     e->seconds = e->reference_seconds + n_pass * e->pass_seconds;
 }
 
-double har_start_seconds(int n_rank, int n_core)
+double har_start_seconds(int n_rank, const har_limits *limits)
 {
-    return n_rank * RANK_START_SECONDS / n_core;
+    return n_rank * STARTS * pace_of(limits).start_seconds / limits->n_core;
 }
 
-core_status har_estimate_make(har_estimate *out, const core_spec *spec,
-                              const par_plan *plan, int64_t n_b, int64_t n_t,
-                              core_numerics numerics, const har_limits *limits)
+static core_status make(har_estimate *out, const core_spec *spec,
+                        const par_plan *plan, int64_t n_b, int64_t n_t,
+                        core_numerics numerics, par_order order,
+                        const har_limits *limits, bool reaches_all)
 {
     const int world = par_plan_world(plan);
     void *memory;
@@ -326,17 +360,22 @@ core_status har_estimate_make(har_estimate *out, const core_spec *spec,
     e.reference_bytes = (size_t)core_spec_parameters(spec) * sizeof(double) +
                         ref_workspace_bytes(spec, n_b, n_t);
     e.tap_bytes = har_tap_bytes(spec, n_b * n_t, numerics);
-    costs c = costs_of(spec, times_read(plan, numerics), n_b * n_t, n_t,
-                       e.tap_bytes, limits, numerics);
+    costs c = costs_of(spec, plan, n_b * n_t, n_t, e.tap_bytes, limits,
+                       numerics, reaches_all);
     for (int i = 0; i < world && status == CORE_OK; i++)
         c.of_ranks += (double)rank[i].all / weight_bytes(numerics);
-    c.ticks = tick_seconds(spec, plan);
+    if (reaches_all) {
+        c.of_parts = fmax(c.of_parts, c.of_ranks);
+        c.of_groups = fmax(c.of_groups, c.of_ranks);
+    }
+    c.ticks = tick_seconds(spec, plan, limits);
     e.reference_keeps = is_worth_keeping(
         (double)ref_resident_bytes(spec, har_spread_draws(numerics) > 0),
         reference_seconds(&c, true), reference_seconds(&c, false));
-    e.ranks_keep =
-        is_worth_keeping(c.of_ranks * weight_bytes(numerics),
-                         pass_seconds(&c, true), pass_seconds(&c, false));
+    e.joins = joins(&c, numerics, order);
+    e.ranks_keep = is_worth_keeping(
+        c.of_ranks * weight_bytes(numerics), pass_seconds(&c, c.of_ranks),
+        pass_seconds(&c, e.joins ? c.of_groups : c.of_parts));
     e.least_bytes = least_reference(spec, numerics, n_b, n_t, limits->n_core);
     e.address_bytes =
         e.least_bytes + (size_t)(limits->n_core - 1) * HAR_THREAD_ADDRESSES;
@@ -353,20 +392,31 @@ core_status har_estimate_make(har_estimate *out, const core_spec *spec,
     return CORE_OK;
 }
 
+core_status har_estimate_make(har_estimate *out, const core_spec *spec,
+                              const par_plan *plan, int64_t n_b, int64_t n_t,
+                              core_numerics numerics, par_order order,
+                              const har_limits *limits)
+{
+    return make(out, spec, plan, n_b, n_t, numerics, order, limits, false);
+}
+
 core_status har_estimate_exercise(har_estimate *estimate, const core_spec *spec,
                                   const par_plan *plan, int64_t n_b,
                                   int64_t n_t, core_numerics numerics,
-                                  const har_limits *limits)
+                                  par_order order, const har_limits *limits)
 {
     par_deal deal;
     har_estimate e;
     CORE_TRY(par_deal_make(&deal, spec, plan, n_b, n_t, 0));
     const int64_t n_short = deal.n_t;
     par_deal_free(&deal);
-    CORE_TRY(har_estimate_make(&e, spec, plan, n_b, n_short, numerics, limits));
+    CORE_TRY(
+        make(&e, spec, plan, n_b, n_short, numerics, order, limits, true));
     estimate->tap_bytes += e.tap_bytes;
     estimate->address_bytes += e.tap_bytes;
-    estimate->seconds += e.seconds;
+    estimate->exercise_reference_seconds = e.reference_seconds;
+    estimate->exercise_pass_seconds = e.pass_seconds;
+    estimate->seconds += e.reference_seconds + e.pass_seconds;
     return CORE_OK;
 }
 

@@ -11,7 +11,7 @@
 #include "core/numbers/numerics.h"
 #include "core/pass/batch.h"
 #include "harness/verify/limits.h"
-#include "parallel/plan.h"
+#include "parallel/forward.h"
 
 #include <stddef.h>
 
@@ -22,6 +22,7 @@ typedef struct har_estimate {
     size_t all_ranks_bytes; /* that all ranks will hold together            */
     bool is_resident;       /* all shards, not experts a tile at a time     */
     bool ranks_keep, reference_keeps; /* weights: it saves time, if they fit  */
+    bool joins; /* micro-batches of a stage worked on together save time      */
     size_t held_bytes;      /* by all ranks, beside weights that they keep  */
     size_t least_bytes;     /* of all processes, whatever is read anew rather
                              * than kept; without files in the run folder   */
@@ -30,24 +31,28 @@ typedef struct har_estimate {
     size_t tap_bytes;       /* the reference's files in the run folder      */
     double seconds;         /* reference and emulation, one numerics        */
     double reference_seconds, pass_seconds; /* of them; and of one pass     */
+    double exercise_reference_seconds, exercise_pass_seconds; /* likewise    */
 } har_estimate;
 
 /* The processors of `limits` share the work of all ranks, and weights are kept
  * as its memory allows.  Errors: E_MEMORY.                           [local] */
 CORE_NODISCARD core_status har_estimate_make(
     har_estimate *out, const core_spec *spec, const par_plan *plan, int64_t n_b,
-    int64_t n_t, core_numerics numerics, const har_limits *limits);
+    int64_t n_t, core_numerics numerics, par_order order,
+    const har_limits *limits);
 
 /* Add what the exercise of such a batch takes.  Errors: E_MEMORY.    [local] */
 CORE_NODISCARD core_status har_estimate_exercise(
     har_estimate *estimate, const core_spec *spec, const par_plan *plan,
-    int64_t n_b, int64_t n_t, core_numerics numerics, const har_limits *limits);
+    int64_t n_b, int64_t n_t, core_numerics numerics, par_order order,
+    const har_limits *limits);
 
 /* Bytes of a rank for weights that stay, when `available` are free and ranks
  * will hold `held` beside: [0] for all of them, 0 if every expert is needed only
  * once, so that it is read when it is; [1] for those that are no experts'.  None
- * where making them anew takes hardly longer (ranks_keep).  [2]: for all that may
- * be held beside.                                                     [local] */
+ * where making them anew takes hardly longer (ranks_keep).  [2]: for those and
+ * for micro-batches worked on together, none where that hardly helps (joins).
+ *                                                                    [local] */
 void har_rank_budget(size_t out[3], const har_estimate *e, const par_plan *plan,
                      size_t available, size_t held);
 
@@ -64,7 +69,7 @@ size_t har_tap_bytes(const core_spec *spec, int64_t n_token,
                      core_numerics numerics);
 
 /* Seconds to start and end so many ranks, beside the work.           [local] */
-double har_start_seconds(int n_rank, int n_core);
+double har_start_seconds(int n_rank, const har_limits *limits);
 
 /* A batch that every part of the plans gets a row of: the largest rounds*dp*mb
  * (twice that if it is below 8) rows of 16 tokens, or of more until an expert

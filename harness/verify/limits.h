@@ -18,6 +18,12 @@ typedef struct har_rates {
     double flop_seconds;   /* of a product                                    */
 } har_rates;
 
+/* In processor time; 0: not measured.                                        */
+typedef struct har_pace {
+    double start_seconds;   /* of a process of this program, until it begins  */
+    double message_seconds; /* to wake a process that sleeps, by a few bytes  */
+} har_pace;
+
 typedef struct har_limits {
     size_t memory_bytes;  /* that can be used without swapping                */
     size_t process_bytes; /* of addresses, for one process (ulimit -v);
@@ -27,6 +33,7 @@ typedef struct har_limits {
     char group[HAR_LIMITS_PATH]; /* whose limit memory_bytes is; "": nobody's,
                                   * the machine has no more                   */
     har_rates rates[2]; /* of rounded numerics and of exact; rates.h           */
+    har_pace pace;      /* pace.h                                              */
 } har_limits;
 
 /* root: "", or a folder that has proc/ and sys/ as a machine has them. [local]

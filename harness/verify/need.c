@@ -22,11 +22,11 @@ static core_status add_plan(har_need *n, har_estimate *out,
     size_t files = 0;
     for (int j = wish->n_numerics - 1; j >= 0; j--) { /* ends with the first */
         CORE_TRY(har_estimate_make(out, wish->spec, plan, wish->n_b, wish->n_t,
-                                   wish->numerics[j], limits));
+                                   wish->numerics[j], wish->order, limits));
         if (j == 0)
             CORE_TRY(har_estimate_exercise(out, wish->spec, plan, wish->n_b,
                                            wish->n_t, wish->numerics[j],
-                                           limits));
+                                           wish->order, limits));
         files = wish->keeps_files ? files + out->tap_bytes
                                   : max_bytes(files, out->tap_bytes);
         n->least_bytes = max_bytes(n->least_bytes, out->least_bytes);

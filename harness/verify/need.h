@@ -16,6 +16,7 @@ typedef struct har_wish { /* a run; borrows everything                        */
     const core_numerics *numerics; /* [n_numerics]                            */
     int n_numerics;
     int64_t n_b, n_t;
+    par_order order;
     bool keeps_files; /* of one numerics while the next runs                  */
     const char *folder; /* they lie in; NULL: the run folder                  */
 } har_wish;

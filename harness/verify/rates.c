@@ -2,7 +2,8 @@
  *
  * Two costs are told apart: of a weight, which is paid once for all rows that
  * it is multiplied with, and of a multiplication.  Where weights are multiplied
- * where they are made, one row and many rows give both.
+ * where they are made, and where they are packed for a product, a few rows and many
+ * rows give both.
  */
 #include "harness/verify/rates.h"
 
@@ -15,7 +16,7 @@
 #include <omp.h>
 #include <stdlib.h>
 
-enum { ROWS = 16, MOST_ROWS = 64, MOST_WEIGHTS = 1 << 18 };
+enum { FEW = 2, ROWS = 16, MOST_ROWS = 64, MOST_WEIGHTS = 1 << 18 };
 
 typedef struct sample { /* a rectangle from the corner of a matrix */
     const core_weights *weights;
@@ -68,6 +69,7 @@ static void multiply(const sample *s, double *y, double *w, int64_t n)
  * system moves to another processor takes ten times as long as its work.     */
 static double time_rows(const sample *s, int n_thread, int64_t n)
 {
+    const int64_t times = MOST_WEIGHTS / (s->n_row * s->n_col) + 1;
     double best = HUGE_VAL;
     for (int k = 0; k < 3; k++) {
         double took = 0.0;
@@ -75,24 +77,25 @@ static double time_rows(const sample *s, int n_thread, int64_t n)
     reduction(+ : took)
         for (int i = 0; i < n_thread; i++) {
             const double begin = core_seconds(CLOCK_THREAD_CPUTIME_ID);
-            multiply(s, s->y + i * ROWS * s->n_row,
-                     s->w + i * s->n_row * s->n_col, n);
+            for (int64_t j = 0; j < times; j++)
+                multiply(s, s->y + i * ROWS * s->n_row,
+                         s->w + i * s->n_row * s->n_col, n);
             took += core_seconds(CLOCK_THREAD_CPUTIME_ID) - begin;
         }
         if (k > 0 && took < best)
             best = took;
     }
-    return best / n_thread;
+    return best / (double)(n_thread * times);
 }
 
 static void measure(har_rates *out, const sample *s, int n_thread)
 {
     const double n = (double)(s->n_row * s->n_col);
-    const double one = time_rows(s, n_thread, 1);
+    const double few = time_rows(s, n_thread, FEW);
     const double all = time_rows(s, n_thread, ROWS);
-    const double each = all > one ? (all - one) / (ROWS - 1) : 0.0;
+    const double each = all > few ? (all - few) / (ROWS - FEW) : 0.0;
     out->flop_seconds = each / (2.0 * n);
-    out->weight_seconds = (one > each ? one - each : one) / n;
+    out->weight_seconds = (few > FEW * each ? few - FEW * each : few) / n;
 }
 
 void har_rates_measure(har_limits *limits, const core_spec *spec,

@@ -25,6 +25,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Of the step that makes both. */
+static const double MAIN_SHARE = 0.8;
+
 /* What rank 0 makes references of. */
 typedef struct maker {
     har_job *job;
@@ -270,8 +273,8 @@ static core_status run_exercise(har_reference *out, maker *m,
     char name[CORE_NAME_BYTES];
     har_overflow overflow;
     ref_stats stats;
-    m->part0 = 0.8;
-    m->part = 0.2;
+    m->part0 = MAIN_SHARE;
+    m->part = 1.0 - MAIN_SHARE;
     CORE_TRY(open_model(m));
     CORE_TRY(take_spread(&out->spread, m));
     CORE_TRY(create(&file, m, out->path, &out->batch));
@@ -406,7 +409,7 @@ core_status har_reference_get(har_reference *out, har_job *job, par_comm *comm,
                               const par_plan *plan, core_numerics numerics,
                               bool wants_exercise)
 {
-    const double main = wants_exercise ? 1.0 / (1.0 + HAR_EXERCISE_SHARE) : 1.0;
+    const double main = wants_exercise ? MAIN_SHARE : 1.0;
     maker m = {job, comm, plan, numerics, NULL, 0.0, main};
     core_status status = CORE_OK;
     *out = (har_reference){0};

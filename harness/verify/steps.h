@@ -10,9 +10,6 @@
 
 #include "parallel/comm.h"
 
-/* An exercise takes about so much of what the batch does. */
-#define HAR_EXERCISE_SHARE 0.25
-
 typedef struct har_steps {
     /* To be set: who is told whenever a thousandth more is done, NULL:
      * nobody.*/

@@ -19,6 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* 512 ranks: what each keeps for nothing counts. */
+static void give_back(void)
+{
+    (void)malloc_trim(0);
+}
+
 /* Weights in the numerics of the case, on every rank.  The steps of exact mode
  * come from rank 0, which may have had to scan a checkpoint. */
 static core_status prepare_weights(har_job *job, par_comm *comm,
@@ -57,7 +63,6 @@ typedef struct view {
     const core_batch *batch;
     bool is_exercise;
     core_tapfile *file;
-    uint8_t **live;
     har_routing routing;
     har_precision *honest; /* [taps] what drawn roundings make; NULL: none    */
 } view;
@@ -200,13 +205,13 @@ static void begin_pass(rank_state *s, core_numerics numerics, const view *v,
                        har_mode mode)
 {
     char *what = s->job->pass;
-    const double share = v->is_exercise ? HAR_EXERCISE_SHARE : 1.0;
     snprintf(what, sizeof s->job->pass, "%s pass%s", har_mode_name(mode),
              v->is_exercise ? " of the exercise" : "");
     if (s->comm->rank == 0)
         har_steps_begin(&s->job->steps, s->comm,
                         core_numerics_name(numerics).text, what,
-                        s->expected.pass_seconds * share);
+                        v->is_exercise ? s->expected.exercise_pass_seconds
+                                       : s->expected.pass_seconds);
 }
 
 static core_status watch_pass(rank_state *s, har_case_result *out,
@@ -228,8 +233,8 @@ static core_status watch_pass(rank_state *s, har_case_result *out,
     if (!stats->is_written)
         har_watch_unwritten(s->watch, stats->unwritten);
     par_at(s->comm, "verdict", 0);
-    CORE_TRY(har_pass_agree(pass, s->comm, s->watch, v->live));
-    (void)malloc_trim(0); /* 512 ranks: what each keeps for nothing counts */
+    CORE_TRY(har_pass_agree(pass, s->comm, s->watch));
+    give_back();
     pass->n_t = v->batch->n_t;
     name_experts(pass, v->file);
     har_pass_diagnose(pass, s->comm, s->watch, s->job->weights, &s->layout.plan,
@@ -380,16 +385,14 @@ static core_status open_view(view *out, const rank_state *s,
     const int64_t n_token = batch->n_b * batch->n_t;
     out->batch = batch;
     CORE_TRY(core_tapfile_open(&out->file, path, spec, false, false));
-    CORE_TRY(har_live_make(&out->live, spec, out->file, n_token));
     if (s->comm->rank != 0) /* who tells the others */
         return CORE_OK;
     return har_routing_read(&out->routing, spec, s->correction, out->file,
                             n_token);
 }
 
-static void close_view(view *v, const core_spec *spec)
+static void close_view(view *v)
 {
-    har_live_free(v->live, spec);
     core_tapfile_close(v->file);
     free(v->honest);
 }
@@ -454,15 +457,19 @@ static core_status begin_case(rank_state *s, const par_plan *plan,
                               core_numerics numerics)
 {
     const core_batch *batch = s->job->batch;
-    const double exercise =
-        s->job->plan != plan ? 1.0 + HAR_EXERCISE_SHARE : 1.0;
+    har_estimate *e = &s->expected;
     if (s->comm->rank != 0)
         return CORE_OK;
-    CORE_TRY(har_estimate_make(&s->expected, s->job->spec, plan, batch->n_b,
-                               batch->n_t, numerics, s->job->limits));
-    har_steps_case(&s->job->steps, s->expected.seconds * exercise);
+    CORE_TRY(har_estimate_make(e, s->job->spec, plan, batch->n_b, batch->n_t,
+                               numerics, s->job->order, s->job->limits));
+    if (s->job->plan != plan)
+        CORE_TRY(har_estimate_exercise(e, s->job->spec, plan, batch->n_b,
+                                       batch->n_t, numerics, s->job->order,
+                                       s->job->limits));
+    har_steps_case(&s->job->steps, e->seconds);
     har_steps_begin(&s->job->steps, s->comm, core_numerics_name(numerics).text,
-                    "reference", s->expected.reference_seconds * exercise);
+                    "reference",
+                    e->reference_seconds + e->exercise_reference_seconds);
     return CORE_OK;
 }
 
@@ -488,6 +495,7 @@ static core_status verify(rank_state *s, har_case_result *out,
         CORE_TRY(
             share_spread(s, &s->exercise, out->numerics, s->reference.spread));
     CORE_TRY(par_agree(s->comm, open_views(s)));
+    give_back(); /* headers were parsed */
     par_broadcast(s->comm, &s->comm->world, &s->main.routing,
                   (int64_t)sizeof s->main.routing, 0);
     par_broadcast(s->comm, &s->comm->world, &s->exercise.routing,
@@ -501,7 +509,7 @@ static core_status verify(rank_state *s, har_case_result *out,
     const double start = core_seconds(CLOCK_MONOTONIC);
     CORE_TRY(par_agree(s->comm, open_rank(s, plan, out->numerics, budget)));
     out->startup_seconds = core_seconds(CLOCK_MONOTONIC) - start;
-    (void)malloc_trim(0); /* reading and agreeing left holes */
+    give_back();
     CORE_TRY(run_passes(s, out, passes));
     conclude(out, main);
     return CORE_OK;
@@ -510,8 +518,8 @@ static core_status verify(rank_state *s, har_case_result *out,
 static void close_rank(rank_state *s)
 {
     par_model_close(s->model);
-    close_view(&s->main, s->job->spec);
-    close_view(&s->exercise, s->job->spec);
+    close_view(&s->main);
+    close_view(&s->exercise);
     har_reference_close(&s->reference, s->job, s->comm);
     free(s->correction);
     core_arena_free(&s->arena);
@@ -529,6 +537,7 @@ core_status har_job_verify(har_case_result *out, har_job *job, par_comm *comm,
     out->n_token = job->batch->n_b * job->batch->n_t;
     const core_status status = verify(&s, out, plan, passes);
     close_rank(&s);
+    give_back();
     if (status != CORE_OK)
         har_case_result_free(out);
     return status;

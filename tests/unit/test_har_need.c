@@ -20,7 +20,8 @@ static void begin(const char *model, const char *text)
 {
     ck_assert_int_eq(core_spec_open(&spec, model, NULL), CORE_OK);
     ck_assert_int_eq(par_plan_parse(&plan, text), CORE_OK);
-    wish = (har_wish){&spec, &plan, 1, BOTH, 1, 16, 64, false, NULL};
+    wish = (har_wish){&spec, &plan, 1, BOTH, 1, 16, 64, PAR_ORDER_AUTO,
+                      false, NULL};
 }
 
 static har_limits limits_of(size_t memory)
