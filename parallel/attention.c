@@ -51,10 +51,11 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     w->score = par__fresh_f64(w, PAR_QUERY_BLOCK * (w->n_t + w->n_digest));
     w->sees = par__fresh(w, w->n_t, 1);
     w->chooser = NULL;
-    for (int l = lay->first_layer[lay->stage];
-         l < lay->first_layer[lay->stage + 1] && w->chooser == NULL; l++)
-        if (par__chooser(spec, l) != NULL)
-            w->chooser = par__chooser(spec, l)->carve(w, spec, lay);
+    for (int i = 0; i < lay->n_my_layer && w->chooser == NULL; i++) {
+        const par__entry *chooser = par__chooser(spec, lay->my_layer[i]);
+        if (chooser != NULL)
+            w->chooser = chooser->carve(w, spec, lay);
+    }
     return NULL;
 }
 

@@ -19,11 +19,10 @@
 core_tap par__pair_tap(const par_model *m, core_tap_kind kind, int pair)
 {
     const par_layout *lay = m->layout;
-    const int own = m->pair_layer[lay->stage * lay->n_pair + pair];
-    for (int s = 0; own < 0 && s < lay->plan.pp; s++)
-        if (m->pair_layer[s * lay->n_pair + pair] >= 0)
-            return par__tap(kind, m->pair_layer[s * lay->n_pair + pair]);
-    return par__tap(kind, own < 0 ? 0 : own);
+    int layer = m->pair_layer[m->now.part * lay->n_pair + pair];
+    for (int part = 0; layer < 0 && part < par_plan_parts(&lay->plan); part++)
+        layer = m->pair_layer[part * lay->n_pair + pair];
+    return par__tap(kind, layer < 0 ? 0 : layer);
 }
 
 /* Give every kept choice of my slice its place: position[], send_first[]. */

@@ -18,6 +18,7 @@
 #include "core/model/elementary.h"
 #include "parallel/forward.h"
 #include "parallel/operators.h"
+#include "parallel/turns.h"
 
 #include <math.h>
 
@@ -228,8 +229,8 @@ typedef struct par_work {
     int n_step, n_past;             /* those before n_past are done           */
     int *joined, n_joined;          /* lanes of the step that was taken       */
     double *x;                      /* [n_x, ld_x] residual streams [n_s, Dx],
-                                     * of micro-batch b number b % n_x, and the
-                                     * keys that travel with it               */
+                                     * that of a turn's lane see schedule.c, and
+                                     * the keys that travel with it           */
     int64_t ld_x;
     double *h;                      /* [n_s, D] what a part reads of it       */
     double *joint;                  /* [n_s, *] weights of a connection       */
@@ -307,11 +308,14 @@ typedef struct par_work {
 typedef struct par_now {
     int round, mb;       /* mb = -1: idle                                     */
     int turn, lane;      /* turn of the round                                 */
+    int part;            /* my virtual stage: my first where idle             */
+    int layer0, layer1;  /* its layers                                        */
     int64_t tick;        /* of the pass, counted by lane                      */
     int64_t row0, n_row; /* rows of the batch                                 */
     int64_t n;           /* my tokens of them                                 */
     int64_t t0, t1;      /* my slice of them, to be dispatched                */
     int64_t s0, n_s;     /* those whose part of the stream I have             */
+    int stream;          /* which of the residual streams                     */
     double *x;
     int64_t *seen;       /* [n, columns of sets] keys chosen last: behind x   */
 } par_now;
@@ -339,13 +343,12 @@ struct par_model {
         bool dense, experts;
     } keeps;
     core_arena shards;          /* owns everything below                      */
-    int layer0, layer1;         /* my stage                                   */
-    par_layer *layer;           /* [layer1 - layer0]                          */
+    par_layer *layer;           /* [layers of mine], see par__layer           */
     par_expert *expert;         /* [n_moe * n_my_expert]                      */
     par_cut cut;                /* the first of my shards                     */
     int n_moe;                  /* MoE layers whose experts I hold            */
     int *moe_index;             /* [L] among them, or -1                      */
-    int *pair_layer;            /* [pp * n_pair] layer that a pair serves, -1 */
+    int *pair_layer;            /* [virtual stages, n_pair] layer served, -1  */
     par_shard embed, head;
     par_norm final_norm;
     const void *around_head;    /* of par__connection_of                      */
@@ -359,12 +362,18 @@ struct par_model {
     par_choices sorted;         /* rows of all lanes, by (layer, expert)      */
     par_grow sorted_rows;       /* their inputs, then their outputs           */
     par_grow inner_gate, inner_up, table, operand, largest;
-    par_stream *stream;         /* [mb + 1]                                   */
+    par_stream *stream;         /* [2 * mb]                                   */
     par_stats *stats;
     par_operator op;            /* charged for processor time                 */
     double cpu_mark;
     par_open_cost cost;
 };
+
+/* The shards of layer l, which is mine. */
+static inline const par_layer *par__layer(const par_model *m, int l)
+{
+    return &m->layer[m->layout->local_layer[l]];
+}
 
 /* --- observe.c: taps, exactness, time ------------------------------------ */
 
@@ -698,8 +707,10 @@ core_tap par__pair_tap(const par_model *m, core_tap_kind kind, int pair);
  *                                                    [collective, all ranks] */
 int par__lanes(par_model *m, int64_t n_row);
 int par__n_turn(const par_model *m); /* of a round                            */
-/* The micro-batch of a stage's lane; -1: none.                               */
+/* The micro-batch of a stage's lane, -1: none; the virtual stage that it is in,
+ * the first of the stage where it is idle.                                   */
 int par__mb(const par_model *m, int stage, int turn, int lane);
+int par__virtual(const par_model *m, int stage, int turn);
 /* work.step of the turn. */
 void par__list_steps(par_model *m, int turn);
 int64_t par__most_steps(const par_layout *layout, int n_lane);

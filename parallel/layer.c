@@ -55,7 +55,7 @@ static void norm_after(par_model *m, double *y, const par_norm *norm,
 
 void par__mix(par_model *m, int l)
 {
-    const par_layer *layer = &m->layer[l - m->layer0];
+    const par_layer *layer = par__layer(m, l);
     const par__entry *mixer = par__mixer(m->spec, l);
     const bool feeds = core_spec_has_ffn(m->spec, l);
     double *out = par__mine(m, m->work.out);
@@ -82,7 +82,7 @@ static void norm_before(par_model *m, const par_layer *layer, const double *x,
 
 void par__enter_ffn(par_model *m, int l)
 {
-    const par_layer *layer = &m->layer[l - m->layer0];
+    const par_layer *layer = par__layer(m, l);
     const double *x =
         par__enter_part(m, layer->around[PAR_PART_FFN], l, PAR_PART_FFN);
     norm_before(m, layer, x, par__tap(CORE_TAP_FFN_NORM, l));
@@ -101,14 +101,14 @@ void par__gather(par_model *m, int l)
     double *out = par__mine(m, m->work.out);
     par__combine(m, l, m->work.out);
     if (m->spec->branch_norm)
-        par__norm(m, out, out, &m->layer[l - m->layer0].moe_post,
+        par__norm(m, out, out, &par__layer(m, l)->moe_post,
                   par__tap(CORE_TAP_MOE_POST, l));
 }
 
 void par__feed(par_model *m, int l)
 {
     par_work *w = &m->work;
-    par__mlp(m, &m->layer[l - m->layer0].mlp, l,
+    par__mlp(m, &par__layer(m, l)->mlp, l,
              core_spec_is_moe(m->spec, l) ? w->mlp_out : w->out);
 }
 
@@ -129,7 +129,7 @@ static void add_branch(par_model *m, const par_layer *layer, int l, double *out)
 
 void par__leave_ffn(par_model *m, int l)
 {
-    const par_layer *layer = &m->layer[l - m->layer0];
+    const par_layer *layer = par__layer(m, l);
     double *out = par__mine(m, m->work.out);
     if (core_spec_is_moe(m->spec, l) && layer->mlp.exists)
         add_branch(m, layer, l, out);

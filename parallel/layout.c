@@ -12,6 +12,7 @@
  * Everything that a measure run needs (sizes) is computed without the arrays.
  */
 #include "parallel/layout.h"
+#include "parallel/turns.h"
 
 #include <string.h>
 
@@ -52,6 +53,16 @@ par_place par_layout_place(const par_plan *plan, int rank)
     return at;
 }
 
+/* My place in the stage before or behind; virtual stages go round about. */
+static int neighbour(const par_layout *l, int step)
+{
+    const par_plan *p = &l->plan;
+    const int stage = l->stage + step;
+    if (p->vpp == 1 && (stage < 0 || stage == p->pp))
+        return -1;
+    return rank_at(p, (stage + p->pp) % p->pp, l->d, l->c, l->t);
+}
+
 static void set_coordinates(par_layout *l)
 {
     const par_plan *p = &l->plan;
@@ -68,30 +79,50 @@ static void set_coordinates(par_layout *l)
         (p->scope == PAR_SCOPE_STAGE ? p->dp : p->pp) * p->cp * p->tp;
     l->edp = n_scope / (p->ep * p->etp);
 
-    l->prev_rank =
-        l->stage > 0 ? rank_at(p, l->stage - 1, l->d, l->c, l->t) : -1;
-    l->next_rank =
-        l->stage < p->pp - 1 ? rank_at(p, l->stage + 1, l->d, l->c, l->t) : -1;
+    l->prev_rank = neighbour(l, -1);
+    l->next_rank = neighbour(l, 1);
 }
 
 /* --- layers and split axes ------------------------------------------------ */
 
-static void set_layers(par_layout *l, core_arena *arena, const core_spec *spec)
+/* first_layer of all virtual stages, and what follows from their lengths. */
+static void set_parts(par_layout *l, core_arena *arena, const core_spec *spec)
 {
     const par_plan *p = &l->plan;
+    const int n_part = par_plan_parts(p);
     int first = 0;
-    l->first_layer = take_ints(arena, p->pp + 1);
+    l->first_layer = take_ints(arena, n_part + 1);
     l->n_pair = 0;
-    for (int s = 0; s < p->pp; s++) {
-        const int end = first + par_plan_layers(p, spec->n_l, s);
+    for (int part = 0; part < n_part; part++) {
+        const int end = first + par_plan_layers(p, spec->n_l, part);
         const int n_moe = core_spec_count_moe(spec, first, end);
         if (l->first_layer != NULL) {
-            l->first_layer[s] = first;
-            l->first_layer[s + 1] = end;
+            l->first_layer[part] = first;
+            l->first_layer[part + 1] = end;
         }
         if (n_moe > l->n_pair)
             l->n_pair = n_moe;
         first = end;
+    }
+}
+
+static void set_layers(par_layout *l, core_arena *arena, const core_spec *spec)
+{
+    const par_plan *p = &l->plan;
+    set_parts(l, arena, spec);
+    l->my_layer = take_ints(arena, spec->n_l);
+    l->local_layer = take_ints(arena, spec->n_l);
+    l->n_my_layer = 0;
+    if (l->local_layer == NULL)
+        return;
+    for (int i = 0; i < (int)spec->n_l; i++)
+        l->local_layer[i] = -1;
+    for (int chunk = 0; chunk < p->vpp; chunk++) {
+        const int part = par_virtual_stage(p, l->stage, chunk);
+        for (int i = l->first_layer[part]; i < l->first_layer[part + 1]; i++) {
+            l->local_layer[i] = l->n_my_layer;
+            l->my_layer[l->n_my_layer++] = i;
+        }
     }
 }
 

@@ -35,7 +35,11 @@ typedef struct par_layout {
     int stage, d, c, t;         /* attention mesh coordinates                   */
     int ep_i, etp_i, edp_i;     /* expert mesh coordinates                      */
 
-    int *first_layer; /* [pp+1] layers of each stage                  */
+    int *first_layer;           /* [pp*vpp+1] layers of each virtual stage:
+                                 * number chunk*pp + stage                      */
+    int n_my_layer;
+    int *my_layer;              /* [n_my_layer] ascending, of all my chunks     */
+    int *local_layer;           /* [L] position in my_layer, or -1              */
     int64_t *first_vocab;       /* [tp+1] vocabulary rows of each t             */
     int64_t *first_f;           /* [etp+1] inner columns of each etp_i          */
     par_heads heads[CORE_HEAD_KINDS]; /* of attention */
@@ -47,8 +51,9 @@ typedef struct par_layout {
     int *local_expert;          /* [E] position in my_expert, or -1             */
 
     int n_pair;                 /* dispatch/combine pairs of a tick: the largest
-                                 * number of MoE layers in a stage              */
-    int prev_rank, next_rank;   /* same (d, c, t) in the neighbour stage, or -1 */
+                                 * number of MoE layers in a virtual stage      */
+    int prev_rank, next_rank;   /* same (d, c, t) in the stage before and behind,
+                                 * of virtual ones round about; or -1           */
 
     par_group tp_group;         /* my tensor group, member index = t            */
     par_group cp_group;         /* who has the other tokens of my rows, by c    */

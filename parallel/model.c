@@ -1,9 +1,9 @@
 /* parallel/model.c -- the shards of one rank: opened, measured, closed.
  *
- * A rank holds the layers of its stage: its operators' parts, MLP columns and
- * vocabulary rows of its t; norms and the router whole.  Of the experts it
- * holds its own ids and inner columns, of the layers that its expert scope
- * serves: those of its stage (scope=stage) or all (scope=replica).
+ * A rank holds the layers of its stage, of all its chunks: its operators'
+ * parts, MLP columns and vocabulary rows of its t; norms and the router whole.
+ * Of the experts it holds its own ids and inner columns, of the layers that its
+ * expert scope serves: those of its stage (scope=stage) or all (scope=replica).
  *
  * One function carves it all, first only counting: par_weight_bytes is that
  * first run.
@@ -96,35 +96,36 @@ static par_expert make_expert(par_model *m, int l, int e)
     return x;
 }
 
-/* The MoE layers whose experts this rank serves lie in [*l0, *l1). */
-static void served_layers(const par_model *m, int *l0, int *l1)
+/* Has the layer experts that this rank serves? */
+static bool serves(const par_model *m, int l)
 {
-    const bool all = m->layout->plan.scope == PAR_SCOPE_REPLICA;
-    *l0 = all ? 0 : m->layer0;
-    *l1 = all ? (int)m->spec->n_l : m->layer1;
+    return core_spec_is_moe(m->spec, l) &&
+           (m->layout->plan.scope == PAR_SCOPE_REPLICA ||
+            m->layout->local_layer[l] >= 0);
 }
 
-/* pair_layer: pair j serves the j-th MoE layer of every stage. */
+/* pair_layer: pair j serves the j-th MoE layer of every virtual stage. */
 static void make_tables(par_model *m)
 {
     const par_layout *lay = m->layout;
-    const int n_entry = lay->plan.pp * lay->n_pair;
+    const int n_part = par_plan_parts(&lay->plan);
+    const int n_entry = n_part * lay->n_pair;
+    m->n_moe = 0;
+    for (int l = 0; l < m->spec->n_l; l++)
+        m->n_moe += serves(m, l) ? 1 : 0;
     m->moe_index = core_arena_take(&m->shards, m->spec->n_l, sizeof(int));
     m->pair_layer = core_arena_take(&m->shards, n_entry, sizeof(int));
     if (m->moe_index == NULL)
         return;
-    int l0, l1, n_moe = 0;
-    served_layers(m, &l0, &l1);
-    for (int l = 0; l < m->spec->n_l; l++)
-        m->moe_index[l] =
-            l >= l0 && l < l1 && core_spec_is_moe(m->spec, l) ? n_moe++ : -1;
+    for (int l = 0, n = 0; l < m->spec->n_l; l++)
+        m->moe_index[l] = serves(m, l) ? n++ : -1;
     for (int i = 0; i < n_entry; i++)
         m->pair_layer[i] = -1;
-    for (int s = 0; s < lay->plan.pp; s++)
-        for (int l = lay->first_layer[s], j = 0; l < lay->first_layer[s + 1];
-             l++)
+    for (int part = 0; part < n_part; part++)
+        for (int l = lay->first_layer[part], j = 0;
+             l < lay->first_layer[part + 1]; l++)
             if (core_spec_is_moe(m->spec, l))
-                m->pair_layer[s * lay->n_pair + j++] = l;
+                m->pair_layer[part * lay->n_pair + j++] = l;
 }
 
 /* One tile of a matrix that is as large as any. */
@@ -182,23 +183,18 @@ static void carve(par_model *m)
     const par_layout *lay = m->layout;
     make_tables(m);
     make_tiles(m);
-    m->layer =
-        core_arena_take(&m->shards, m->layer1 - m->layer0, sizeof *m->layer);
-    for (int l = m->layer0; l < m->layer1; l++) {
-        const par_layer layer = make_layer(m, l);
+    m->layer = core_arena_take(&m->shards, lay->n_my_layer, sizeof *m->layer);
+    for (int i = 0; i < lay->n_my_layer; i++) {
+        const par_layer layer = make_layer(m, lay->my_layer[i]);
         if (m->layer != NULL)
-            m->layer[l - m->layer0] = layer;
+            m->layer[i] = layer;
     }
     if (m->spec->n_h > 0)
         make_ends(m);
-    int l0, l1, i = 0;
-    served_layers(m, &l0, &l1);
-    m->n_moe = core_spec_count_moe(m->spec, l0, l1);
     m->expert = core_arena_take(
         &m->shards, (int64_t)m->n_moe * lay->n_my_expert, sizeof *m->expert);
-    for (int l = l0; l < l1; l++)
-        for (int e = 0; core_spec_is_moe(m->spec, l) && e < lay->n_my_expert;
-             e++, i++) {
+    for (int l = 0, i = 0; l < m->spec->n_l; l++)
+        for (int e = 0; serves(m, l) && e < lay->n_my_expert; e++, i++) {
             const par_expert x = make_expert(m, l, lay->my_expert[e]);
             if (m->expert != NULL)
                 m->expert[i] = x;
@@ -217,11 +213,8 @@ static size_t measure(par_model *m, bool keeps_dense, bool keeps_experts)
 static par_model describe(const core_spec *spec, const par_layout *layout,
                           core_numerics numerics)
 {
-    return (par_model){.layout = layout,
-                       .spec = spec,
-                       .numerics = numerics,
-                       .layer0 = layout->first_layer[layout->stage],
-                       .layer1 = layout->first_layer[layout->stage + 1]};
+    return (par_model){
+        .layout = layout, .spec = spec, .numerics = numerics};
 }
 
 size_t par_weight_bytes(const core_spec *spec, const par_layout *layout,
@@ -262,11 +255,10 @@ static core_status refuse_cut(const par_model *m)
     return CORE_OK;
 }
 
-/* A lane and a stream of each micro-batch, whatever the order of work; two
- * streams at least.                                                          */
+/* A lane of each micro-batch, whatever the order of work, and two streams.   */
 static core_status open_lanes(par_model *m)
 {
-    const int n = m->layout->plan.mb, n_stream = n + 1;
+    const int n = m->layout->plan.mb, n_stream = 2 * n;
     void *memory;
     CORE_TRY(core_alloc(&memory, n, sizeof *m->lane, "lanes"));
     m->lane = memory;

@@ -45,7 +45,7 @@ void par__narrow(par_model *m, int layer)
     const core_tap tap = par__tap(CORE_TAP_NARROW, layer);
     par__enter(m, PAR_OP_DISPATCH, tap);
     project(m, m->work.narrow, par__expert_input(m),
-            &m->layer[layer - m->layer0].narrow, tap);
+            &par__layer(m, layer)->narrow, tap);
 }
 
 /* The sums of my slice, in place. */
@@ -60,7 +60,7 @@ static void norm_sums(par_model *m, const double *weight, core_tap tap)
 
 void par__widen(par_model *m, int layer, double *out)
 {
-    const par_layer *of_layer = &m->layer[layer - m->layer0];
+    const par_layer *of_layer = par__layer(m, layer);
     if (m->spec->norm_de)
         norm_sums(m, of_layer->wide_norm, par__tap(CORE_TAP_WIDE_NORM, layer));
     project(m, out, m->work.sum, &of_layer->wide,

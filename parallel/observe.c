@@ -186,7 +186,8 @@ static void observe_lane(par_model *m, par_piece *piece, int pair, int lane,
     const int s0 = own_stage ? lay->stage : 0;
     const int s1 = own_stage ? lay->stage + 1 : lay->plan.pp;
     for (int s = s0; s < s1; s++) {
-        piece->tap.layer = m->pair_layer[s * lay->n_pair + pair];
+        const int part = par__virtual(m, s, m->now.turn);
+        piece->tap.layer = m->pair_layer[part * lay->n_pair + pair];
         piece->mb = par__mb(m, s, m->now.turn, lane);
         if (piece->tap.layer >= 0 && piece->mb >= 0)
             observe_layer(m, piece, lane, values, rows);

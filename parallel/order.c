@@ -1,11 +1,11 @@
 /* parallel/order.c -- what a rank does in a turn: steps, and what they wait
  * for.
  *
- * A round has turns: in turn k, stage s works on its k - s th run of n_lane
- * micro-batches, each in a lane.  One lane is the plan's own schedule, and
- * turns are its ticks.  With as many lanes as micro-batches a stage goes layer
- * by layer over all of them, so that the rows of all are there when an expert's
- * weights are made: they are made once.
+ * A round has turns (turns.h): in each a stage works on a run of n_lane
+ * micro-batches, each in a lane, with the layers of one of its chunks.  One
+ * lane is the plan's own schedule, and turns are its ticks.  With as many lanes as
+ * micro-batches a stage goes layer by layer over all of them, so that the rows
+ * of all are there when an expert's weights are made: they are made once.
  *
  * A step is a part of a layer for one lane.  It may be taken once those that it
  * names are done.  Traps: all but EXPERTS meet other ranks, so they stand in
@@ -22,12 +22,24 @@ static int n_run(const par_model *m)
 
 int par__n_turn(const par_model *m)
 {
-    return n_run(m) + m->layout->plan.pp - 1;
+    return par_turns(&m->layout->plan, n_run(m));
+}
+
+static par_turn turn_of(const par_model *m, int stage, int turn)
+{
+    return par_turn_of(&m->layout->plan, n_run(m), stage, turn);
+}
+
+int par__virtual(const par_model *m, int stage, int turn)
+{
+    return par_virtual_stage(&m->layout->plan, stage,
+                             turn_of(m, stage, turn).chunk);
 }
 
 int par__mb(const par_model *m, int stage, int turn, int lane)
 {
-    const int run = turn - stage, mb = run * m->work.n_lane + lane;
+    const int run = turn_of(m, stage, turn).run;
+    const int mb = run * m->work.n_lane + lane;
     return run >= 0 && mb < m->layout->plan.mb ? mb : -1;
 }
 
@@ -36,10 +48,8 @@ int par__mb(const par_model *m, int stage, int turn, int lane)
 int64_t par__most_steps(const par_layout *lay, int n_lane)
 {
     enum { OF_LAYER = 4, OF_PAIR = 3, OF_ENDS = 2 };
-    const int n_layer =
-        lay->first_layer[lay->stage + 1] - lay->first_layer[lay->stage];
     return (int64_t)n_lane *
-           (OF_LAYER * n_layer + OF_PAIR * lay->n_pair + OF_ENDS);
+           (OF_LAYER * lay->n_my_layer + OF_PAIR * lay->n_pair + OF_ENDS);
 }
 
 /* A step that waits for a and b, -1 for nothing; its number. */
@@ -57,7 +67,7 @@ static int add(par_model *m, par__step what, int a, int b)
 static void add_front(par_model *m, par__step at)
 {
     par_lane *lane = &m->lane[at.lane];
-    if (at.layer == m->layer0) {
+    if (at.layer == m->now.layer0) {
         at.kind = PAR_STEP_ARRIVE;
         lane->own = add(m, at, -1, -1);
     }
@@ -117,7 +127,7 @@ void par__list_steps(par_model *m, int turn)
     const par_layout *lay = m->layout;
     int pair = 0;
     m->work.n_step = m->work.n_past = 0;
-    for (int l = m->layer0; l < m->layer1; l++) {
+    for (int l = m->now.layer0; l < m->now.layer1; l++) {
         add_layer(m, turn, l, pair);
         pair += core_spec_is_moe(m->spec, l) ? 1 : 0;
     }

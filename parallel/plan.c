@@ -38,12 +38,18 @@ int par_plan_world(const par_plan *plan)
     return plan->dp * plan->cp * plan->pp * plan->tp;
 }
 
-int par_plan_layers(const par_plan *plan, int64_t n_l, int stage)
+int par_plan_parts(const par_plan *plan)
 {
+    return plan->pp * plan->vpp;
+}
+
+int par_plan_layers(const par_plan *plan, int64_t n_l, int part)
+{
+    const int n_part = par_plan_parts(plan);
     if (plan->n_stage > 0)
-        return plan->stage_layers[stage];
-    const int64_t first = core_split_first(n_l, plan->pp, stage);
-    return (int)(core_split_first(n_l, plan->pp, stage + 1) - first);
+        return plan->stage_layers[part];
+    const int64_t first = core_split_first(n_l, n_part, part);
+    return (int)(core_split_first(n_l, n_part, part + 1) - first);
 }
 
 /* --- reading -------------------------------------------------------------- */
@@ -191,6 +197,7 @@ void par_plan_format(const par_plan *plan, char out[PAR_PLAN_TEXT])
         write_text(&w, "%scp_kind=%s", comma(&w),
                    par_cp_kind_name(plan->cp_kind));
     write_number(&w, PAR__KEY_PP, plan->pp);
+    write_number(&w, PAR__KEY_VPP, plan->vpp);
     write_number(&w, PAR__KEY_DP, plan->dp);
     write_number(&w, PAR__KEY_EP, plan->ep);
     write_number(&w, PAR__KEY_ETP, plan->etp);

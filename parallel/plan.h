@@ -25,13 +25,13 @@ enum { PAR_MAX_EXPERTS = 1024, PAR_MAX_REPLICAS = 8, PAR_PLAN_TEXT = 256 };
 
 typedef struct par_plan {
     char text[PAR_PLAN_TEXT]; /* as the user wrote it: for reports              */
-    int dp, cp, pp, tp, ep, etp; /* >= 1                                        */
+    int dp, cp, pp, vpp, tp, ep, etp; /* >= 1                                   */
     par_scope scope;
     par_cp_kind cp_kind;
     bool sp; /* the stream's tokens are cut over tp                      */
     int mb, rounds;           /* micro-batches; successive parts of the batch   */
     int n_stage;              /* 0: layers are split evenly, first stages longer;
-                               * else pp, and stage_layers holds their lengths  */
+                               * else pp * vpp, and stage_layers holds lengths  */
     int stage_layers[CORE_MAX_LAYERS];
     int n_placed;             /* 0: contiguous placement; else E                */
     uint8_t n_replica[PAR_MAX_EXPERTS];
@@ -40,7 +40,8 @@ typedef struct par_plan {
 
 /* Read a plan: preset, string or YAML file (its name ends in .yaml or .yml), the
  * first and last extended by ",key=value" at will.  In a string stages=3/2/2 are
- * layers per stage and placement=0/0+3/1 the ep indices of experts 0, 1, 2.
+ * layers per stage, virtual ones counted, and placement=0/0+3/1 the ep indices
+ * of experts 0, 1, 2.
  * Errors: E_USAGE (string), E_FORMAT (YAML, with file:line:column), E_FILE, and
  * E_PLAN for an edp that does not follow from the others.            [local] */
 CORE_NODISCARD core_status par_plan_parse(par_plan *out, const char *text);
@@ -60,8 +61,11 @@ void par_plan_write_fields(FILE *out);
 /* dp * cp * pp * tp.                                                 [local] */
 int par_plan_world(const par_plan *plan);
 
-/* Layers of a stage, of n_l.                                         [local] */
-int par_plan_layers(const par_plan *plan, int64_t n_l, int stage);
+/* Parts that the layers are cut into: pp * vpp virtual stages.        [local] */
+int par_plan_parts(const par_plan *plan);
+
+/* Layers of a virtual stage, of n_l; with vpp = 1, of a stage.       [local] */
+int par_plan_layers(const par_plan *plan, int64_t n_l, int part);
 
 /* What the mixers of the model ask of tp, the i-th of it, into text: "H % tp =
  * 0", "tp <= C"; NULL after the last.                                [local] */

@@ -31,9 +31,9 @@ static bool broken(const reason *why, const char *fmt, ...)
 
 static bool positive_ok(const par_plan *p, const reason *why)
 {
-    const int number[] = {p->tp, p->cp,  p->pp, p->dp,
+    const int number[] = {p->tp, p->cp,  p->pp, p->vpp,   p->dp,
                           p->ep, p->etp, p->mb, p->rounds};
-    static const char *const name[] = {"tp", "cp",  "pp", "dp",
+    static const char *const name[] = {"tp", "cp",  "pp", "vpp",   "dp",
                                        "ep", "etp", "mb", "rounds"};
     for (size_t i = 0; i < sizeof number / sizeof number[0]; i++)
         if (number[i] < 1)
@@ -85,6 +85,18 @@ const char *par_plan_tp_rule(const core_spec *spec, int i,
     return NULL;
 }
 
+/* Every virtual stage has a layer; a stage that takes turns with itself alone
+ * has its layers in one run.                                                 */
+static bool virtual_ok(const par_plan *p, const core_spec *s, const reason *why)
+{
+    const int64_t n_part = (int64_t)p->pp * p->vpp;
+    if (p->vpp > 1 && p->pp == 1)
+        return broken(why, "vpp = %d, expected 1: pp = 1, and one stage takes "
+                      "turns with no other", p->vpp);
+    return at_most(p->vpp > 1 ? "pp*vpp" : "pp", n_part, "L", s->n_l, "layers",
+                   why);
+}
+
 /* Every part of a split axis has at least one element. */
 static bool extents_ok(const par_plan *p, const core_spec *s, const reason *why)
 {
@@ -101,7 +113,7 @@ static bool extents_ok(const par_plan *p, const core_spec *s, const reason *why)
     /* a model without experts still has one expert mesh, of degree 1 */
     const int64_t n_e = s->n_e > 0 ? s->n_e : 1;
     const int64_t n_f = s->n_f > 0 ? s->n_f : 1;
-    return at_most("pp", p->pp, "L", s->n_l, "layers", why) &&
+    return virtual_ok(p, s, why) &&
            at_most("ep", p->ep, "E", n_e, "experts", why) &&
            at_most("etp", p->etp, "F", n_f, "inner columns", why);
 }
@@ -164,9 +176,10 @@ static bool stages_ok(const par_plan *p, const core_spec *s, const reason *why)
 {
     if (p->n_stage == 0)
         return true;
-    if (p->n_stage != p->pp)
-        return broken(why, "stages lists %d lengths, expected pp = %d",
-                      p->n_stage, p->pp);
+    if (p->n_stage != par_plan_parts(p))
+        return broken(why, "stages lists %d lengths, expected %s = %d",
+                      p->n_stage, p->vpp > 1 ? "pp*vpp" : "pp",
+                      par_plan_parts(p));
     int64_t sum = 0;
     for (int i = 0; i < p->n_stage; i++) {
         if (p->stage_layers[i] < 1)

@@ -26,6 +26,9 @@ static const struct {
                           "values gathered, or going round; or each with all "
                           "tokens for some heads (gather)"},
     [PAR__KEY_PP] = {"pp", "degree", "pipeline stages (1)"},
+    [PAR__KEY_VPP] = {"vpp", "degree",
+                      "runs of layers of each stage, which take turns: virtual "
+                      "stages (1)"},
     [PAR__KEY_DP] = {"dp", "degree",
                      "data-parallel replicas, which deal the rows of a batch "
                      "among them (1)"},
@@ -48,7 +51,8 @@ static const struct {
                         "the ranks that experts are spread over: those of a "
                         "stage, or of all stages of a replica (stage)"},
     [PAR__KEY_STAGES] = {"stages", "numbers, 3/2/2; in YAML [3, 2, 2]",
-                         "layers of each stage (even, first stages longer)"},
+                         "layers of each stage, of each virtual one where there "
+                         "are some (even, first ones longer)"},
     [PAR__KEY_PLACEMENT] = {"placement",
                             "ep indices, 0/0+3/1; in YAML [0, [0, 3], 1]",
                             "where each expert is, the copies of a hot one "
@@ -77,7 +81,8 @@ void par_plan_write_fields(FILE *out)
 void par__plan_unit(par_plan *out)
 {
     memset(out, 0, sizeof *out);
-    out->dp = out->cp = out->pp = out->tp = out->ep = out->etp = 1;
+    out->dp = out->cp = out->pp = out->vpp = out->tp = 1;
+    out->ep = out->etp = 1;
     out->mb = out->rounds = 1;
     out->scope = PAR_SCOPE_STAGE;
 }
@@ -103,8 +108,8 @@ core_status par__read_key(par__reader *reader, par__text name, par__key *out)
         return CORE_OK;
     }
     CORE_FAIL(reader->status,
-              "%s: unknown key '%.*s', expected tp, cp, cp_kind, pp, dp, ep, etp, "
-              "edp, sp, mb, rounds, scope, stages or placement",
+              "%s: unknown key '%.*s', expected tp, cp, cp_kind, pp, vpp, dp, "
+              "ep, etp, edp, sp, mb, rounds, scope, stages or placement",
               reader->where, shown(name), name.s);
 }
 
@@ -237,6 +242,7 @@ core_status par__read_value(par__reader *reader, par__key key, par__text value)
     case PAR__KEY_TP: number = &p->tp; break;
     case PAR__KEY_CP: number = &p->cp; break;
     case PAR__KEY_PP: number = &p->pp; break;
+    case PAR__KEY_VPP: number = &p->vpp; break;
     case PAR__KEY_DP: number = &p->dp; break;
     case PAR__KEY_EP: number = &p->ep; break;
     case PAR__KEY_ETP: number = &p->etp; break;

@@ -2,9 +2,10 @@
  *
  * The enumeration walks the divisors of the number of ranks and lets the
  * predicate of plan_check.c decide.  Distance between two plans: the sum over
- * tp, cp, pp, dp, ep, etp of |log2 of the ratio|, plus 1 if the scope differs,
- * and 1 if the kind of cp does.  Near a plan with a cp are those with the same,
- * of its kind and with keys gathered, and those without.
+ * tp, cp, pp, vpp, dp, ep, etp of |log2 of the ratio|, plus 1 if the scope
+ * differs, and 1 if the kind of cp does.  Near a plan with a cp are those with
+ * the same, of its kind and with keys gathered, and those without; near one with
+ * virtual stages those with as many, half as many, and so on.
  * With n ranks dp = n (and nothing else) is always legal, so there is always a
  * nearest plan with as many ranks.
  */
@@ -48,18 +49,20 @@ static void each_scope(par_plan *plan, const core_spec *spec, const visitor *v)
     each_expert_mesh(plan, spec, (int64_t)plan->pp * plan->cp * plan->tp, v);
 }
 
-/* Those with this cp, on n_rank ranks without it. */
-static void each_with(const core_spec *spec, int cp, par_cp_kind kind,
+/* Those with this cp and vpp, on n_rank ranks without that cp. */
+static void each_with(const core_spec *spec, int cp, par_cp_kind kind, int vpp,
                       int n_rank, const visitor *v)
 {
+    const int most = CORE_MAX_LAYERS / vpp;
     par_plan plan;
     par__plan_unit(&plan);
     plan.cp = cp;
     plan.cp_kind = kind;
+    plan.vpp = vpp;
     for (int tp = 1; tp <= n_rank; tp++) {
         if (n_rank % tp != 0)
             continue;
-        for (int pp = 1; pp <= n_rank / tp && pp <= CORE_MAX_LAYERS; pp++) {
+        for (int pp = 1; pp <= n_rank / tp && pp <= most; pp++) {
             if (n_rank / tp % pp != 0)
                 continue;
             plan.tp = tp;
@@ -75,7 +78,7 @@ void par_plan_each_legal(const core_spec *spec, int n_rank,
                          void *self)
 {
     const visitor v = {visit, self};
-    each_with(spec, 1, PAR_CP_GATHER, n_rank, &v);
+    each_with(spec, 1, PAR_CP_GATHER, 1, n_rank, &v);
 }
 
 /* --- nearest -------------------------------------------------------------- */
@@ -97,7 +100,8 @@ static double log_ratio(int a, int b)
 static double distance(const par_plan *a, const par_plan *b)
 {
     return log_ratio(a->tp, b->tp) + log_ratio(a->cp, b->cp) +
-           log_ratio(a->pp, b->pp) + log_ratio(a->dp, b->dp) +
+           log_ratio(a->pp, b->pp) + log_ratio(a->vpp, b->vpp) +
+           log_ratio(a->dp, b->dp) +
            log_ratio(a->ep, b->ep) + log_ratio(a->etp, b->etp) +
            (a->scope != b->scope ? 1.0 : 0.0) +
            (a->cp_kind != b->cp_kind ? 1.0 : 0.0);
@@ -125,8 +129,8 @@ static void consider(void *self, const par_plan *plan)
 /* A number that the walk over divisors can take. */
 static int world_or_zero(const par_plan *p)
 {
-    if (p->dp < 1 || p->cp < 1 || p->pp < 1 || p->tp < 1 || p->ep < 1 ||
-        p->etp < 1)
+    if (p->dp < 1 || p->cp < 1 || p->pp < 1 || p->vpp < 1 || p->tp < 1 ||
+        p->ep < 1 || p->etp < 1)
         return 0;
     const int64_t n_stage = (int64_t)p->dp * p->cp * p->tp;
     return n_stage > INT32_MAX / p->pp ? 0 : (int)(n_stage * p->pp);
@@ -139,11 +143,14 @@ void par__plan_nearest(const par_plan *plan, const core_spec *spec, char *out,
     out[0] = '\0';
     const int n_rank = world_or_zero(plan);
     const visitor v = {consider, &best};
-    if (plan->cp > 1)
-        each_with(spec, plan->cp, plan->cp_kind, n_rank / plan->cp, &v);
-    if (plan->cp > 1 && plan->cp_kind != PAR_CP_GATHER)
-        each_with(spec, plan->cp, PAR_CP_GATHER, n_rank / plan->cp, &v);
-    each_with(spec, 1, PAR_CP_GATHER, n_rank, &v);
+    for (int vpp = plan->vpp; vpp >= 1; vpp /= 2) {
+        const int n = n_rank / (plan->cp > 1 ? plan->cp : 1);
+        if (plan->cp > 1)
+            each_with(spec, plan->cp, plan->cp_kind, vpp, n, &v);
+        if (plan->cp > 1 && plan->cp_kind != PAR_CP_GATHER)
+            each_with(spec, plan->cp, PAR_CP_GATHER, vpp, n, &v);
+        each_with(spec, 1, PAR_CP_GATHER, vpp, n_rank, &v);
+    }
     for (int i = 0; i < best.n; i++) {
         /* the rest of what was asked for, so that the line can be pasted */
         char text[PAR_PLAN_TEXT];

@@ -1,11 +1,11 @@
 /* parallel/schedule.c -- rounds, turns, the pipeline.
  *
- * In turn k of a round, stage s works on its k - s th micro-batch, or on a run
- * of micro-batches that lie in lanes (order.c).  A residual stream's buffer is
- * that of a micro-batch and, later, of another: while a turn is worked on, what
- * the next one needs is received into buffers that are not of this one; a send
- * is waited for only when its buffer is wanted again.  The pipeline drains
- * between rounds.
+ * In a turn of a round a stage works on a micro-batch, or on a run of
+ * micro-batches that lie in lanes (order.c), with a chunk of its layers
+ * (turns.h).  A residual stream's buffer is that of a turn's lane and, some
+ * turns later, of another's: while a turn is worked on, what the next one needs
+ * is received into buffers that are not of this one; a send is waited for only
+ * when its buffer is wanted again.  The pipeline drains between rounds.
  *
  * scope=stage: a stage without a micro-batch skips the turn, all its ranks at
  * once; an empty micro-batch is worked on like any other, with zero tokens,
@@ -33,33 +33,39 @@ static int64_t row_tokens(const par_model *m)
     return par_layout_n_t(&m->layout->plan, m->layout->c, m->batch->n_t);
 }
 
-static par_stream *stream_of(const par_model *m, int mb)
+/* Which of the streams a lane of a turn has. */
+static int stream_at(const par_model *m, int turn, int lane)
 {
-    return &m->stream[mb % m->work.n_x];
+    return ((turn - m->layout->stage) * m->work.n_lane + lane) % m->work.n_x;
 }
 
-static double *x_of(const par_model *m, int mb)
+static double *x_of(const par_model *m, int stream)
 {
-    return m->work.x + mb % m->work.n_x * m->work.ld_x;
+    return m->work.x + stream * m->work.ld_x;
 }
 
 /* Turn to a lane: its micro-batch and its buffers. */
 static void set_now(par_model *m, int round, int turn, int lane)
 {
     par_work *w = &m->work;
-    const int mb = par__mb(m, m->layout->stage, turn, lane);
+    const int stage = m->layout->stage, part = par__virtual(m, stage, turn);
+    const int mb = par__mb(m, stage, turn, lane);
     m->now = (par_now){
         .round = round,
         .mb = mb,
         .turn = turn,
         .lane = lane,
+        .part = part,
+        .layer0 = m->layout->first_layer[part],
+        .layer1 = m->layout->first_layer[part + 1],
         .tick = ((int64_t)round * par__n_turn(m) + turn) * w->n_lane + lane};
     par__work_take_lane(w, lane);
     if (mb < 0)
         return;
     m->now.n_row = rows_of(m, round, mb, &m->now.row0);
     m->now.n = m->now.n_row * row_tokens(m);
-    m->now.x = x_of(m, mb);
+    m->now.stream = stream_at(m, turn, lane);
+    m->now.x = x_of(m, m->now.stream);
     par_layout_slice(m->layout, m->now.n, &m->now.t0, &m->now.t1);
     m->now.s0 = m->layout->plan.sp ? m->now.t0 : 0;
     m->now.n_s = par__stream_tokens(m->layout, m->now.n);
@@ -83,26 +89,30 @@ static int64_t stream_bytes(const par_model *m, int64_t n_row, int layer)
     return n_stream(m, n_row * row_tokens(m), layer) * (int64_t)sizeof(double);
 }
 
-/* The buffer of a micro-batch, once the send that last used it is over. */
-static double *free_stream(par_model *m, int mb)
+/* The buffer of a stream, once the send that last used it is over. */
+static double *free_stream(par_model *m, int stream)
 {
-    par_stream *stream = stream_of(m, mb);
-    par_wait(m->comm, stream->leaving);
-    stream->leaving = NULL;
-    return x_of(m, mb);
+    par_wait(m->comm, m->stream[stream].leaving);
+    m->stream[stream].leaving = NULL;
+    return x_of(m, stream);
 }
 
-static void post_receive(par_model *m, int round, int mb)
+/* For a lane of a turn to come, unless it embeds or is idle. */
+static void post_receive(par_model *m, int round, int turn, int lane)
 {
+    const par_layout *lay = m->layout;
+    const int part = par__virtual(m, lay->stage, turn);
+    const int mb = par__mb(m, lay->stage, turn, lane);
     int64_t row0;
-    if (m->layout->stage == 0 || mb < 0)
+    if (part == 0 || mb < 0)
         return;
-    const int64_t bytes =
-        stream_bytes(m, rows_of(m, round, mb, &row0), m->layer0);
-    double *x = free_stream(m, mb);
+    const int64_t bytes = stream_bytes(m, rows_of(m, round, mb, &row0),
+                                       lay->first_layer[part]);
+    const int stream = stream_at(m, turn, lane);
+    double *x = free_stream(m, stream);
     par__poison(x, (size_t)bytes);
-    stream_of(m, mb)->arriving =
-        par_post_recv(m->comm, m->layout->prev_rank, mb % 2, x, bytes);
+    m->stream[stream].arriving =
+        par_post_recv(m->comm, lay->prev_rank, mb % 2, x, bytes);
 }
 
 /* --- steps --- */
@@ -110,19 +120,19 @@ static void post_receive(par_model *m, int round, int mb)
 static void arrive(par_model *m)
 {
     par__work_poison(&m->work, m->now.lane);
-    if (m->layout->stage > 0) {
+    if (m->now.part > 0) {
         char name[CORE_NAME_BYTES];
-        const core_tap tap = par__tap(CORE_TAP_IN, m->layer0);
+        const core_tap tap = par__tap(CORE_TAP_IN, m->now.layer0);
         par_at(m->comm, core_tap_name(tap, name), m->now.tick);
         par__resume(m);
         par__cost_stage(m, CORE_RECEIVE, tap,
-                        n_stream(m, m->now.n, m->layer0));
+                        n_stream(m, m->now.n, m->now.layer0));
         par__pause(m);
-        par_wait(m->comm, stream_of(m, m->now.mb)->arriving);
+        par_wait(m->comm, m->stream[m->now.stream].arriving);
         par__resume(m);
     } else {
-        par__poison(free_stream(m, m->now.mb),
-                    (size_t)stream_bytes(m, m->now.n_row, m->layer0));
+        par__poison(free_stream(m, m->now.stream),
+                    (size_t)stream_bytes(m, m->now.n_row, m->now.layer0));
         par__resume(m);
         par__embed(m);
     }
@@ -130,17 +140,17 @@ static void arrive(par_model *m)
 
 static void leave(par_model *m)
 {
-    const par_layout *lay = m->layout;
-    if (lay->stage == lay->plan.pp - 1)
+    const int next = m->now.layer1; /* the layer behind */
+    if (m->now.part == par_plan_parts(&m->layout->plan) - 1) {
         par__head(m);
-    if (lay->next_rank < 0)
         return;
-    par__cost_stage(m, CORE_SEND, par__tap(CORE_TAP_OUT, m->layer1 - 1),
-                    n_stream(m, m->now.n, m->layer1));
+    }
+    par__cost_stage(m, CORE_SEND, par__tap(CORE_TAP_OUT, next - 1),
+                    n_stream(m, m->now.n, next));
     par__pause(m);
-    stream_of(m, m->now.mb)->leaving =
-        par_post_send(m->comm, lay->next_rank, m->now.mb % 2, m->now.x,
-                      stream_bytes(m, m->now.n_row, m->layer1));
+    m->stream[m->now.stream].leaving =
+        par_post_send(m->comm, m->layout->next_rank, m->now.mb % 2, m->now.x,
+                      stream_bytes(m, m->now.n_row, next));
     par__resume(m);
 }
 
@@ -199,7 +209,7 @@ static void run_turn(par_model *m, int round, int turn)
                sizeof *m->work.n_expert);
     set_now(m, round, turn, 0);
     for (int lane = 0; lane < m->work.n_lane; lane++)
-        post_receive(m, round, par__mb(m, lay->stage, turn + 1, lane));
+        post_receive(m, round, turn + 1, lane);
     par__resume(m);
     par__list_steps(m, turn);
     for (const par__step *step; (step = par__take_step(m)) != NULL;) {

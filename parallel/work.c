@@ -18,9 +18,8 @@ static int64_t max_of(int64_t a, int64_t b)
 static int64_t max_mlp_columns(const core_spec *spec, const par_layout *lay)
 {
     int64_t most = 0;
-    for (int l = lay->first_layer[lay->stage];
-         l < lay->first_layer[lay->stage + 1]; l++) {
-        const int64_t n_f = core_spec_n_mlp(spec, l);
+    for (int i = 0; i < lay->n_my_layer; i++) {
+        const int64_t n_f = core_spec_n_mlp(spec, lay->my_layer[i]);
         most = max_of(most, core_split_first(n_f, lay->plan.tp, lay->t + 1) -
                                 core_split_first(n_f, lay->plan.tp, lay->t));
     }
@@ -43,18 +42,25 @@ static int64_t *fresh_i64(par_work *w, int64_t n)
     return par__fresh(w, n, sizeof(int64_t));
 }
 
+/* Does a layer of mine have it? */
+static bool has(const core_spec *spec, const par_layout *lay,
+                const par__entry *op)
+{
+    for (int i = 0; i < lay->n_my_layer; i++)
+        if (par__has(spec, lay->my_layer[i], lay->my_layer[i] + 1, op))
+            return true;
+    return false;
+}
+
 /* Of the operators that layers of my stage have. */
 static void carve_operators(par_work *w, const core_spec *spec,
                             const par_layout *lay)
 {
-    const int l0 = lay->first_layer[lay->stage];
-    const int l1 = lay->first_layer[lay->stage + 1];
     for (int k = 0; k < CORE_N_MIXERS; k++)
-        if (par__has(spec, l0, l1, par__mixers[k]))
+        if (has(spec, lay, par__mixers[k]))
             w->mixer[k] = par__mixers[k]->carve(w, spec, lay);
     for (int k = 0; k < CORE_N_SHARED; k++)
-        if (par__shareds[k]->carve != NULL &&
-            par__has(spec, l0, l1, par__shareds[k]))
+        if (par__shareds[k]->carve != NULL && has(spec, lay, par__shareds[k]))
             w->shared[k] = par__shareds[k]->carve(w, spec, lay);
 }
 
@@ -112,9 +118,7 @@ static void carve_tables(par_work *w, const core_spec *spec,
 static void carve_f32(par_work *w, const core_spec *spec, const par_layout *lay)
 {
     core_arena *a = &w->arena;
-    const bool has_heads =
-        par__has(spec, lay->first_layer[lay->stage],
-                 lay->first_layer[lay->stage + 1], &par__attention);
+    const bool has_heads = has(spec, lay, &par__attention);
     int64_t n_dh = 0;
     for (int kind = 0; kind < CORE_HEAD_KINDS; kind++)
         n_dh = max_of(
@@ -133,12 +137,12 @@ static void carve_f32(par_work *w, const core_spec *spec, const par_layout *lay)
 }
 
 /* Streams: two, for what is worked on and what arrives, of every lane; no more
- * than there are micro-batches.                                              */
+ * than there are micro-batches to be worked on.                              */
 static void carve_streams(par_work *w, const core_spec *spec,
                           const par_layout *lay)
 {
-    w->n_x = (int)max_of(2, 2 * w->n_lane < lay->plan.mb ? 2 * w->n_lane
-                                                         : lay->plan.mb);
+    const int64_t most = (int64_t)lay->plan.mb * lay->plan.vpp;
+    w->n_x = (int)max_of(2, 2 * w->n_lane < most ? 2 * w->n_lane : most);
     const int64_t n_s = lay->plan.sp ? slice_of(lay, w->n) : w->n;
     w->ld_x = n_s * core_spec_n_x(spec) + w->n * most_seen(spec);
     w->x = core_arena_f64(&w->arena, w->n_x * w->ld_x);

@@ -128,7 +128,8 @@ void har_tally_free(har_tally *live)
 
 int64_t har_tally_tokens(const har_tally_pass *pass)
 {
-    return pass->n_token / (pass->degrees.tp * pass->degrees.pp);
+    return pass->n_token /
+           (pass->degrees.tp * par_plan_parts(&pass->degrees));
 }
 
 double har_tally_tokens_per_second(const har_tally_pass *pass)

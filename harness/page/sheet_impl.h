@@ -22,10 +22,10 @@ enum { HAR__RUNS_TEXT = 120, HAR__SHORT_TEXT = 24 };
 
 typedef struct har__module {
     int stage, d, t, ep_i, etp_i;
-    int layer0, layer1;
     int64_t head0, head1, kv0, kv1, vocab0, vocab1, f0, f1;
     int n_expert;
-    char experts[HAR__RUNS_TEXT]; /* "0-3, 9", cut off with "..."             */
+    char layers[HAR__RUNS_TEXT]; /* "0-3, 9", cut off with "..."              */
+    char experts[HAR__RUNS_TEXT];
     char some_experts[HAR__SHORT_TEXT];
     double weight_bytes;
     bool is_copy; /* an earlier rank holds the same           */

@@ -47,8 +47,6 @@ static har__module module_of(const har_setup *s, const par_layout *l)
                      .t = l->t,
                      .ep_i = l->ep_i,
                      .etp_i = l->etp_i,
-                     .layer0 = l->first_layer[l->stage],
-                     .layer1 = l->first_layer[l->stage + 1],
                      .head0 = h->h0,
                      .head1 = h->h0 + h->n_h,
                      .kv0 = h->kv0,
@@ -65,6 +63,7 @@ static har__module module_of(const har_setup *s, const par_layout *l)
         m.vocab0 = m.vocab1 = 0; /* neither embeds nor has the head */
     if (l->n_my_expert == 0)
         m.f0 = m.f1 = 0;
+    write_runs(m.layers, sizeof m.layers, l->my_layer, l->n_my_layer);
     write_runs(m.experts, sizeof m.experts, l->my_expert, l->n_my_expert);
     write_runs(m.some_experts, sizeof m.some_experts, l->my_expert,
                l->n_my_expert);
@@ -139,16 +138,15 @@ static void range_text(char *out, size_t bytes, const char *what, int64_t from,
 static void write_cell(const har__module *m, int rank, const grid *g, double x,
                        double y, FILE *out)
 {
-    char layers[48], heads[48], columns[64];
-    range_text(layers, sizeof layers, "layers", m->layer0, m->layer1);
+    char heads[48], columns[64];
     range_text(heads, sizeof heads, "heads", m->head0, m->head1);
     range_text(columns, sizeof columns, "columns", m->f0, m->f1);
     har_svg_rect(out, x, y, g->w - 4, g->h - 4, "g0", m->is_copy ? 0.08 : 0.2);
     fputs(" rx=\"4\"", out);
     har_svg_title(out,
-                  "GPU %d: stage %d, replica %d, tensor %d; %s, %s; experts "
-                  "%s, %s; %.3g GB of weights%s",
-                  rank, m->stage, m->d, m->t, layers, heads, m->experts,
+                  "GPU %d: stage %d, replica %d, tensor %d; layers %s, %s; "
+                  "experts %s, %s; %.3g GB of weights%s",
+                  rank, m->stage, m->d, m->t, m->layers, heads, m->experts,
                   columns, m->weight_bytes * 1e-9,
                   m->is_copy ? "; an earlier GPU holds the same" : "");
     if (g->h <= 30) { /* no words */
@@ -167,11 +165,9 @@ static void write_stage(const har__sheet *s, const grid *g, int stage, double y,
 {
     const par_plan *plan = &s->setup->plan;
     const int n = plan->dp * plan->tp;
-    char text[64];
     har_svg_text(out, 0, y + 15, "big", "stage %d", stage);
     const har__module *first = &s->module[stage * n];
-    range_text(text, sizeof text, "layers", first->layer0, first->layer1);
-    har_svg_text(out, 0, y + 31, "dim small", "%s", text);
+    har_svg_text(out, 0, y + 31, "dim small", "layers %s", first->layers);
     for (int i = 0; i < n; i++)
         write_cell(first + i, stage * n + i, g,
                    LEFT + g->w * (double)(i % g->n_across),
@@ -209,7 +205,7 @@ static void write_row(const har__module *m, int rank, FILE *out)
     har_page_count(out, m->stage);
     har_page_count(out, m->d);
     har_page_count(out, m->t);
-    range_cell(out, m->layer0, m->layer1);
+    har_page_cell(out, "n", "%s", m->layers);
     range_cell(out, m->head0, m->head1);
     range_cell(out, m->kv0, m->kv1);
     range_cell(out, m->vocab0, m->vocab1);

@@ -9,6 +9,7 @@
 #include "harness/words/words.h"
 #include "parallel/forward.h"
 #include "parallel/layout.h"
+#include "parallel/turns.h"
 
 static int their_rank(har_system system, const par_plan *plan, int ours)
 {
@@ -54,8 +55,11 @@ static void write_rank(const core_spec *spec, const par_layout *l,
            l->d);
     if (l->plan.cp > 1)
         printf("%3d ", l->c);
-    printf("%3d  %3d %4d %4d  %3d-%-3d", l->t, l->ep_i, l->etp_i, l->edp_i,
-           l->first_layer[l->stage], l->first_layer[l->stage + 1] - 1);
+    printf("%3d  %3d %4d %4d ", l->t, l->ep_i, l->etp_i, l->edp_i);
+    for (int chunk = 0; chunk < l->plan.vpp; chunk++) {
+        const int part = par_virtual_stage(&l->plan, l->stage, chunk);
+        printf(" %3d-%-3d", l->first_layer[part], l->first_layer[part + 1] - 1);
+    }
     if (spec->n_h > 0)
         printf(" %3lld-%-3lld %3lld-%-3lld %6lld-%-6lld", (long long)h->h0,
                (long long)(h->h0 + h->n_h) - 1, (long long)h->kv0,
@@ -133,14 +137,38 @@ static core_status with_layout(const core_spec *spec, const par_plan *plan,
         write_group(&layout.ep_group, plan, system);
         write_group(&layout.etp_group, plan, system);
         write_placements(spec, plan);
-        printf(" rank  stage  dp  %stp   ep  etp  edp   layers",
-               plan->cp > 1 ? "cp  " : "");
+        printf(" rank  stage  dp  %stp   ep  etp  edp   layers%*s",
+               plan->cp > 1 ? "cp  " : "", 8 * (plan->vpp - 1), "");
         printf(spec->n_h > 0 ? "   heads      kv    vocabulary" : "");
         printf("       inner  weights    experts\n");
     }
     write_rank(spec, &layout, system);
     core_arena_free(&arena);
     return CORE_OK;
+}
+
+/* Which micro-batch each stage works on, tick by tick, with which of its chunks
+ * of layers: "3b" is micro-batch 3 with the second.                          */
+static void write_turns(const par_plan *plan)
+{
+    enum { MOST = 24 };
+    const int n = par_turns(plan, plan->mb), n_shown = n < MOST ? n : MOST;
+    printf("turns      %d ticks a round; 3b: micro-batch 3 with the second run "
+           "of layers\n  tick    ", n);
+    for (int tick = 0; tick < n_shown; tick++)
+        printf(" %4d", tick);
+    putchar('\n');
+    for (int stage = 0; stage < plan->pp && stage < MOST; stage++) {
+        printf("  stage %-3d", stage);
+        for (int tick = 0; tick < n_shown; tick++) {
+            const par_turn at = par_turn_of(plan, plan->mb, stage, tick);
+            if (at.run < 0)
+                printf("    .");
+            else
+                printf(" %3d%c", at.run, 'a' + at.chunk % 26);
+        }
+        puts(n > n_shown ? " ..." : "");
+    }
 }
 
 /* What else the system does in its own way. */
@@ -163,18 +191,23 @@ static void write_system(const core_spec *spec, const par_plan *plan,
 core_status har_plan_map_show(const core_spec *spec, const par_plan *plan,
                               har_system system)
 {
-    char text[PAR_PLAN_TEXT], cp[24] = "";
+    char text[PAR_PLAN_TEXT], cp[24] = "", vpp[24] = "";
     par_plan_format(plan, text);
     if (plan->cp > 1)
         snprintf(cp, sizeof cp, " x cp %d", plan->cp);
+    if (plan->vpp > 1)
+        snprintf(vpp, sizeof vpp, " (of %d runs)", plan->vpp);
     printf("plan       %s for %s\n", text, spec->name);
-    printf("ranks      %d = pp %d x dp %d%s x tp %d; experts: ep %d x etp %d, "
-           "scope %s\n",
-           par_plan_world(plan), plan->pp, plan->dp, cp, plan->tp, plan->ep,
-           plan->etp, plan->scope == PAR_SCOPE_STAGE ? "stage" : "replica");
+    printf("ranks      %d = pp %d%s x dp %d%s x tp %d; experts: ep %d x etp "
+           "%d, scope %s\n",
+           par_plan_world(plan), plan->pp, vpp, plan->dp, cp, plan->tp,
+           plan->ep, plan->etp,
+           plan->scope == PAR_SCOPE_STAGE ? "stage" : "replica");
     printf("groups of tokens  %d (rounds %d x dp %d x micro-batches %d)\n",
            plan->rounds * plan->dp * plan->mb, plan->rounds, plan->dp,
            plan->mb);
+    if (plan->vpp > 1)
+        write_turns(plan);
     if (system < HAR_N_SYSTEMS)
         write_system(spec, plan, system);
     for (int i = 0; i < par_plan_world(plan); i++)

@@ -9,6 +9,7 @@
 #include "core/base/arena.h"
 #include "harness/launch/jsonfile.h"
 #include "parallel/layout.h"
+#include "parallel/turns.h"
 
 #include <stdlib.h>
 
@@ -145,12 +146,27 @@ static void put_columns(json_t *o, const char *key, int64_t n,
                             core_split_first(n, l->plan.tp, l->t + 1)));
 }
 
+/* One range, or one of each virtual stage. */
+static void put_layers(json_t *o, const par_layout *l)
+{
+    json_t *parts = json_array();
+    for (int chunk = 0; chunk < l->plan.vpp; chunk++) {
+        const int part = par_virtual_stage(&l->plan, l->stage, chunk);
+        json_array_append_new(
+            parts, range(l->first_layer[part], l->first_layer[part + 1]));
+    }
+    if (l->plan.vpp > 1) {
+        core_json_put(o, "virtual_stages", parts);
+        return;
+    }
+    core_json_put(o, "layers", json_incref(json_array_get(parts, 0)));
+    json_decref(parts);
+}
+
 static void put_owned(json_t *o, const map *m, const par_layout *l)
 {
     const par_heads *h = &l->heads[0];
-    core_json_put(
-        o, "layers",
-        range(l->first_layer[l->stage], l->first_layer[l->stage + 1]));
+    put_layers(o, l);
     if (m->spec->n_h > 0) {
         core_json_put(o, "heads", range(h->h0, h->h0 + h->n_h));
         core_json_put(o, "kv_heads", range(h->kv0, h->kv0 + h->n_kv));
@@ -203,6 +219,7 @@ static core_status write_map(const char *path, const map *m, core_arena *arena)
                        m->system < HAR_N_SYSTEMS ? har_system_name(m->system)
                                                  : "moeparity");
     core_json_put_int(root, "vocabulary", m->spec->n_v);
+    core_json_put_int(root, "vpp", m->plan->vpp);
     core_json_put_int(root, "sp", m->plan->sp);
     core_status status = CORE_OK;
     for (int i = 0; i < m->n && status == CORE_OK; i++)

@@ -46,7 +46,7 @@ static const har_flag flags[] = {
     {"model.virtual-pipeline-model-parallel-size "
      "virtual-pipeline-model-parallel-size",
      HAR_F_NONE, HAR_TAKE_ONLY, "1 null None",
-     "a stage of a plan is one run of layers"},
+     "virtual stages are read of Megatron's own flags"},
 
     {"model.num-layers", HAR_F_N_L, HAR_TAKE_COUNT, NULL, NULL},
     {"model.hidden-size", HAR_F_N_D, HAR_TAKE_COUNT, NULL, NULL},

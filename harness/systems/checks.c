@@ -55,6 +55,10 @@ core_status har_check_tokens(const char *who, const par_plan *p)
     CORE_FAIL_IF(p->cp > 1, CORE_E_PLAN,
                  "%s: cp = %d: no flag of its cuts rows as plans do", who,
                  p->cp);
+    CORE_FAIL_IF(p->vpp > 1, CORE_E_PLAN,
+                 "%s: vpp = %d: no flag of its gives a stage several runs of "
+                 "layers",
+                 who, p->vpp);
     CORE_FAIL_IF(p->sp, CORE_E_PLAN,
                  "%s: sp=1: no flag of its cuts tokens over tensor ranks", who);
     return CORE_OK;

@@ -167,9 +167,9 @@ void har_plan_stages(par_plan *plan, const core_spec *spec, const int *layers)
     par_plan even = *plan;
     bool is_even = true;
     even.n_stage = 0;
-    for (int i = 0; i < plan->pp; i++)
+    for (int i = 0; i < par_plan_parts(plan); i++)
         is_even = is_even && layers[i] == par_plan_layers(&even, spec->n_l, i);
-    plan->n_stage = is_even ? 0 : plan->pp;
+    plan->n_stage = is_even ? 0 : par_plan_parts(plan);
     for (int i = 0; i < plan->n_stage; i++)
         plan->stage_layers[i] = layers[i];
 }

@@ -116,6 +116,8 @@ typedef enum har_fact {
     HAR_F_COUNT_EMBEDDING,
     HAR_F_COUNT_HEAD,
     HAR_F_LAYOUT,
+    HAR_F_VPP,
+    HAR_F_VPP_LAYERS,
     HAR_F_PARTITION,
     HAR_F_LESS_FIRST,
     HAR_F_LESS_LAST,
@@ -260,7 +262,8 @@ const har_system_row *har_launcher(har_place place);
 
 /* --- what several systems share --- */
 
-/* Layers of each stage into the plan, unless an even split gives the same.   */
+/* Layers of each stage, of each virtual one, into the plan, unless an even
+ * split gives the same.                                                      */
 void har_plan_stages(par_plan *plan, const core_spec *spec, const int *layers);
 /* "4,4,3" as such lengths.  E_USAGE if they are not pp numbers that add up.  */
 CORE_NODISCARD core_status har_plan_partition(par_plan *plan,

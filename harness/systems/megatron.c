@@ -35,10 +35,10 @@ static const har_flag flags[] = {
 
     {"context-parallel-size", HAR_F_CP, HAR_TAKE_COUNT, NULL, NULL},
     {"cp-comm-type", HAR_F_CP_KIND, HAR_TAKE_WORD, HAR_CP_COMM_TYPES, NULL},
-    {"num-virtual-stages-per-pipeline-rank", HAR_F_NONE, HAR_TAKE_ONLY, "1",
-     "a stage of a plan is one run of layers"},
-    {"num-layers-per-virtual-pipeline-stage", HAR_F_NONE, HAR_TAKE_ONLY, "",
-     "a stage of a plan is one run of layers"},
+    {"num-virtual-stages-per-pipeline-rank", HAR_F_VPP, HAR_TAKE_COUNT, NULL,
+     NULL},
+    {"num-layers-per-virtual-pipeline-stage", HAR_F_VPP_LAYERS, HAR_TAKE_COUNT,
+     NULL, NULL},
     {"tensor-parallel-num-weight-shards "
      "expert-tensor-parallel-num-weight-shards",
      HAR_F_NONE, HAR_TAKE_ONLY, "1", "a plan has no such degree"},
@@ -92,14 +92,15 @@ static const har_flag flags[] = {
 /* --- a plan --- */
 
 /* Stages of a layout: E, t for a layer, t*3, L, | between, ( ) around what a *
- * repeats is not read. */
+ * repeats is not read.  More stages than pp are virtual ones, those of a rank
+ * pp apart. */
 static core_status read_layout(const har_value *v, const core_spec *s,
                                par_plan *p)
 {
     int layers[CORE_MAX_LAYERS] = {0}, n = 0;
     int64_t sum = 0;
     const char *at = v->text;
-    for (; *at != '\0' && n < p->pp && n < CORE_MAX_LAYERS; at++) {
+    for (; *at != '\0' && n < CORE_MAX_LAYERS; at++) {
         long times = 1;
         const char kind = *at;
         if (kind == '|') {
@@ -121,11 +122,12 @@ static core_status read_layout(const har_value *v, const core_spec *s,
         }
     }
     CORE_FAIL_IF(
-        *at != '\0' || n != p->pp - 1 || sum != s->n_l, CORE_E_USAGE,
-        "--import: %.*s: expected %d stages of E, t and L with %lld t, "
-        "found '%.60s'",
+        *at != '\0' || (n + 1) % p->pp != 0 || sum != s->n_l, CORE_E_USAGE,
+        "--import: %.*s: expected %d stages, or a multiple, of E, t and L with "
+        "%lld t, found '%.60s'",
         v->n_name, v->name, p->pp, (long long)s->n_l, v->text);
-    for (int i = 0; i < p->pp; i++)
+    p->vpp = (n + 1) / p->pp;
+    for (int i = 0; i <= n; i++)
         CORE_FAIL_IF(layers[i] < 1, CORE_E_USAGE,
                      "--import: %.*s: a stage of a plan has a layer, and stage "
                      "%d has none",
@@ -134,8 +136,36 @@ static core_status read_layout(const har_value *v, const core_spec *s,
     return CORE_OK;
 }
 
+/* Virtual stages of a rank that has n_layer layers, those of the first and the
+ * last apart; all of them must divide. */
+static core_status read_virtual(int *out, const har_facts *f, int64_t n_layer,
+                                int first, int last)
+{
+    const har_value *n = &f->of[HAR_F_VPP], *each = &f->of[HAR_F_VPP_LAYERS];
+    const har_value *by = each->is_given ? each : n;
+    *out = 1;
+    if (!by->is_given)
+        return CORE_OK;
+    CORE_FAIL_IF(each->is_given && (n->is_given || first > 0 || last > 0),
+                 CORE_E_USAGE,
+                 "--import: %.*s: it goes with no other flag that says how "
+                 "layers are cut",
+                 each->n_name, each->name);
+    const int64_t of_rank[] = {n_layer, first, last};
+    const int number = (int)by->number;
+    for (int i = 0; i < 3; i++)
+        CORE_FAIL_IF(of_rank[i] % number != 0, CORE_E_USAGE,
+                     "--import: %.*s: layers of a rank %% %d = %lld %% %d, "
+                     "expected 0",
+                     by->n_name, by->name, number, (long long)of_rank[i],
+                     number);
+    *out = each->is_given ? (int)n_layer / number : number;
+    return CORE_OK;
+}
+
 /* First and last stage as written, the rest of the layers evenly between; an
- * embedding or a head that counts takes the place of a layer. */
+ * embedding or a head that counts takes the place of a layer.  Virtual stages
+ * of a rank have equal parts of what it has. */
 static core_status read_stages(const har_facts *f, const core_spec *s,
                                par_plan *p)
 {
@@ -152,11 +182,20 @@ static core_status read_stages(const har_facts *f, const core_spec *s,
                  "--import: %lld layers are left for %d stages, expected equal "
                  "parts",
                  (long long)left, between);
+    const int64_t of_rank[] = {first, between > 0 ? left / between : 0, last};
     int layers[CORE_MAX_LAYERS];
-    for (int i = 0; i < p->pp; i++)
-        layers[i] = between > 0 ? (int)(left / between) : 0;
-    layers[0] = first > 0 ? first : layers[0] - embedding;
-    layers[p->pp - 1] = p->pp > 1 && last > 0 ? last : layers[p->pp - 1] - head;
+    CORE_TRY(read_virtual(&p->vpp, f, of_rank[1], first, last));
+    CORE_FAIL_IF((int64_t)p->pp * p->vpp > CORE_MAX_LAYERS, CORE_E_USAGE,
+                 "--import: %d * %d virtual stages, at most %d are supported",
+                 p->pp, p->vpp, CORE_MAX_LAYERS);
+    const int n = par_plan_parts(p);
+    for (int i = 0; i < n; i++) {
+        const bool is_first = i % p->pp == 0 && first > 0;
+        const bool is_last = i % p->pp == p->pp - 1 && p->pp > 1 && last > 0;
+        layers[i] = (int)of_rank[is_first ? 0 : is_last ? 2 : 1] / p->vpp;
+    }
+    layers[0] -= first > 0 ? 0 : embedding;
+    layers[n - 1] -= p->pp > 1 && last > 0 ? 0 : head;
     har_plan_stages(p, s, layers);
     return CORE_OK;
 }
@@ -199,6 +238,13 @@ core_status har_megatron_plan(par_plan *out, const har_facts *f,
     p.sp = p.tp > 1 && f->of[HAR_F_SEQUENCE].is_given; /* else turned off */
     CORE_TRY(har_plan_rest(&p.dp, f, (int64_t)p.tp * p.cp * p.pp, "tp*cp*pp"));
     CORE_TRY(read_micro_batches(f, &p));
+    CORE_FAIL_IF(f->of[HAR_F_LAYOUT].is_given &&
+                     (f->of[HAR_F_VPP].is_given ||
+                      f->of[HAR_F_VPP_LAYERS].is_given),
+                 CORE_E_USAGE,
+                 "--import: %.*s: it says how many virtual stages there are, "
+                 "and goes with no flag that does",
+                 f->of[HAR_F_LAYOUT].n_name, f->of[HAR_F_LAYOUT].name);
     CORE_TRY(f->of[HAR_F_LAYOUT].is_given
                  ? read_layout(&f->of[HAR_F_LAYOUT], s, &p)
                  : read_stages(f, s, &p));
@@ -373,6 +419,10 @@ static core_status check(const par_plan *p, const core_spec *s)
     CORE_FAIL_IF(
         p->sp && p->tp == 1, CORE_E_PLAN,
         "megatron: sp=1: with tp = 1 it turns --sequence-parallel off");
+    CORE_FAIL_IF(p->vpp > 1 && p->mb % p->pp != 0, CORE_E_PLAN,
+                 "megatron: vpp = %d: it takes micro-batches in groups of a "
+                 "stage each: mb %% pp = %d %% %d = %d, expected 0",
+                 p->vpp, p->mb, p->pp, p->mb % p->pp);
     CORE_TRY(check_attention(p, s));
     CORE_TRY(har_check_divides("megatron", "experts", s->n_e, p->ep));
     CORE_TRY(check_capacity(s));
@@ -381,9 +431,39 @@ static core_status check(const par_plan *p, const core_spec *s)
 
 /* --- arguments --- */
 
+/* Stage by stage, virtual ones in the order of their layers. */
+static void write_layout(const par_plan *p, const core_spec *s, FILE *out)
+{
+    const int n = par_plan_parts(p);
+    fputs("--pipeline-model-parallel-layout E", out);
+    for (int i = 0; i < n; i++) {
+        for (int k = par_plan_layers(p, s->n_l, i); k > 0; k--)
+            fputc('t', out);
+        fputc(i + 1 < n ? '|' : 'L', out);
+    }
+    fputc('\n', out);
+}
+
+/* A degree where all have equal parts, else a layout. */
+static void write_virtual(const par_plan *p, const core_spec *s, FILE *out)
+{
+    const int first = par_plan_layers(p, s->n_l, 0);
+    bool is_even = true;
+    for (int i = 1; i < par_plan_parts(p); i++)
+        is_even = is_even && par_plan_layers(p, s->n_l, i) == first;
+    if (is_even)
+        fprintf(out, "--num-virtual-stages-per-pipeline-rank %d\n", p->vpp);
+    else
+        write_layout(p, s, out);
+}
+
 /* First and last stage by their flags where the rest is even, else a layout. */
 static void write_stages(const par_plan *p, const core_spec *s, FILE *out)
 {
+    if (p->vpp > 1) {
+        write_virtual(p, s, out);
+        return;
+    }
     const int first = par_plan_layers(p, s->n_l, 0);
     const int last = par_plan_layers(p, s->n_l, p->pp - 1);
     const int middle = p->pp > 2 ? par_plan_layers(p, s->n_l, 1) : last;
@@ -394,15 +474,8 @@ static void write_stages(const par_plan *p, const core_spec *s, FILE *out)
         fprintf(out, "--decoder-first-pipeline-num-layers %d\n", first);
     if (by_flags && last != middle)
         fprintf(out, "--decoder-last-pipeline-num-layers %d\n", last);
-    if (by_flags)
-        return;
-    fputs("--pipeline-model-parallel-layout E", out);
-    for (int i = 0; i < p->pp; i++) {
-        for (int n = par_plan_layers(p, s->n_l, i); n > 0; n--)
-            fputc('t', out);
-        fputc(i + 1 < p->pp ? '|' : 'L', out);
-    }
-    fputc('\n', out);
+    if (!by_flags)
+        write_layout(p, s, out);
 }
 
 static void write_experts(const par_plan *p, const core_spec *s, FILE *out)

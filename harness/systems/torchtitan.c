@@ -33,7 +33,7 @@ static const har_flag flags[] = {
     {"training.local-batch-size", HAR_F_LOCAL, HAR_TAKE_COUNT, NULL, NULL},
     {"training.global-batch-size", HAR_F_GLOBAL, HAR_TAKE_WHOLE, NULL, NULL},
     {"parallelism.pipeline-parallel-schedule", HAR_F_NONE, HAR_TAKE_ONLY,
-     "1F1B 1f1b GPipe gpipe", "a stage of a plan is one run of layers"},
+     "1F1B 1f1b GPipe gpipe", "how it deals layers to such stages is not read"},
     {"parallelism.module-fqns-per-model-part "
      "parallelism.pipeline-parallel-layers-per-stage "
      "parallelism.pipeline-parallel-split-points",

@@ -330,17 +330,13 @@ static core_status find_experts(har_distinct *out, const core_spec *spec,
     return status;
 }
 
-static int stage_of_layer(const core_spec *spec, const par_plan *plan, int l)
+/* Its virtual stage: chunks of one stage could be mistaken for each other. */
+static int part_of_layer(const core_spec *spec, const par_plan *plan, int l)
 {
-    int stage = 0;
-    int64_t end = 0;
-    for (;; stage++) {
-        end = plan->n_stage > 0
-                  ? end + plan->stage_layers[stage]
-                  : core_split_first(spec->n_l, plan->pp, stage + 1);
-        if (l < end)
-            return stage;
-    }
+    int part = 0;
+    for (int end = par_plan_layers(plan, spec->n_l, 0); l >= end;)
+        end += par_plan_layers(plan, spec->n_l, ++part);
+    return part;
 }
 
 /* Nobody for layers without experts, which are then not told apart. */
@@ -369,7 +365,7 @@ static core_status find_layers(har_distinct *out, const core_spec *spec,
             (unit){.first = l,
                    .last = l,
                    .owner = only_experts ? owner_of_layers_experts(spec, l)
-                                         : stage_of_layer(spec, plan, l)};
+                                         : part_of_layer(spec, plan, l)};
         rect *r = s.rect + l * s.n_rect;
         for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++)
             for (int e = 0; e < n_e; e++) {

@@ -11,6 +11,7 @@
 #include "harness/verify/spread.h"
 #include "parallel/deal.h"
 #include "parallel/forward.h"
+#include "parallel/turns.h"
 #include "ref/ref.h"
 
 #include <math.h>
@@ -165,7 +166,8 @@ static double tick_seconds(const core_spec *spec, const par_plan *plan,
 {
     return par_plan_world(plan) * STEP_MESSAGES *
            pace_of(limits).message_seconds * plan->rounds *
-           (plan->mb + plan->pp - 1) * (double)(spec->n_l / plan->pp + 1);
+           par_turns(plan, plan->mb) *
+           (double)(spec->n_l / par_plan_parts(plan) + 1);
 }
 
 /* Much memory is for what saves a quarter of the time; little is not asked for,

@@ -148,8 +148,7 @@ static void count(har_reached *to, const har_reach *r, core_weight weight,
 
 static bool serves_layer(const par_layout *l, int layer)
 {
-    return layer >= l->first_layer[l->stage] &&
-           layer < l->first_layer[l->stage + 1];
+    return l->local_layer[layer] >= 0;
 }
 
 static void count_expert(har_reached *to, const har_reach *r,

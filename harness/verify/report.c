@@ -78,10 +78,11 @@ static void write_model(const har_report *r, FILE *out)
 static void write_stages(const par_plan *plan, const core_spec *spec, FILE *out)
 {
     fputs("layers ", out);
-    for (int s = 0; s < plan->pp; s++) {
+    const int n = par_plan_parts(plan);
+    for (int s = 0; s < n; s++) {
         fprintf(out, "%s%d", s > 0 ? "/" : "",
                 par_plan_layers(plan, spec->n_l, s));
-        if (s == 7 && plan->pp > 9) {
+        if (s == 7 && n > 9) {
             fputs("/...", out);
             break;
         }
@@ -96,16 +97,20 @@ static void write_plan(const har_report *r, int i, FILE *out)
     const int scope =
         (p->scope == PAR_SCOPE_STAGE ? p->dp : p->pp) * p->cp * p->tp;
     char text[PAR_PLAN_TEXT], size[16], ref[16], context[40] = "";
+    char runs[40] = "";
     if (p->cp > 1)
         snprintf(context, sizeof context, " x %d parts of rows (%s)", p->cp,
                  par_cp_kind_name(p->cp_kind));
+    if (p->vpp > 1)
+        snprintf(runs, sizeof runs, " of %d runs of layers each", p->vpp);
     par_plan_format(p, text);
     fprintf(out, "plan       %s%s%s on %d ranks\n",
             strcmp(p->text, text) == 0 ? "" : p->text,
             strcmp(p->text, text) == 0 ? "" : ": ", text, world);
     fprintf(out,
-            "  attention  %d stage%s x %d replica%s%s x %d tensor rank%s%s; ",
-            p->pp, p->pp == 1 ? "" : "s", p->dp, p->dp == 1 ? "" : "s", context,
+            "  attention  %d stage%s%s x %d replica%s%s x %d tensor rank%s%s; ",
+            p->pp, p->pp == 1 ? "" : "s", runs, p->dp,
+            p->dp == 1 ? "" : "s", context,
             p->tp, p->tp == 1 ? "" : "s",
             p->sp ? ", tokens cut over them between the blocks" : "");
     write_stages(p, r->spec, out);

@@ -300,6 +300,7 @@ static json_t *plan_object(const har_report *r, int i)
     core_json_put_int(o, "cp", p->cp);
     core_json_put_text(o, "cp_kind", par_cp_kind_name(p->cp_kind));
     core_json_put_int(o, "pp", p->pp);
+    core_json_put_int(o, "vpp", p->vpp);
     core_json_put_int(o, "dp", p->dp);
     core_json_put_int(o, "ep", p->ep);
     core_json_put_int(o, "etp", p->etp);

@@ -13,6 +13,7 @@
 #include "harness/verify/limits.h"
 #include "harness/verify/reference.h"
 #include "harness/verify/spread.h"
+#include "parallel/turns.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -149,7 +150,7 @@ static void pass_tick(void *self, const par_tick *tick)
     if (s->comm->rank == 0)
         har_steps_done(&s->job->steps,
                        (double)(tick->tick + 1) /
-                           (plan->rounds * (plan->mb + plan->pp - 1)));
+                           (plan->rounds * par_turns(plan, plan->mb)));
 }
 
 /* Of the first pass alone. */

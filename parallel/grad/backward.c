@@ -26,8 +26,8 @@ core_status par_backward_check(const par_plan *plan)
     char text[PAR_PLAN_TEXT], with[PAR_PLAN_TEXT];
     par_plan known;
     CORE_TRY(par_plan_parse(&known, "tp=1"));
-    known.dp = plan->dp, known.pp = plan->pp, known.tp = plan->tp;
-    known.ep = plan->ep, known.etp = plan->etp;
+    known.dp = plan->dp, known.pp = plan->pp, known.vpp = plan->vpp;
+    known.tp = plan->tp, known.ep = plan->ep, known.etp = plan->etp;
     known.scope = plan->scope;
     known.mb = plan->mb, known.rounds = plan->rounds;
     known.n_stage = plan->n_stage, known.n_placed = plan->n_placed;
@@ -56,7 +56,12 @@ static void set_now(par__back *b, int round, int mb)
     par_layout_slice(b->layout, b->n, &b->t0, &b->t1);
 }
 
-/* The gradient of my last layer's output, whole on every t. */
+static bool is_mine(const par_layout *lay, int l)
+{
+    return lay->local_layer[l] >= 0;
+}
+
+/* The gradient of the output of a last layer of mine, whole on every t. */
 static void receive(par__back *b, double *dx)
 {
     const int64_t bytes = b->n * b->spec->n_d * (int64_t)sizeof *dx;
@@ -109,14 +114,14 @@ static void layer(par__back *b, int l, double *dx)
     double *dmid = par__g_room(b, PAR__G_MID, b->n * b->spec->n_d);
     if (l == (int)b->spec->n_l - 1)
         par__g_head(b, dx);
-    else if (l == lay->first_layer[lay->stage + 1] - 1)
+    else if (!is_mine(lay, l + 1))
         receive(b, dx);
     par__g_show_whole(b, CORE_TAP_OUT, l, dx);
     feed_forward(b, l, dx, dmid);
     mixer(b, l, dmid, dx);
     if (l == 0)
         par__g_embed(b, dx);
-    else if (l == lay->first_layer[lay->stage])
+    else if (!is_mine(lay, l - 1))
         send(b, dx);
 }
 
@@ -129,8 +134,7 @@ static void micro_batch(par__back *b)
         char name[CORE_NAME_BYTES];
         const core_tap tap = {CORE_TAP_OUT, l};
         par_at(b->comm, core_tap_name(tap, name), b->tick++);
-        if (l >= lay->first_layer[lay->stage] &&
-            l < lay->first_layer[lay->stage + 1])
+        if (is_mine(lay, l))
             layer(b, l, dx);
         else if (serves_all && core_spec_is_moe(b->spec, l))
             par__g_exchange(b, l, false, NULL);
@@ -216,10 +220,8 @@ size_t par_backward_bytes(const core_spec *spec, const par_layout *layout,
             par__grad_columns(layout, spec, tap, &c0, &n_col);
             const bool is_token =
                 core_tap_row_kind(tap.kind) == CORE_ROWS_TOKEN;
-            const bool is_mine = l >= layout->first_layer[layout->stage] &&
-                                 l < layout->first_layer[layout->stage + 1];
             if (is_token)
-                n_tape += is_mine ? n * n_col : 0;
+                n_tape += is_mine(layout, l) ? n * n_col : 0;
             else
                 n_tape += n * n_scope * spec->n_k * n_col / layout->plan.ep;
         }

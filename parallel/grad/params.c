@@ -111,8 +111,6 @@ static void add_all(maker *m)
     const bool is_first = lay->stage == 0;
     const bool is_last = lay->stage == lay->plan.pp - 1;
     const bool by_stage = lay->plan.scope == PAR_SCOPE_STAGE;
-    const int l0 = lay->first_layer[lay->stage];
-    const int l1 = lay->first_layer[lay->stage + 1];
     const int64_t v0 = lay->first_vocab[lay->t];
     const int64_t v1 = lay->first_vocab[lay->t + 1];
     if (is_first || (is_last && m->spec->tied))
@@ -121,13 +119,15 @@ static void add_all(maker *m)
         add(m, of(CORE_W_HEAD, 0), v0, v1, 0, -1);
     if (is_last)
         add(m, of(CORE_W_FINAL_NORM, 0), 0, -1, 0, -1);
-    for (int l = l0; l < l1; l++)
-        add_layer(m, l);
-    for (int l = by_stage ? l0 : 0; l < (by_stage ? l1 : (int)m->spec->n_l);
-         l++)
-        for (int i = 0; core_spec_is_moe(m->spec, l) && i < lay->n_my_expert;
+    for (int i = 0; i < lay->n_my_layer; i++)
+        add_layer(m, lay->my_layer[i]);
+    for (int l = 0; l < (int)m->spec->n_l; l++) {
+        const bool serves = !by_stage || lay->local_layer[l] >= 0;
+        for (int i = 0; serves && core_spec_is_moe(m->spec, l) &&
+                        i < lay->n_my_expert;
              i++)
             add_expert(m, l, lay->my_expert[i]);
+    }
 }
 
 void par__params_make(par__params *out, core_arena *arena,

@@ -565,6 +565,7 @@ static void roll_plan(dice *d, par_plan *plan)
     *plan = (par_plan){.dp = (int)roll(d, 1, 3),
                        .cp = 1,
                        .pp = (int)roll(d, 1, 3),
+                       .vpp = 1,
                        .tp = (int)roll(d, 1, 4),
                        .ep = (int)roll(d, 1, 6),
                        .etp = (int)roll(d, 1, 2),
@@ -599,14 +600,25 @@ static void roll_context(uint64_t seed, random_case *c, int max_rank)
     core_message_clear();
 }
 
-/* Layers per stage by dice, at least one each. */
+/* Several runs of layers for each stage, where that is legal: likewise. */
+static void roll_virtual(uint64_t seed, random_case *c)
+{
+    dice d = {seed ^ UINT64_C(0x7669727475616c), 0};
+    par_plan cut = c->plan;
+    cut.vpp = (int)roll(&d, 2, 3);
+    if (!one_in(&d, 3) && par_plan_check(&cut, &c->spec) == CORE_OK)
+        c->plan = cut;
+    core_message_clear();
+}
+
+/* Layers per stage, virtual ones counted, by dice, at least one each. */
 static void roll_stages(dice *d, par_plan *plan, const core_spec *spec)
 {
-    plan->n_stage = plan->pp;
-    for (int s = 0; s < plan->pp; s++)
+    plan->n_stage = par_plan_parts(plan);
+    for (int s = 0; s < plan->n_stage; s++)
         plan->stage_layers[s] = 1;
-    for (int64_t l = plan->pp; l < spec->n_l; l++)
-        plan->stage_layers[roll(d, 0, plan->pp - 1)]++;
+    for (int64_t l = plan->n_stage; l < spec->n_l; l++)
+        plan->stage_layers[roll(d, 0, plan->n_stage - 1)]++;
 }
 
 /* Every expert somewhere, some on two ranks; a rank may be left without. */
@@ -654,6 +666,7 @@ void random_case_make(random_case *out, uint64_t seed, int max_rank)
     }
     roll_stream(seed, &out->plan);
     roll_context(seed, out, max_rank);
+    roll_virtual(seed, out);
     if (one_in(&d, 4))
         roll_stages(&d, &out->plan, &out->spec);
     if (one_in(&d, 4))

@@ -25,6 +25,13 @@ static void no_sp(random_case *c)
 {
     c->plan.sp = false;
 }
+
+static void no_virtual(random_case *c)
+{
+    c->plan.vpp = 1;
+    c->plan.n_stage = 0;
+}
+
 static void no_rounds(random_case *c) { c->plan.rounds = 1; }
 static void no_micro(random_case *c) { c->plan.mb = 1; }
 static void no_dp(random_case *c) { c->plan.dp = c->plan.ep = 1; }
@@ -35,7 +42,7 @@ static void by_stage(random_case *c) { c->plan.scope = PAR_SCOPE_STAGE; }
 
 static void no_pp(random_case *c)
 {
-    c->plan.pp = 1;
+    c->plan.pp = c->plan.vpp = 1;
     c->plan.ep = c->plan.etp = 1;
     c->plan.scope = PAR_SCOPE_STAGE;
 }
@@ -326,6 +333,7 @@ static const simplify STEP[] = {
     no_stages,       no_placement,   no_padding,       no_expert_mesh,
     no_pp,           no_tp,          two_tp,           no_dp,
     no_ep,           no_etp,         by_stage,         no_rounds,
+    no_virtual,
     no_micro,        half_rows,      half_tokens,      drop_first,
     drop_last,       drop_second,    no_dense,         no_mamba,
     no_latent,       no_spans,       all_rope,         plain_router,

@@ -598,6 +598,19 @@ START_TEST(parts_of_rows_agree)
 }
 END_TEST
 
+/* Virtual stages: groups of micro-batches, the last one short; both scopes.  */
+START_TEST(virtual_stages_agree)
+{
+    static const char *const plan[] = {"tp=2,pp=2,vpp=2,ep=2,mb=3",
+                                       "pp=3,vpp=2,dp=2,ep=2,mb=4,rounds=2",
+                                       "pp=2,vpp=3,ep=2,scope=replica,mb=5"};
+    const core_spec spec = open_spec("shadow-a");
+    run_case c = make_case(&spec, plan[_i], 9, 11);
+    check_case(&c);
+    core_batch_free(&c.batch);
+}
+END_TEST
+
 /* Wide enough that sums are chunked; groups too large for pairwise messages. */
 START_TEST(large_groups_agree)
 {
@@ -659,11 +672,11 @@ END_TEST
 static int64_t untouched(const run_case *c, const par_layout *lay, const run *r)
 {
     const bool all = lay->plan.scope == PAR_SCOPE_REPLICA;
-    const int l0 = all ? 0 : lay->first_layer[lay->stage];
-    const int l1 = all ? (int)c->spec.n_l : lay->first_layer[lay->stage + 1];
     const int64_t n_f = lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
-    int64_t n =
-        (int64_t)core_spec_count_moe(&c->spec, l0, l1) * lay->n_my_expert;
+    int64_t n = 0;
+    for (int l = 0; l < (int)c->spec.n_l; l++)
+        if (core_spec_is_moe(&c->spec, l) && (all || lay->local_layer[l] >= 0))
+            n += lay->n_my_expert;
     for (int64_t i = 0; i < r->emitted.n; i++)
         if (r->emitted.cost[i].tap.kind == CORE_TAP_EXPERT_UP)
             n -= r->emitted.cost[i].n_expert;
@@ -678,9 +691,9 @@ static int64_t read_by_token(const core_spec *spec, const par_layout *lay)
     const int64_t n_v =
         lay->first_vocab[lay->t + 1] - lay->first_vocab[lay->t];
     int64_t n = lay->stage == 0 ? n_v * spec->n_d : 0;
-    for (int l = lay->first_layer[lay->stage];
-         l < lay->first_layer[lay->stage + 1]; l++)
-        n += core_spec_by_table(spec, l) ? spec->n_v * spec->n_k : 0;
+    for (int i = 0; i < lay->n_my_layer; i++)
+        n += core_spec_by_table(spec, lay->my_layer[i]) ? spec->n_v * spec->n_k
+                                                        : 0;
     return n;
 }
 
@@ -878,6 +891,7 @@ int main(void)
     tcase_add_loop_test(tc, drops_agree, 0, 2);
     tcase_add_test(tc, padding_agrees);
     tcase_add_loop_test(tc, parts_of_rows_agree, 0, 2);
+    tcase_add_loop_test(tc, virtual_stages_agree, 0, 3);
     tcase_add_test(tc, large_groups_agree);
     tcase_add_test(tc, switch_layer_agrees);
     tcase_add_test(tc, tiles_agree);

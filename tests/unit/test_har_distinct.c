@@ -368,6 +368,9 @@ static const struct {
 
     {"shadow-a", "pp=2", layers_1_and_5,
      "layers 1 and 5 are equal bit for bit"},
+    /* chunks of one stage */
+    {"shadow-a", "pp=2,vpp=2", layers_1_and_5,
+     "layers 1 and 5 are equal bit for bit"},
     {"shadow-a", "pp=2,stages=6/1", layers_1_and_5, NULL},
     {"shadow-a", "pp=2", layers_but_for_a_norm, NULL},
     {"shadow-b", "pp=5", layers_1_and_5, NULL},

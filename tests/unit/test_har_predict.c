@@ -515,8 +515,11 @@ START_TEST(a_spokesman_agrees_with_all_ranks)
 {
     static const char *const plans[] = {"tp=2,pp=2,dp=2,ep=4,mb=4",
                                         "tp=4,pp=4,ep=16,scope=replica,mb=8",
-                                        "pp=4,ep=4,scope=replica,mb=2"};
-    for (int i = 0; i < 3; i++) {
+                                        "pp=4,ep=4,scope=replica,mb=2",
+                                        "pp=4,vpp=2,dp=2,ep=2,mb=8",
+                                        "pp=4,vpp=3,mb=2",
+                                        "pp=4,vpp=2,ep=4,scope=replica,mb=8"};
+    for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
         fixture f;
         har_demand d;
         open_case(&f, "seed-mini", plans[i], 0);
@@ -601,7 +604,7 @@ static void hold_tiers(void *self, const par_plan *plan)
     crossing *x = self;
     const int n = plan->dp * plan->cp * plan->tp;
     const har_mesh mesh = {plan->dp, plan->pp,  plan->cp,   plan->tp,
-                           plan->ep, plan->etp, plan->scope};
+                           plan->ep, plan->etp, plan->scope, plan->vpp};
     for (int stage = 0; stage < plan->pp; stage++) {
         int first[CORE_N_AXES], mine[CORE_N_AXES], tier[CORE_N_AXES];
         int most[CORE_N_AXES] = {0};

@@ -171,6 +171,11 @@ static const struct {
      "--pipeline-model-parallel-layout Ettttt|ttttt|ttt|tttL\n",
      "pp=4,stages=5/5/3/3"},
     {"pp=2,stages=8/8", "--pipeline-model-parallel-size 2", "pp=2"},
+    {"pp=2,vpp=4,mb=6", "--num-virtual-stages-per-pipeline-rank 4\n",
+     "pp=2,vpp=4,mb=6"},
+    {"pp=2,vpp=2,mb=2,stages=5/4/4/3",
+     "--pipeline-model-parallel-layout Ettttt|tttt|tttt|tttL\n",
+     "pp=2,vpp=2,mb=2,stages=5/4/4/3"},
     {"tp=2,cp=2,dp=2,ep=8,sp=1", "--context-parallel-size 2\n",
      "tp=2,cp=2,dp=2,ep=8,sp=1"},
     {"cp=2,dp=2", "--cp-comm-type all_gather\n", "cp=2,dp=2"},
@@ -207,6 +212,9 @@ static const struct {
      "tp=2,pp=2,ep=2"},
     {HAR_MEGATRON, true, "rounds=2", "rounds=2", "mb=2"},
     {HAR_VLLM, false, "cp=2,ep=2", "vllm: cp = 2", "dp=2,ep=2"},
+    {HAR_SGLANG, false, "pp=2,vpp=2", "sglang: vpp = 2", "pp=2"},
+    {HAR_MEGATRON, true, "pp=2,vpp=2,mb=3", "mb % pp = 3 % 2 = 1",
+     "pp=2,vpp=2,mb=4"},
     {HAR_MEGATRON, true, "dp=2,sp=1", "with tp = 1", "tp=2,sp=1"},
     {HAR_VLLM, false, "tp=2,ep=2,sp=1", "vllm: sp=1", "tp=2,ep=2"},
     {HAR_SGLANG, false, "tp=2,ep=2,sp=1", "sglang: sp=1", "tp=2,ep=2"},
@@ -436,6 +444,17 @@ static const struct {
     {TP2 "--context-parallel-size 3 WORLD_SIZE=12",
      "tp=2,cp=3,cp_kind=ring,dp=2,etp=2"}, /* p2p unless told otherwise */
     {"--cp-comm-type=a2a WORLD_SIZE=1", "tp=1"},
+    {"WORLD_SIZE=2 --pipeline-model-parallel-size 2 "
+     "--num-layers-per-virtual-pipeline-stage 2",
+     "pp=2,vpp=4"},
+    {"WORLD_SIZE=3 --pipeline-model-parallel-size 3 "
+     "--num-virtual-stages-per-pipeline-rank 2 "
+     "--decoder-first-pipeline-num-layers 4 "
+     "--decoder-last-pipeline-num-layers 2",
+     "pp=3,vpp=2,stages=2/5/1/2/5/1"},
+    {"WORLD_SIZE=2 --pipeline-model-parallel-size 2 "
+     "--pipeline-model-parallel-layout Et*5|t*4|t*4|t*3L",
+     "pp=2,vpp=2,stages=5/4/4/3"},
     {"WORLD_SIZE=4 --micro-batch-size 2 --global-batch-size 24", "dp=4,mb=3"},
     {"WORLD_SIZE=1 --num-experts 64 --moe-router-topk 1 --num-layers 16 "
      "--moe-expert-capacity-factor 1.1 --moe-token-drop-policy position "
@@ -458,8 +477,20 @@ static const struct {
     const char *args, *fragment;
     core_status status;
 } bad_imports[] = {
-    {"WORLD_SIZE=1 --num-layers-per-virtual-pipeline-stage 2",
-     "one run of layers", CORE_E_USAGE},
+    {"WORLD_SIZE=2 --pipeline-model-parallel-size 2 "
+     "--num-layers-per-virtual-pipeline-stage 3",
+     "layers of a rank % 3 = 8 % 3, expected 0", CORE_E_USAGE},
+    {"WORLD_SIZE=2 --pipeline-model-parallel-size 2 "
+     "--num-virtual-stages-per-pipeline-rank 5",
+     "layers of a rank % 5 = 8 % 5, expected 0", CORE_E_USAGE},
+    {"WORLD_SIZE=2 --pipeline-model-parallel-size 2 "
+     "--num-layers-per-virtual-pipeline-stage 2 "
+     "--num-virtual-stages-per-pipeline-rank 4",
+     "goes with no other flag", CORE_E_USAGE},
+    {"WORLD_SIZE=2 --pipeline-model-parallel-size 2 "
+     "--num-virtual-stages-per-pipeline-rank 2 "
+     "--pipeline-model-parallel-layout Et*4|t*4|t*4|t*4L",
+     "goes with no flag that does", CORE_E_USAGE},
     {"WORLD_SIZE=1 tp=2", "does not know 1 flag: 'tp'", CORE_E_USAGE},
     {"WORLD_SIZE=1 --one --two 2 --three=3 --lr 1 --one 2",
      "does not know 3 flags: '--one', '--two', '--three'", CORE_E_USAGE},
@@ -592,7 +623,7 @@ static const struct {
     {"[parallelism]\nexpert_parallel_degree = 0 \n", "from 1 to"},
     {"[parallelism]\ndata_parallel_shard_degree = -1 \n", "no launcher says"},
     {"[parallelism]\npipeline_parallel_schedule = \"Interleaved1F1B\"\n",
-     "one run of layers"},
+     "how it deals layers to such stages"},
     {"torchrun --nproc-per-node 8 -m torchtitan.train "
      "--parallelism.data_parallel_shard_degree 4", "there are 8 ranks"},
     {"mpirun -n 2 python pretrain_gpt.py --pipeline-model-parallel-size 2 "

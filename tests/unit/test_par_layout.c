@@ -7,6 +7,7 @@
  * test.
  */
 #include "parallel/layout.h"
+#include "parallel/turns.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>
@@ -89,11 +90,11 @@ static void random_spec(core_spec *s)
 
 static void random_stages(par_plan *p, int n_l)
 {
-    p->n_stage = p->pp;
-    for (int i = 0; i < p->pp; i++)
+    p->n_stage = p->pp * p->vpp;
+    for (int i = 0; i < p->n_stage; i++)
         p->stage_layers[i] = 1;
-    for (int l = p->pp; l < n_l; l++)
-        p->stage_layers[any(0, p->pp - 1)]++;
+    for (int l = p->n_stage; l < n_l; l++)
+        p->stage_layers[any(0, p->n_stage - 1)]++;
 }
 
 static void random_placement(par_plan *p, int n_e)
@@ -114,6 +115,7 @@ static void random_plan(par_plan *p, const core_spec *s)
     memset(p, 0, sizeof *p);
     p->tp = any_divisor(s->n_h > 0 ? (int)s->n_h : any(1, 6));
     p->pp = any(1, (int)s->n_l < 4 ? (int)s->n_l : 4);
+    p->vpp = p->pp > 1 ? any(1, (int)s->n_l / p->pp) : 1;
     p->dp = any(1, 4);
     p->cp = s->n_h > 0 ? any(1, 3) : 1;
     p->scope = any(0, 1) ? PAR_SCOPE_REPLICA : PAR_SCOPE_STAGE;
@@ -201,13 +203,15 @@ static void check_neighbours(const world *w)
 {
     for (int r = 0; r < w->n; r++) {
         const par_layout *l = &w->rank[r];
-        ck_assert_int_eq(l->prev_rank == -1, l->stage == 0);
-        ck_assert_int_eq(l->next_rank == -1, l->stage == w->plan.pp - 1);
+        const bool goes_round = w->plan.vpp > 1;
+        ck_assert_int_eq(l->prev_rank == -1, l->stage == 0 && !goes_round);
+        ck_assert_int_eq(l->next_rank == -1,
+                         l->stage == w->plan.pp - 1 && !goes_round);
         if (l->next_rank == -1)
             continue;
         const par_layout *k = &w->rank[l->next_rank];
         ck_assert_int_eq(k->prev_rank, r);
-        ck_assert_int_eq(k->stage, l->stage + 1);
+        ck_assert_int_eq(k->stage, (l->stage + 1) % w->plan.pp);
         ck_assert_int_eq(k->d, l->d);
         ck_assert_int_eq(k->t, l->t);
     }
@@ -220,21 +224,27 @@ static void check_layers(const world *w)
         int n_owner = 0;
         for (int r = 0; r < w->n; r++) {
             const par_layout *l = &w->rank[r];
-            n_owner += layer >= l->first_layer[l->stage] &&
-                       layer < l->first_layer[l->stage + 1];
+            bool is_mine = false;
+            for (int part = l->stage; part < p->pp * p->vpp; part += p->pp)
+                is_mine |= layer >= l->first_layer[part] &&
+                           layer < l->first_layer[part + 1];
+            n_owner += is_mine;
+            ck_assert_int_eq(l->local_layer[layer] >= 0, is_mine);
+            if (is_mine)
+                ck_assert_int_eq(l->my_layer[l->local_layer[layer]], layer);
         }
         ck_assert_int_eq(n_owner, p->dp * p->cp * p->tp);
     }
-    int n_pair = 0;
+    int n_pair = 0, n_part = p->pp * p->vpp;
     const int *first = w->rank[0].first_layer;
-    for (int s = 0; s < p->pp; s++) {
+    for (int s = 0; s < n_part; s++) {
         const int n = first[s + 1] - first[s];
         ck_assert_int_ge(n, 1);
         if (p->n_stage > 0)
             ck_assert_int_eq(n, p->stage_layers[s]);
         else
-            ck_assert_int_eq(n, (int)w->spec.n_l / p->pp +
-                                    (s < w->spec.n_l % p->pp));
+            ck_assert_int_eq(n, (int)w->spec.n_l / n_part +
+                                    (s < w->spec.n_l % n_part));
         int n_moe = 0;
         for (int i = first[s]; i < first[s + 1]; i++)
             n_moe += w->spec.ffn[i] == CORE_FFN_MOE;
@@ -243,9 +253,59 @@ static void check_layers(const world *w)
     for (int r = 0; r < w->n; r++) {
         ck_assert_int_eq(w->rank[r].n_pair, n_pair);
         ck_assert_int_eq(memcmp(w->rank[r].first_layer, first,
-                                sizeof(int) * ((size_t)p->pp + 1)), 0);
+                                sizeof(int) * ((size_t)n_part + 1)), 0);
+        int n_mine = 0;
+        for (int i = 0; i < w->spec.n_l; i++)
+            n_mine += w->rank[r].local_layer[i] >= 0;
+        ck_assert_int_eq(w->rank[r].n_my_layer, n_mine);
     }
 }
+
+/* Every stage takes every run once with each of its chunks; what a stage takes
+ * it had from the one before a turn earlier, and stage 0 its next chunk from the
+ * last.  Turns end with the last of them.                                    */
+static void check_turns(const par_plan *p, int n_run)
+{
+    enum { MOST = 400 };
+    const int n = par_turns(p, n_run), n_part = p->pp * p->vpp;
+    int at[MOST];
+    ck_assert_int_le(n_run * n_part, MOST);
+    for (int i = 0; i < n_run * n_part; i++)
+        at[i] = -1;
+    for (int stage = 0; stage < p->pp; stage++)
+        for (int turn = 0; turn < n; turn++) {
+            const par_turn t = par_turn_of(p, n_run, stage, turn);
+            if (t.run < 0)
+                continue;
+            ck_assert(t.run < n_run && t.chunk >= 0 && t.chunk < p->vpp);
+            const int part = par_virtual_stage(p, stage, t.chunk);
+            ck_assert_int_eq(part % p->pp, stage);
+            ck_assert_int_eq(at[part * n_run + t.run], -1);
+            at[part * n_run + t.run] = turn;
+        }
+    int last = 0;
+    for (int part = 0; part < n_part; part++)
+        for (int run = 0; run < n_run; run++) {
+            const int turn = at[part * n_run + run];
+            ck_assert_int_ge(turn, 0);
+            if (part > 0)
+                ck_assert_int_eq(turn, at[(part - 1) * n_run + run] + 1);
+            last = turn > last ? turn : last;
+        }
+    ck_assert_int_eq(n, last + 1);
+}
+
+/* As many turns as there is work for a stage, and what fills the pipeline. */
+START_TEST(test_turns)
+{
+    par_plan p = {.pp = 1 + _i % 4, .vpp = 1 + _i / 4};
+    for (int n_run = 1; n_run < 9; n_run++) {
+        check_turns(&p, n_run);
+        if (n_run % p.pp == 0 || p.vpp == 1)
+            ck_assert_int_eq(par_turns(&p, n_run), n_run * p.vpp + p.pp - 1);
+    }
+}
+END_TEST
 
 /* Each of n elements has one owner in every tensor group; parts differ by at
  * most one and the longer ones come first. */
@@ -578,7 +638,7 @@ START_TEST(test_draws_are_diverse)
     world *w = calloc(1, sizeof *w);
     ck_assert_ptr_nonnull(w);
     int n_replica = 0, n_edp = 0, n_etp = 0, n_shared_kv = 0, n_uneven = 0;
-    int n_placed = 0, n_sublayer = 0;
+    int n_placed = 0, n_sublayer = 0, n_virtual = 0;
     for (int seed = 0; seed < N_RANDOM; seed++) {
         random_world(w, seed);
         const par_plan *p = &w->plan;
@@ -591,6 +651,7 @@ START_TEST(test_draws_are_diverse)
         n_uneven += w->spec.n_e % p->ep != 0;
         n_placed += p->n_placed > 0 && p->ep > 1;
         n_sublayer += w->spec.n_h == 0;
+        n_virtual += p->vpp > 1;
     }
     ck_assert_int_gt(n_replica, 20);
     ck_assert_int_gt(n_edp, 20);
@@ -599,6 +660,7 @@ START_TEST(test_draws_are_diverse)
     ck_assert_int_gt(n_uneven, 20);
     ck_assert_int_gt(n_placed, 20);
     ck_assert_int_gt(n_sublayer, 10);
+    ck_assert_int_gt(n_virtual, 20);
     free(w);
 }
 END_TEST
@@ -711,6 +773,7 @@ int main(void)
     tcase_add_loop_test(t, test_random_plan, 0, N_RANDOM);
     tcase_add_loop_test(t, test_parts_of_rows, 0, 5);
     tcase_add_loop_test(t, test_dealt_heads, 0, 12);
+    tcase_add_loop_test(t, test_turns, 0, 16);
     tcase_add_test(t, test_draws_are_diverse);
     tcase_add_test(t, test_seed_32);
     tcase_add_test(t, test_seed_32_stage);

@@ -65,6 +65,9 @@ static const struct {
     {"cp_kind=ring,cp=2", "cp=2,cp_kind=ring"},
     {"cp=2,cp_kind=ulysses,sp=1", "cp=2,cp_kind=ulysses,sp=1"},
     {"cp=2,cp_kind=gather", "cp=2"},
+    {"vpp=2,pp=3", "pp=3,vpp=2"},
+    {"vpp=1", "tp=1"},
+    {"pp=2,vpp=2,stages=3/2/1/1", "pp=2,vpp=2,stages=3/2/1/1"},
     {"tp=2,cp=2,dp=3,ep=6,edp=2", "tp=2,cp=2,dp=3,ep=6"},
     {"tp=2,mb=3,sp=1", "tp=2,sp=1,mb=3"},
     {"seed-32,sp=1", "tp=4,pp=4,dp=2,ep=16,scope=replica,sp=1,mb=8"},
@@ -127,6 +130,7 @@ static const struct {
     {"cp_kind=rings", CORE_E_USAGE,
      "cp_kind: expected gather, ring or ulysses, found 'rings'",
      "cp_kind=ring"},
+    {"vpp=0", CORE_E_USAGE, "vpp: expected a whole number from 1", "vpp=1"},
     {"tp=2,cp=2,dp=3,ep=6,edp=3", CORE_E_PLAN,
      "expected dp*cp*tp = 3*2*2 = 12", "tp=2,cp=2,dp=3,ep=6,edp=2"},
     {"sp=", CORE_E_USAGE, "sp: expected a whole number from 0 to 1", "sp=0"},
@@ -304,6 +308,13 @@ static const struct {
     {16, 16, 64, 256, 512, "tp=4,pp=4,ep=8,scope=replica",
      "ep*etp = 8*1 = 8 differs from pp*tp = 4*4 = 16 (scope=replica)",
      "tp=4,pp=4,ep=8,etp=2,scope=replica"},
+    {7, 16, 64, 256, 512, "pp=2,vpp=4", "pp*vpp = 8 exceeds L = 7 layers",
+     "pp=2,vpp=3"},
+    {7, 16, 64, 256, 512, "tp=2,vpp=2", "vpp = 2, expected 1: pp = 1",
+     "tp=2,pp=2,vpp=2"},
+    {7, 16, 64, 256, 512, "pp=2,vpp=1048576", "exceeds L = 7", "pp=2"},
+    {7, 16, 64, 256, 512, "pp=2,vpp=2,stages=4/3",
+     "2 lengths, expected pp*vpp = 4", "pp=2,vpp=2,stages=2/2/2/1"},
     {7, 16, 64, 256, 512, "pp=3,stages=3/2/3",
      "sum to 8 layers, expected L = 7", "pp=3,stages=3/2/2"},
     {7, 16, 64, 256, 512, "pp=3,stages=3/4", "2 lengths, expected pp = 3",
@@ -461,6 +472,18 @@ START_TEST(test_suggestions)
 }
 END_TEST
 
+/* Near a plan with virtual stages are those with as many, or half as many. */
+START_TEST(test_virtual_suggestions)
+{
+    const core_spec s = decoder(7, 16, 64, 256, 512);
+    par_plan plan;
+    ck_assert(parse(&plan, "pp=2,vpp=4,mb=3") == CORE_OK);
+    ck_assert_int_eq(par_plan_check(&plan, &s), CORE_E_PLAN);
+    ck_assert_msg(strstr(core_message(), "plans: pp=2,vpp=2,mb=3 | ") != NULL,
+                  "%s", core_message());
+}
+END_TEST
+
 START_TEST(test_batch_domain)
 {
     core_spec s = decoder(16, 16, 64, 256, 512);
@@ -546,6 +569,7 @@ static Suite *suite(void)
     tcase_add_loop_test(legal, test_tensor_limits, 0, N_ROWS(tensor));
     tcase_add_test(legal, test_tensor_rules);
     tcase_add_test(legal, test_suggestions);
+    tcase_add_test(legal, test_virtual_suggestions);
     tcase_add_test(legal, test_batch_domain);
     tcase_add_test(legal, test_each_legal);
     suite_add_tcase(s, legal);

@@ -153,15 +153,32 @@ static bool keeps_keys(const random_case *c, int l)
 /* A stage begins with the layer, and goes on with a choice of the one before. */
 static bool keeps_keys_over_stages(const random_case *c, int l)
 {
-    int64_t first = 0;
+    int first = 0;
     bool begins = false;
-    for (int s = 1; s < c->plan.pp; s++) {
-        first = c->plan.n_stage > 0
-                    ? first + c->plan.stage_layers[s - 1]
-                    : core_split_first(c->spec.n_l, c->plan.pp, s);
+    for (int s = 1; s < par_plan_parts(&c->plan); s++) {
+        first += par_plan_layers(&c->plan, c->spec.n_l, s - 1);
         begins = begins || first == l;
     }
     return begins && keeps_keys(c, l);
+}
+
+/* A stage's layers are no single run, in whichever scope. */
+static bool takes_turns(const random_case *c, int l)
+{
+    (void)l;
+    return c->plan.vpp > 1;
+}
+
+static bool takes_turns_by_replica(const random_case *c, int l)
+{
+    return takes_turns(c, l) && c->plan.scope == PAR_SCOPE_REPLICA;
+}
+
+/* Groups of micro-batches, the last one short. */
+static bool takes_short_turns(const random_case *c, int l)
+{
+    return takes_turns(c, l) && c->plan.mb > c->plan.pp &&
+           c->plan.mb % c->plan.pp != 0;
 }
 
 static bool norms_heads(const random_case *c, int l)
@@ -510,6 +527,7 @@ static const struct {
     ROW(has_streams),     ROW(sends_streams),       ROW(looks_experts_up),
     ROW(takes_roots),     ROW(clamps_silu),         ROW(has_one_kv),
     ROW(groups_outputs),  ROW(digests),             ROW(picks_digests),
+    ROW(takes_turns),     ROW(takes_turns_by_replica), ROW(takes_short_turns),
 #undef ROW
 };
 enum { N_FEATURE = sizeof feature / sizeof *feature };

@@ -87,11 +87,9 @@ int64_t har_cost_end_elements(const core_spec *spec, const par_layout *lay)
 int64_t har_cost_weights(const core_spec *spec, const par_layout *lay)
 {
     const bool all_stages = lay->plan.scope == PAR_SCOPE_REPLICA;
-    const int l0 = lay->first_layer[lay->stage];
-    const int l1 = lay->first_layer[lay->stage + 1];
     int64_t n = har_cost_end_elements(spec, lay);
     for (int l = 0; l < (int)spec->n_l; l++) {
-        const bool is_mine = l >= l0 && l < l1;
+        const bool is_mine = lay->local_layer[l] >= 0;
         n += is_mine ? har_cost_layer_elements(spec, lay, l) : 0;
         n += is_mine || all_stages ? har_cost_expert_elements(spec, lay, l) : 0;
     }
@@ -108,9 +106,10 @@ int64_t har_cost_kv_elements(const core_spec *spec, int layer,
 int64_t har_cost_kv(const core_spec *spec, const par_layout *lay)
 {
     int64_t n = 0;
-    for (int l = lay->first_layer[lay->stage];
-         l < lay->first_layer[lay->stage + 1]; l++)
+    for (int i = 0; i < lay->n_my_layer; i++) {
+        const int l = lay->my_layer[i];
         n += har_cost_kv_elements(spec, l, lay->heads[spec->head_kind[l]].n_kv);
+    }
     return n;
 }
 
@@ -124,9 +123,8 @@ int64_t har_cost_state_elements(const core_spec *spec, const par_layout *lay,
 int64_t har_cost_state(const core_spec *spec, const par_layout *lay)
 {
     int64_t n = 0;
-    for (int l = lay->first_layer[lay->stage];
-         l < lay->first_layer[lay->stage + 1]; l++)
-        n += har_cost_state_elements(spec, lay, l);
+    for (int i = 0; i < lay->n_my_layer; i++)
+        n += har_cost_state_elements(spec, lay, lay->my_layer[i]);
     return n;
 }
 

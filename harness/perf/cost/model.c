@@ -1,7 +1,7 @@
 /* harness/perf/cost/model.c -- ticks, layers and the operators all models have.
  *
- * The walk is that of the schedule: in tick k of a round, stage s works on
- * micro-batch k - s.  scope=stage: a stage without one does nothing.
+ * The walk is that of the schedule (parallel/turns.h), a micro-batch in a turn:
+ * a tick.  scope=stage: a stage without one does nothing.
  * scope=replica: every rank takes part in every pair of every tick.
  *
  * Nothing here knows how an operator is computed, only the shapes that the
@@ -9,6 +9,7 @@
  */
 #include "harness/perf/cost/operators.h"
 #include "harness/perf/cost/record.h"
+#include "parallel/turns.h"
 
 /* --- a layer --- */
 
@@ -233,15 +234,17 @@ static void set_tick(har__walk *w, int round, int tick)
 {
     const par_plan *plan = &w->lay->plan;
     const core_batch *batch = w->request->batch;
-    const int mb = tick - w->lay->stage;
+    const int stage = w->lay->stage;
+    const par_turn turn = par_turn_of(plan, plan->mb, stage, tick);
     int64_t row1 = 0, t0, t1;
     w->round = round;
     w->tick_of_round = tick;
-    w->tick = (int64_t)round * (plan->mb + plan->pp - 1) + tick;
-    w->mb = mb >= 0 && mb < plan->mb ? mb : -1;
+    w->tick = (int64_t)round * par_turns(plan, plan->mb) + tick;
+    w->mb = turn.run;
+    w->part = par_virtual_stage(plan, stage, turn.chunk);
     w->row0 = 0;
     if (w->mb >= 0)
-        par_layout_rows(plan, batch->n_b, round, w->lay->d, mb, &w->row0,
+        par_layout_rows(plan, batch->n_b, round, w->lay->d, w->mb, &w->row0,
                         &row1);
     w->n_row = row1 - w->row0;
     w->n = w->n_row * par_layout_n_t(plan, w->lay->c, batch->n_t);
@@ -253,11 +256,11 @@ static void set_tick(har__walk *w, int round, int tick)
 static void put_tick(har__walk *w)
 {
     const par_layout *lay = w->lay;
-    const int first = lay->first_layer[lay->stage];
-    const int end = lay->first_layer[lay->stage + 1];
+    const int first = lay->first_layer[w->part];
+    const int end = lay->first_layer[w->part + 1];
     int pair = 0;
     if (w->mb >= 0) {
-        if (lay->stage > 0)
+        if (w->part > 0)
             har__put_stage(w, CORE_RECEIVE, first);
         else
             har__put_embed(w);
@@ -269,9 +272,9 @@ static void put_tick(har__walk *w)
     if (lay->plan.scope == PAR_SCOPE_REPLICA)
         for (; pair < lay->n_pair; pair++)
             har__put_pair(w, pair, false);
-    if (w->mb >= 0 && lay->stage == lay->plan.pp - 1)
+    if (w->mb >= 0 && w->part == par_plan_parts(&lay->plan) - 1)
         har__put_head(w);
-    if (w->mb >= 0 && lay->next_rank >= 0)
+    else if (w->mb >= 0)
         har__put_stage(w, CORE_SEND, end - 1);
 }
 
@@ -305,7 +308,7 @@ core_status har_cost_walk(const har_cost_case *request,
     take(&w, arena);
     find_like(&w);
     for (int round = 0; round < plan->rounds; round++)
-        for (int tick = 0; tick < plan->mb + plan->pp - 1; tick++) {
+        for (int tick = 0; tick < par_turns(plan, plan->mb); tick++) {
             set_tick(&w, round, tick);
             put_tick(&w);
         }

@@ -9,6 +9,7 @@
  * share of every source's block, [n i / etp, n (i+1) / etp).
  */
 #include "harness/perf/cost/record.h"
+#include "parallel/turns.h"
 
 #include <string.h>
 
@@ -17,13 +18,14 @@
 static void find_pairs(har__walk *w)
 {
     const par_layout *lay = w->lay;
-    for (int s = 0; s < lay->plan.pp; s++) {
-        int n = 0;
-        for (int l = lay->first_layer[s]; l < lay->first_layer[s + 1]; l++)
+    for (int part = 0; part < par_plan_parts(&lay->plan); part++) {
+        int *layer = w->pair_layer + part * lay->n_pair, n = 0;
+        for (int l = lay->first_layer[part]; l < lay->first_layer[part + 1];
+             l++)
             if (core_spec_is_moe(w->spec, l))
-                w->pair_layer[s * lay->n_pair + n++] = l;
+                layer[n++] = l;
         while (n < lay->n_pair)
-            w->pair_layer[s * lay->n_pair + n++] = -1;
+            layer[n++] = -1;
     }
 }
 
@@ -44,7 +46,7 @@ static void find_entries(har__walk *w)
 void har__take_pairs(har__walk *w, core_arena *arena)
 {
     const par_layout *lay = w->lay;
-    const int64_t n_pair = (int64_t)lay->plan.pp * lay->n_pair;
+    const int64_t n_pair = (int64_t)par_plan_parts(&lay->plan) * lay->n_pair;
     w->to_ep = core_arena_i64(arena, lay->plan.ep);
     w->entry = core_arena_take(arena, lay->n_my_expert, sizeof *w->entry);
     w->entry_expert =
@@ -58,10 +60,10 @@ void har__take_pairs(har__walk *w, core_arena *arena)
 
 /* --- the flow of a pair --- */
 
-/* The MoE layer that pair `pair` of a stage serves, or -1. */
-static int pair_layer(const har__walk *w, int stage, int pair)
+/* The MoE layer that pair `pair` of a virtual stage serves, or -1. */
+static int pair_layer(const har__walk *w, int part, int pair)
 {
-    return w->pair_layer[stage * w->lay->n_pair + pair];
+    return w->pair_layer[part * w->lay->n_pair + pair];
 }
 
 /* The load of what a rank dispatches in this pair of this tick; NULL: nothing.
@@ -73,12 +75,13 @@ static const uint64_t *load_of(const har__walk *w, int rank, int pair,
     const int n_slice = plan->cp * plan->tp, slice = rank % n_slice;
     const int d = rank / n_slice % plan->dp;
     *stage = rank / n_slice / plan->dp;
-    const int mb = w->tick_of_round - *stage;
-    const int layer = pair_layer(w, *stage, pair);
-    if (layer < 0 || mb < 0 || mb >= plan->mb)
+    const par_turn turn = par_turn_of(plan, plan->mb, *stage, w->tick_of_round);
+    const int layer =
+        pair_layer(w, par_virtual_stage(plan, *stage, turn.chunk), pair);
+    if (layer < 0 || turn.run < 0)
         return NULL;
     return har_load_at(w->request->load, layer,
-                       ((int64_t)w->round * plan->dp + d) * plan->mb + mb,
+                       ((int64_t)w->round * plan->dp + d) * plan->mb + turn.run,
                        slice);
 }
 
@@ -350,9 +353,10 @@ static void put_combine(har__walk *w, int64_t n_kept)
  */
 static int name_pair(const har__walk *w, int pair)
 {
-    int layer = pair_layer(w, w->lay->stage, pair);
-    for (int s = 0; layer < 0 && s < w->lay->plan.pp; s++)
-        layer = pair_layer(w, s, pair);
+    int layer = pair_layer(w, w->part, pair);
+    for (int part = 0; layer < 0 && part < par_plan_parts(&w->lay->plan);
+         part++)
+        layer = pair_layer(w, part, pair);
     return layer;
 }
 

@@ -21,6 +21,7 @@ typedef struct har__walk {
     const char *op;        /* whom the records are charged to                 */
     int layer;
     int round, tick_of_round, mb;
+    int part;              /* my virtual stage in this tick, see turns.h      */
     int64_t tick;
     int64_t row0, n_row, n; /* of the micro-batch: rows, tokens                */
     int64_t n_slice;       /* tokens that I dispatch                          */
@@ -31,7 +32,7 @@ typedef struct har__walk {
     int64_t *bucket;       /* [pp, experts of mine] rows of a pair            */
     int n_entry;           /* entries of a load that are experts of mine      */
     int *entry, *entry_expert; /* [n_entry] and their places in my_expert     */
-    int *pair_layer;       /* [pp, n_pair] MoE layer of each pair, or -1      */
+    int *pair_layer;       /* [virtual stages, n_pair] MoE layer, or -1       */
     int *like;             /* [n_l] the first layer that is like each         */
 } har__walk;
 

@@ -92,9 +92,11 @@ void har_stage_tiers(const har_machine *m, const har_mesh *k, int stage,
     tier[CORE_AXIS_TP] = of_neighbours(m, first, n, k->tp);
     if (k->cp > 1)
         tier[CORE_AXIS_CP] = of_neighbours(m, first, n, of_row(k));
-    /* sends: from each rank to the one n further */
+    /* sends: from each rank to the one n further, or of the first stage */
     if (stage + 1 < k->pp)
         tier[CORE_AXIS_PP] = har_tier_between(m, first, first + 2 * n - 1);
+    else if (k->vpp > 1)
+        tier[CORE_AXIS_PP] = har_tier_between(m, 0, first + n - 1);
     if (k->scope == PAR_SCOPE_REPLICA) {
         of_replicas(m, k, stage, tier);
         return;

@@ -15,6 +15,7 @@
 typedef struct har_mesh {
     int dp, pp, cp, tp, ep, etp;
     par_scope scope;
+    int vpp; /* 0 is 1: no virtual stages                                     */
 } har_mesh;
 
 /* The nearest links that reach all of the ranks first .. last.       [local] */
@@ -26,7 +27,8 @@ int har_tier_between(const har_machine *machine, int first, int last);
 int har_experts_near(const har_machine *machine, const har_mesh *mesh);
 
 /* For every axis, the slowest tier of links that any group with a member in the
- * stage uses; PP: of any send to the next stage.  0 for groups of one rank.
+ * stage uses; PP: of any send to the next stage, of virtual ones round about.
+ * 0 for groups of one rank.
  *   tier  [CORE_N_AXES]                                              [local] */
 void har_stage_tiers(const har_machine *machine, const har_mesh *mesh,
                      int stage, int *tier);

@@ -97,10 +97,10 @@ static void take(counting *c, core_arena *arena, int n_scope)
 
 static int stage_of(const par_layout *lay, int layer)
 {
-    int stage = 0;
-    while (layer >= lay->first_layer[stage + 1])
-        stage++;
-    return stage;
+    int part = 0;
+    while (layer >= lay->first_layer[part + 1])
+        part++;
+    return part % lay->plan.pp;
 }
 
 core_status har_balance_of(har_balance *out, core_arena *arena,

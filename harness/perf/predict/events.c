@@ -256,6 +256,12 @@ static void join(putting *u, core_axis axis, const par_group *g)
     u->p->n_member[g->id]++;
 }
 
+static int tier_to(const har_machine *m, int from, int to)
+{
+    return from < to ? har_tier_between(m, from, to)
+                     : har_tier_between(m, to, from);
+}
+
 /* Groups, and the links they use: for a lane that speaks for its stage the
  * slowest there. */
 static void join_all(putting *u, const par_layout *lay, bool speaks)
@@ -265,6 +271,7 @@ static void join_all(putting *u, const par_layout *lay, bool speaks)
     const har_mesh mesh = {.dp = k->dp,
                            .pp = k->pp,
                            .cp = k->cp,
+                           .vpp = k->vpp,
                            .tp = k->tp,
                            .ep = k->ep,
                            .etp = k->etp,
@@ -275,7 +282,7 @@ static void join_all(putting *u, const par_layout *lay, bool speaks)
     join(u, CORE_AXIS_EP, &lay->ep_group);
     join(u, CORE_AXIS_ETP, &lay->etp_group);
     if (lay->next_rank >= 0)
-        u->tier[CORE_AXIS_PP] = har_tier_between(m, lay->rank, lay->next_rank);
+        u->tier[CORE_AXIS_PP] = tier_to(m, lay->rank, lay->next_rank);
     if (speaks)
         har_stage_tiers(m, &mesh, lay->stage, u->tier);
 }
@@ -301,7 +308,7 @@ core_status har__lane_make(har_predictor *p, const har_predict_case *r,
     join_all(&u, &lay, !r->all_ranks);
     p->from[lane] = lay.prev_rank < 0 ? -1
                     : r->all_ranks    ? lay.prev_rank
-                                      : lane - 1;
+                                      : (lane + p->plan.pp - 1) % p->plan.pp;
     CORE_TRY(har_cost_walk(&records, &lay, &p->records, &reader));
     reach(&u, n_tick);
     return u.status;

@@ -6,18 +6,20 @@
  * most rows, and the records are those of as few micro-batches as show every
  * state of the pipeline: one in scope=stage, where ticks do not know of each
  * other; pp in scope=replica, where an expert serves all stages that are at
- * work in a tick. Ticks that come again are then played again.
+ * work in a tick. Ticks that come again are then played again.  With virtual
+ * stages ticks of scope=replica are of every kind: they are all made.
  *
  * Trap: groups are numbered anew, counting only the members that are lanes.
  */
 #include "harness/perf/predict/impl.h"
+#include "parallel/turns.h"
 
 #include <string.h>
 
 bool har__is_never_full(const har_predict_case *request)
 {
     return request->plan->scope == PAR_SCOPE_REPLICA &&
-           request->plan->mb < request->plan->pp;
+           (request->plan->mb < request->plan->pp || request->plan->vpp > 1);
 }
 
 static int at_most(int a, int b)
@@ -37,10 +39,12 @@ static void choose_plan(har_predictor *p, const har_predict_case *r,
         return;
     const int64_t n_part = (int64_t)p->plan.rounds * p->plan.dp * p->plan.mb;
     p->plan.rounds = 1;
-    if (fills)
-        p->plan.mb = p->plan.pp;
-    else
-        p->plan.mb = in_step ? at_most(p->plan.mb, p->plan.pp) : 1;
+    if (fills) /* of virtual stages a whole period, and what fills them */
+        p->plan.mb = p->plan.vpp > 1 ? 2 * p->plan.pp : p->plan.pp;
+    else if (!in_step)
+        p->plan.mb = 1;
+    else if (p->plan.vpp == 1)
+        p->plan.mb = at_most(p->plan.mb, p->plan.pp);
     p->n_b = (r->n_b + n_part - 1) / n_part * p->plan.dp * p->plan.mb;
 }
 
@@ -203,18 +207,51 @@ static void play(int *list, int *n, int first, int end)
         list[(*n)++] = tick;
 }
 
+/* scope=stage: micro-batches of a group, through the first chunk of all stages,
+ * then the next, from the ticks of one that goes through all of them.        */
+static void play_group(const par_plan *plan, int *list, int *n, int n_mb)
+{
+    for (int chunk = 0; chunk < plan->vpp; chunk++)
+        for (int i = 0; i < n_mb; i++)
+            play(list, n, chunk * plan->pp, (chunk + 1) * plan->pp);
+}
+
+static void play_round(const har_predict_case *r, int *list, int *n)
+{
+    const int pp = r->plan->pp;
+    for (int first = 0; first < r->plan->mb; first += pp)
+        play_group(r->plan, list, n, at_most(pp, r->plan->mb - first));
+}
+
+/* scope=replica, virtual stages: micro-batches of a group are a period.      */
+static void play_periods(har_predictor *p, int times)
+{
+    const int pp = p->plan.pp;
+    p->n_period = pp * p->plan.vpp;
+    p->period_share = (double)pp / times;
+    play(p->serving, &p->n_serving, 0, pp - 1);
+    for (int i = 0; i < 3; i++)
+        play(p->serving, &p->n_serving, pp - 1, pp - 1 + p->n_period);
+}
+
 static void make_plays(har_predictor *p, const har_predict_case *r, int n_tick)
 {
-    const int pp = p->plan.pp, mb = p->plan.mb;
+    const int pp = p->plan.pp, mb = p->plan.mb, vpp = p->plan.vpp;
     const int times = r->plan->rounds * r->plan->mb;
     const bool in_step = p->plan.scope == PAR_SCOPE_REPLICA;
     const bool repeats = !r->all_ranks;
     p->n_pass = p->n_serving = p->n_period = 0;
     if (!repeats)
         play(p->pass, &p->n_pass, 0, n_tick);
-    for (int i = 0; repeats && !in_step && i < times; i++)
-        play(p->pass, &p->n_pass, 0, pp);
-    for (int i = 0; repeats && in_step && i < r->plan->rounds; i++) {
+    for (int i = 0; repeats && i < r->plan->rounds; i++) {
+        if (!in_step) {
+            play_round(r, p->pass, &p->n_pass);
+            continue;
+        }
+        if (vpp > 1) {
+            play(p->pass, &p->n_pass, 0, n_tick);
+            continue;
+        }
         play(p->pass, &p->n_pass, 0, at_most(pp, mb) - 1);
         for (int k = mb; k <= r->plan->mb; k++)
             play(p->pass, &p->n_pass, mb - 1, mb);
@@ -224,12 +261,19 @@ static void make_plays(har_predictor *p, const har_predict_case *r, int n_tick)
         p->weight[k] = 0;
     for (int i = 0; i < p->n_pass; i++)
         p->weight[p->pass[i]]++;
-    if (in_step && mb >= pp) {
+    if (in_step && vpp > 1 && mb >= 2 * pp) {
+        play_periods(p, times);
+    } else if (in_step && vpp == 1 && mb >= pp) {
         play(p->serving, &p->n_serving, 0, pp - 1);
         for (int i = 0; i < 3; i++)
             play(p->serving, &p->n_serving, pp - 1, mb);
         p->n_period = mb - pp + 1;
         p->period_share = (double)p->n_period / times;
+    } else if (!in_step && repeats && vpp > 1) {
+        for (int i = 0; i < 3; i++)
+            play_round(r, p->serving, &p->n_serving);
+        p->n_period = p->n_serving / 3;
+        p->period_share = 1.0 / r->plan->rounds;
     } else if (!in_step) {
         const int again = repeats ? 2 * pp + 2 : 3;
         for (int i = 0; i < again; i++)
@@ -244,9 +288,10 @@ core_status har__lanes(har_predictor *p, const har_predict_case *r,
 {
     choose_plan(p, r, purpose);
     const int n_lane = r->all_ranks ? par_plan_world(&p->plan) : p->plan.pp;
-    const int n_tick = p->plan.rounds * (p->plan.mb + p->plan.pp - 1);
-    const int n_play = 3 * n_tick + p->plan.pp * (2 * p->plan.pp + 4) +
-                       r->plan->rounds * (r->plan->mb + 2) * p->plan.pp;
+    const int n_tick = p->plan.rounds * par_turns(&p->plan, p->plan.mb);
+    const int n_part = par_plan_parts(&p->plan);
+    const int n_play = 3 * n_tick + n_part * (2 * p->plan.pp + 4) +
+                       (r->plan->rounds + 3) * (r->plan->mb + 2) * n_part;
     core_arena need = core_arena_measure();
     take_lanes(p, &need, n_lane, n_tick, n_play);
     CORE_TRY(core_arena_room(&p->lanes, &need));

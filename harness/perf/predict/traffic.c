@@ -133,8 +133,8 @@ static void add_experts(tracing *w)
 {
     const par_layout *lay = &w->lay;
     const par_plan *plan = &lay->plan;
-    for (int l = lay->first_layer[lay->stage];
-         l < lay->first_layer[lay->stage + 1]; l++) {
+    for (int k = 0; k < lay->n_my_layer; k++) {
+        const int l = lay->my_layer[k];
         if (!core_spec_is_moe(w->request->spec, l))
             continue;
         for (int i = 0; i < plan->rounds * plan->mb; i++)

@@ -84,7 +84,7 @@ struct har_search_memo {
     core_arena layout, flow;
     par_plan plan;       /* that of lay                                       */
     int lay_tp, lay_etp; /* its degrees                                       */
-    int layers[2];       /* its first_layer                                   */
+    int *all_layers;     /* [L] of lay                                        */
     par_layout lay;
     har_cost_reader reader;
     har__walk walk;

@@ -76,6 +76,7 @@ static core_status make_layout(har_search_memo *m, int tp, int etp)
     if (fullest < tp - 1) /* else it is the one that was made last */
         CORE_TRY(par_layout_make(&m->lay, &m->layout, m->e->spec, &m->plan,
                                  fullest));
+    m->all_layers = m->lay.my_layer; /* one stage has them all */
     m->lay_tp = tp;
     m->lay_etp = etp;
     return CORE_OK;
@@ -91,9 +92,8 @@ static core_status lay_out(har_search_memo *m, int tp, int etp)
     lay->plan.pp = lay->plan.ep = 1;
     lay->stage = lay->etp_i = 0;
     lay->n_my_expert = lay->ep_group.n = 1;
-    lay->first_layer = m->layers;
-    m->layers[0] = 0;
-    m->layers[1] = (int)m->e->spec->n_l;
+    lay->my_layer = m->all_layers;
+    lay->n_my_layer = (int)m->e->spec->n_l;
     return CORE_OK;
 }
 
@@ -391,8 +391,8 @@ static core_status make_size(har_search_memo *m, const har__size_key *k,
         break;
     case HAR__WORK_SIZE:
         if (k->end > 0) {
-            m->layers[0] = k->first;
-            m->layers[1] = k->end;
+            lay->my_layer = m->all_layers + k->first;
+            lay->n_my_layer = k->end - k->first;
         }
         lay->plan.pp = k->i == 1 ? 1 : 2;
         *out = (double)par_arena_bytes(s, lay, k->n_row, m->e->n_t) /

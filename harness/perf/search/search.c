@@ -23,6 +23,7 @@ void har_shape_plan(const har_shape *shape, par_plan *out)
     *out = (par_plan){.dp = shape->dp,
                       .cp = 1,
                       .pp = shape->pp,
+                      .vpp = 1,
                       .tp = shape->tp,
                       .ep = shape->ep,
                       .etp = shape->etp,

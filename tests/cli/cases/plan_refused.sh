@@ -21,6 +21,8 @@ wrong() # PLAN REGEX: not a plan at all
 
 illegal tp=3 'H % tp = 16 % 3 = 1, expected 0';                    taken tp=2
 illegal pp=17 'pp = 17 exceeds L = 16 layers';                     taken pp=16
+illegal pp=4,vpp=5 'pp\*vpp = 20 exceeds L = 16 layers';      taken pp=4,vpp=4
+illegal tp=2,vpp=2 'vpp = 2, expected 1: pp = 1';         taken pp=2,vpp=2
 illegal ep=65 'ep = 65 exceeds E = 64 experts';             taken dp=64,ep=64
 illegal pp=2,stages=3/2 'stages sum to 5 layers, expected L = 16'
 taken pp=2,stages=13/3
@@ -36,7 +38,7 @@ taken tp=4,pp=2,ep=8,scope=replica
 illegal placement=0/1 'placement lists 2 experts, expected E = 64'
 
 wrong tp=2,tp=2 "key 'tp' is given twice";                     taken tp=2,pp=2
-wrong tpp=2 "unknown key 'tpp', expected tp, cp, cp_kind, pp"
+wrong tpp=2 "unknown key 'tpp', expected tp, cp, cp_kind, pp, vpp"
 wrong tp=0 "tp: expected a whole number .*, found '0'";        taken tp=1
 wrong tp=-2 "found '-2'"
 wrong tp=2.5 "found '2.5'"

@@ -54,6 +54,13 @@ expect 0 jq -c '.ranks[2] | [.stage, .dp, .groups.ep, .groups.pp, .vocabulary, .
 expect 0 moeparity plan "${mixtral[@]}" tp=2,pp=2,dp=2,ep=4,mb=3 --json map.json
 expect 0 jq -c '.ranks[2] | [.groups.dp, .groups.etp, .groups.edp, .rows]' map.json
 [ "$(cat out)" = '[[0,2],[2],[2],[3,4,5]]' ] || fail "JSON: $(cat out)"
+# Virtual stages: what each stage works on, tick by tick, and its runs of layers.
+expect 0 moeparity plan --model seed-mini pp=2,vpp=2,mb=3
+has out '^  stage 1 +\. +0a +1a +0b +1b +2a +\. +2b$'
+has out '^ +1 +1 .* 4-7 +12-15 '
+expect 0 moeparity plan --model seed-mini pp=2,vpp=2,mb=3 --json map.json
+expect 0 jq -c '[.vpp, .ranks[1].virtual_stages, .ranks[1].layers]' map.json
+[ "$(cat out)" = '[2,[[4,8],[12,16]],null]' ] || fail "JSON: $(cat out)"
 refused 2 'vllm: scope=replica' moeparity plan "${mixtral[@]}" pp=2,ep=2,scope=replica --for vllm
 # 128 heads, 18,432 columns of dense layers, 2,048 of the shared expert and of experts; rank 1 of two.
 expect 0 moeparity plan --model "$DATA/launch/models/deepseek" tp=2,ep=1,etp=2 --for megatron --json map.json
