@@ -1,10 +1,10 @@
 /* core/model/spec_set.c -- fields of a model set one by one: FIELD=VALUE.
  *
- * The model is written in our own form, what is set takes the place of the lines
- * of the same fields, and the whole is read: a field has the names, values and
- * refusals that it has in a file.  Trap: where a setting ends a feature
- * (rope.scaling=plain) the model's own lines of it (rope.factor) go without a
- * word; one that was set does not.
+ * The model is written in our own form, what is set takes the place of the
+ * lines of the same fields, and the whole is read: a field has the names,
+ * values and refusals that it has in a file.  Trap: where a setting ends a
+ * feature (rope.scaling=plain) the model's own lines of it (rope.factor) go
+ * without a word; one that was set does not.
  */
 #include "core/model/spec_impl.h"
 
@@ -101,7 +101,7 @@ core_status core_spec_set(core_spec *spec, const char *const *set, int n)
     CORE_TRY(status);
     CORE_TRY_CTX(core_spec_validate(&made), "setting %.200s%s", set[0],
                  n > 1 ? " and others" : "");
-    made.own_head = spec->own_head; /* no field: what the files were seen to have */
+    made.own_head = spec->own_head; /* no field: what files were seen to have */
     *spec = made;
     return CORE_OK;
 }

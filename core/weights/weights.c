@@ -238,6 +238,11 @@ const core_spec *core__weights_spec(const core_weights *weights)
     return &weights->spec;
 }
 
+core_numerics core__weights_numerics(const core_weights *weights)
+{
+    return weights->numerics;
+}
+
 const char *core_weights_origin(const core_weights *weights)
 {
     return weights->origin;

@@ -51,6 +51,8 @@ CORE_NODISCARD core_status core__quantise_source(core__weight_source *source,
 
 /* The model that the weights belong to; borrowed.                    [local] */
 const core_spec *core__weights_spec(const core_weights *weights);
+/* The numerics that they are prepared for.                           [local] */
+core_numerics core__weights_numerics(const core_weights *weights);
 
 /* The step that gives a tensor of this largest magnitude CORE_WEIGHT_BITS; 0
  * if it is not finite.                                                       */

@@ -6,6 +6,7 @@
 #include "harness/judge/report.h"
 
 #include "harness/diagnose/report.h"
+#include "harness/judge/explain_report.h"
 #include "harness/launch/jsonfile.h"
 
 static json_t *spot_object(const har_judgement *g, const har_spot *s)
@@ -160,6 +161,7 @@ core_status har_judge_json(const har_judgement *g, const char *path)
     core_json_put(o, "first",
                   g->first < 0 ? json_null() : tap_object(g, g->first));
     core_json_put(o, "diagnosis", har_diagnosis_json(&g->diagnosis));
+    core_json_put(o, "explanation", har_explanation_json(g));
     core_json_put(o, "mistakes", leans_array(g));
     core_json_put(o, "worst", spot_array(g, g->worst, g->n_worst));
     core_json_put_int(o, "certified_flips", g->n_certified);

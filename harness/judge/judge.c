@@ -305,7 +305,8 @@ static core_status judge_tap(har__pass *p, int64_t i_tap)
     see_rows(p, i_tap, &sum);
     tell_bad_values(p, begin, end);
     conclude(p, i_tap, &sum);
-    if (p->judged->tap[i_tap].n_failed > 0 && p->judged->diagnosed < 0)
+    if (!p->is_trial && p->judged->tap[i_tap].n_failed > 0 &&
+        p->judged->diagnosed < 0)
         CORE_TRY(har__diagnose(p, i_tap));
     return CORE_OK;
 }
@@ -428,9 +429,9 @@ static core_status list_tokens(har__pass *p)
     return CORE_OK;
 }
 
-core_status har_judge_make(har_judgement *out, const har_yardstick *yard,
-                           har_foreign *dump, const har_namemap *map,
-                           bool forced_routing)
+static core_status make(har_judgement *out, const har_yardstick *yard,
+                        har_foreign *dump, const har_namemap *map,
+                        bool forced_routing, bool is_trial)
 {
     har_judgement judged;
     memset(&judged, 0, sizeof judged);
@@ -439,18 +440,22 @@ core_status har_judge_make(har_judgement *out, const har_yardstick *yard,
     judged.map_name = map->name;
     judged.forced_routing = forced_routing;
     judged.diagnosed = -1;
-    har__pass p = {.judged = &judged, .yard = yard, .dump = dump, .map = map};
+    har__pass p = {.judged = &judged,
+                   .yard = yard,
+                   .dump = dump,
+                   .map = map,
+                   .is_trial = is_trial};
     p.routing.part = -1;
     core_status status = make_room(&p);
     if (status == CORE_OK)
         status = list_tokens(&p);
     for (int64_t i = 0; i < yard->n_tap && status == CORE_OK; i++)
         status = judge_tap(&p, i);
-    if (status == CORE_OK)
+    if (status == CORE_OK && !is_trial)
         status = har__mistakes(&p);
     if (status == CORE_OK)
         sum_up(&p);
-    if (status == CORE_OK)
+    if (status == CORE_OK && !is_trial)
         tell_misfit(&p);
     free(p.expected);
     free(p.ids);
@@ -465,6 +470,20 @@ core_status har_judge_make(har_judgement *out, const har_yardstick *yard,
     else
         har_judge_free(&judged);
     return status;
+}
+
+core_status har_judge_make(har_judgement *out, const har_yardstick *yard,
+                           har_foreign *dump, const har_namemap *map,
+                           bool forced_routing)
+{
+    return make(out, yard, dump, map, forced_routing, false);
+}
+
+core_status har__judge_trial(har_judgement *out, const har_yardstick *yard,
+                             har_foreign *dump, const har_namemap *map,
+                             bool forced_routing)
+{
+    return make(out, yard, dump, map, forced_routing, true);
 }
 
 void har_judge_free(har_judgement *judged)

@@ -116,6 +116,8 @@ typedef struct har_judgement {
     double **token_ratio;      /* [part][B*T] worst of all taps, < 0: none    */
     int n_worst;
     har_spot worst[HAR_WORST_ROWS]; /* of all taps, the worst first           */
+    const struct har_explanation *explanation; /* explain.h; borrowed; NULL:
+                                                * not asked for               */
 } har_judgement;
 
 /* Errors: E_MEMORY.  Adds findings to the dump.  Free with har_judge_free.

@@ -39,7 +39,16 @@ typedef struct har__pass {
     int *owner;          /* piece of each element, -1: none                   */
     double sum_allowed;  /* of the squares of a tap's rms tolerances          */
     har__routing routing;
+    bool is_trial;       /* verdicts are all that is asked for                */
 } har__pass;
+
+/* As har_judge_make, of verdicts alone: what a tap looks like, and small
+ * mistakes, are not looked for.  Errors: E_MEMORY.                   [local] */
+CORE_NODISCARD core_status har__judge_trial(har_judgement *out,
+                                            const har_yardstick *yard,
+                                            har_foreign *dump,
+                                            const har_namemap *map,
+                                            bool forced_routing);
 
 /* Assemble row `source` of the dump's tap into found[] and owner[]: the number
  * of elements that nobody holds.  `row` is the golden's.             [local] */

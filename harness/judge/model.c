@@ -12,29 +12,39 @@ static const double max_products = 1e10;
 /* Of a tap that is kept. */
 static const int64_t max_elements = INT64_C(1) << 22;
 
-static core_status open_weights(har__model *m)
+static core_status open_weights(har__model *m, const char *given)
 {
-    CORE_TRY(gold_find_model(&m->gold, NULL));
+    CORE_FAIL_IF(m->gold.origin != GOLD_SELF, CORE_E_INPUT,
+                 "%s: the numbers of other people come without a model",
+                 m->gold.folder);
+    CORE_TRY(gold_find_model(&m->gold, given));
     CORE_TRY(gold_open_weights(&m->weights, &m->gold));
     return core_weights_prepare(m->weights, m->numerics, NULL);
+}
+
+core_status har__model_find(har__model *out, const har_yardstick *yard,
+                            core_numerics numerics, const char *given)
+{
+    memset(out, 0, sizeof *out);
+    out->numerics = numerics;
+    out->layer = -1;
+    CORE_TRY(gold_open(&out->gold, yard->path));
+    const core_status status = open_weights(out, given);
+    if (status != CORE_OK) {
+        core_weights_close(out->weights);
+        out->weights = NULL;
+    }
+    return status;
 }
 
 void har__model_open(har__model *out, const har_yardstick *yard,
                      core_numerics numerics)
 {
     memset(out, 0, sizeof *out);
-    out->numerics = numerics;
-    out->layer = -1;
     if (!yard->is_bundle || yard->spec.n_l == 0)
         return;
-    core_status status = gold_open(&out->gold, yard->path);
-    if (status == CORE_OK && out->gold.origin == GOLD_SELF)
-        status = open_weights(out);
-    if (status == CORE_OK)
-        return;
-    core_weights_close(out->weights);
-    out->weights = NULL;
-    core_message_clear();
+    if (har__model_find(out, yard, numerics, NULL) != CORE_OK)
+        core_message_clear();
 }
 
 void har__model_close(har__model *model)

@@ -20,6 +20,14 @@ typedef struct har__model {
     double *tap[CORE_N_TAP_KINDS]; /* owned                                   */
 } har__model;
 
+/* The same, with the reason why there is none; given: where its checkpoint lies,
+ * NULL: beside the bundle.  Errors: those of gold_open, gold_find_model and
+ * gold_open_weights; E_INPUT for a golden of other people.           [local] */
+CORE_NODISCARD core_status har__model_find(har__model *out,
+                                           const har_yardstick *yard,
+                                           core_numerics numerics,
+                                           const char *given);
+
 /* Close with har__model_close, always.                               [local] */
 void har__model_open(har__model *out, const har_yardstick *yard,
                      core_numerics numerics);

@@ -7,6 +7,7 @@
 
 #include "core/base/printable.h"
 #include "harness/diagnose/report.h"
+#include "harness/judge/explain_report.h"
 #include "harness/words/colour.h"
 
 #include <math.h>
@@ -384,6 +385,7 @@ void har_judge_text(const har_judgement *g, FILE *out)
     write_undecided(g, out);
     write_leans(g, out);
     write_hint(g, out);
+    har_explanation_write(g, out);
     snprintf(line, sizeof line, "%-10s %s\n", har__word_text(g),
              har__verdict_text(text, g));
     har_verdict_line(out, line);

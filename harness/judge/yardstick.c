@@ -386,6 +386,8 @@ const core_st_tensor *har_yardstick_margin(const har_yardstick *yard, int part,
                                            int layer)
 {
     char name[NAME_BYTES];
+    if (yard->margin != NULL)
+        return yard->margin[layer].data != NULL ? &yard->margin[layer] : NULL;
     snprintf(name, sizeof name, "%slayers.%d.routing_margin",
              yard->part[part].prefix, layer);
     const core_st_tensor *t = core_st_find(yard->taps, name);

@@ -68,6 +68,8 @@ typedef struct har_yardstick {
     gold_reach reach;            /* by har_forcing, which is ref_forcing      */
     int64_t n_group;             /* token groups of a bundle, 0: not said     */
     int64_t *first_row;          /* [n_group+1]; owned                        */
+    const core_st_tensor *margin; /* [layers] in place of the file's, which has
+                                   * another model's; NULL: no such; borrowed */
 } har_yardstick;
 
 /* Is this a bundle?  A folder counts as one.                         [local] */

@@ -7,8 +7,10 @@
 #include "core/files/mapped.h"
 #include "harness/judge/comparison.h"
 #include "harness/judge/dump.h"
+#include "harness/judge/explain.h"
 #include "harness/judge/report.h"
 #include "harness/launch/outfile.h"
+#include "harness/launch/waiting.h"
 #include "harness/program/command.h"
 
 #include <string.h>
@@ -16,7 +18,8 @@
 typedef struct request {
     const char *golden, *dump, *map, *numerics, *rows, *positions;
     const char *json, *junit, *html;
-    bool forced_routing;
+    const char *model;
+    bool forced_routing, explain;
 } request;
 
 static void check_request(const void *self, struct argp_state *state)
@@ -24,6 +27,8 @@ static void check_request(const void *self, struct argp_state *state)
     const request *r = self;
     if (r->dump == NULL)
         argp_error(state, "expected GOLDEN and DUMP");
+    if (r->model != NULL && !r->explain)
+        argp_error(state, "--model belongs to --explain");
 }
 
 static const har_command_line line = {
@@ -56,6 +61,11 @@ static void read_command_line(request *r, int argc, char **argv)
          .help = "bundle: the dump used the golden's routing, which is then "
                  "not judged; two tap files: set tokens aside from where their "
                  "experts differ on, and count them"},
+        {"explain", .flag = &r->explain,
+         .help = "of a dump that fails: try which other model it is, from a "
+                 "table and then two of its rows at a time, with the bundle's "
+                 "checkpoint at --model or beside it (docs/explain.md)"},
+        {"model", .text = &r->model},
         {"json", .text = &r->json},
         {"junit", .text = &r->junit, .argument = "FILE",
          .help = "the result for CI systems"},
@@ -118,11 +128,33 @@ static core_status write_reports(const request *r, const har_judgement *judged)
     return write_file(r->html, har_judge_html, judged);
 }
 
+static void show_progress(void *self, double done)
+{
+    har_waiting_share(self, "compare --explain", done);
+}
+
+/* Which other model a dump is of that fails. */
+static core_status explain(const request *r, har_comparison *c,
+                           const har_namemap *map, har_explanation *out)
+{
+    if (!r->explain || c->judged.verdict != HAR_FAIL)
+        return CORE_OK;
+    har_waiting waiting = har_waiting_begin();
+    const core_status status = har_explain(out, &c->judged, &c->dump, map,
+                                           r->model, show_progress, &waiting);
+    har_waiting_end(&waiting);
+    c->judged.explanation = out;
+    return status;
+}
+
 static core_status judge_dump(const request *r, const har_foreign_options *with)
 {
     har_comparison c = {0};
+    har_explanation explanation;
     core_status status = har_comparison_make(&c, r->golden, r->dump, with,
                                              r->numerics, r->forced_routing);
+    if (status == CORE_OK)
+        status = explain(r, &c, with->map, &explanation);
     if (status == CORE_OK)
         status = write_reports(r, &c.judged);
     if (status == CORE_OK && c.judged.verdict == HAR_FAIL)
@@ -179,6 +211,7 @@ static bool is_plain(const request *r)
     return !har_yardstick_is_bundle(r->golden) &&
            !har_yardstick_is_bundle(r->dump) && r->map == NULL &&
            r->rows == NULL && r->positions == NULL && r->numerics == NULL &&
+           !r->explain &&
            r->junit == NULL && r->html == NULL && !says_places(r->dump);
 }
 

@@ -26,7 +26,7 @@ ELSEWHERE = {
     r"measured:taps\.safetensors|--trace t\.json|counts\.txt": "a file of the reader, or written by it",
 }
 # What is shown to be refused, or to be found wrong.
-EXITS = {r"audit docs/claims/seed\.yaml": 1, r"--require docs/claims": 1, r"tensors_mxfp4 --plan tp=4": 2}
+EXITS = {r"--explain": 1, r"audit docs/claims/seed\.yaml": 1, r"--require docs/claims": 1, r"tensors_mxfp4 --plan tp=4": 2}
 LONG = r"seed-32|best\.yaml|golden make --force|gpus 16\.\.|seed-30b|golden check|report"
 
 

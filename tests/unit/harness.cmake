@@ -1,6 +1,8 @@
 add_unit(test_har_checkpoint SOURCES test_har_checkpoint.c LIBS harness LABELS unit)
 add_unit(test_har_compare SOURCES test_har_compare.c LIBS harness LABELS unit)
 add_unit(test_har_diagnose SOURCES test_har_diagnose.c ../support/ref_fixture.c ../support/ref_families.c LIBS harness m LABELS unit)
+add_unit(test_har_explain SOURCES test_har_explain.c LIBS harness LABELS unit TIMEOUT 300)
+target_compile_definitions(test_har_explain PRIVATE MODELS_DIR="${PROJECT_SOURCE_DIR}/tests/mutation/models")
 add_unit(test_har_cover SOURCES test_har_cover.c LIBS harness LABELS unit)
 add_unit(test_har_distinct SOURCES test_har_distinct.c LIBS harness LABELS unit)
 target_compile_definitions(test_har_distinct PRIVATE MODELS_DIR="${PROJECT_SOURCE_DIR}/tests/mutation/models")

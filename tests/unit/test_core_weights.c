@@ -1,6 +1,7 @@
 /* test_core_weights.c -- weights as functions of their coordinates: any
  * rectangle equals that part of the whole, whatever the source; exact values
  * lie on the tensor's grid; a checkpoint that does not fit is refused by name. */
+#include "core/weights/altered.h"
 #include "core/weights/weights.h"
 
 #include "core/files/safetensors.h"
@@ -823,6 +824,58 @@ END_TEST
 
 #define COUNT(table) ((int)(sizeof(table) / sizeof(table)[0]))
 
+/* --- read in a wrong way ---------------------------------------------------- */
+
+enum { N_INNER = 28, N_COL = 60 }; /* of shadow-a's experts */
+
+static void read_expert(const core_weights *weights, core_weight_kind kind,
+                        double out[N_INNER][N_COL])
+{
+    core_weights_read(weights, (core_weight){kind, 2, 5}, 0, N_INNER, 0, N_COL,
+                      &out[0][0], N_COL);
+}
+
+START_TEST(an_alteration_reads_the_tensors_of_another_order)
+{
+    static double gate[N_INNER][N_COL], up[N_INNER][N_COL],
+        other[N_INNER][N_COL];
+    static double fused[2][N_INNER * 2][N_COL]; /* woven, halves */
+    core_spec spec;
+    core_weights *weights, *altered;
+    ck_assert_int_eq(core_spec_open(&spec, "shadow-a", NULL), CORE_OK);
+    ck_assert_int_eq(core_weights_open_procedural(&weights, &spec, 1), CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(weights, CORE_FP32, NULL), CORE_OK);
+    read_expert(weights, CORE_W_EXPERT_GATE, gate);
+    read_expert(weights, CORE_W_EXPERT_UP, up);
+    for (int f = 0; f < N_INNER; f++) {
+        memcpy(fused[0][2 * f], gate[f], sizeof gate[f]);
+        memcpy(fused[0][2 * f + 1], up[f], sizeof up[f]);
+        memcpy(fused[1][f], gate[f], sizeof gate[f]);
+        memcpy(fused[1][N_INNER + f], up[f], sizeof up[f]);
+    }
+    for (int how = 1; how < CORE_N_ALTERATIONS; how++) {
+        ck_assert(core_alteration_applies((core_alteration)how, &spec));
+        ck_assert_int_eq(
+            core_weights_alter(&altered, weights, (core_alteration)how),
+            CORE_OK);
+        read_expert(altered, CORE_W_EXPERT_UP, other);
+        for (int f = 0; f < N_INNER; f++) {
+            const double *want =
+                how == CORE_ALTER_EXPERTS_SWAPPED  ? gate[f]
+                : how == CORE_ALTER_EXPERTS_HALVED ? fused[0][N_INNER + f]
+                : how == CORE_ALTER_EXPERTS_WOVEN  ? fused[1][2 * f + 1]
+                                                   : up[f];
+            for (int c = 0; c < N_COL; c++)
+                ck_assert(other[f][c] == (how == CORE_ALTER_EXPERTS_TURNED
+                                              ? (&up[0][0])[c * N_INNER + f]
+                                              : want[c]));
+        }
+        core_weights_close(altered);
+    }
+    core_weights_close(weights);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_weights");
@@ -855,6 +908,7 @@ int main(void)
     tcase_add_test(tcase, values_that_are_not_finite_have_no_step);
     tcase_add_test(tcase, a_tensor_that_a_family_never_has_is_refused);
     tcase_add_test(tcase, a_table_names_different_experts_that_there_are);
+    tcase_add_test(tcase, an_alteration_reads_the_tensors_of_another_order);
     suite_add_tcase(suite, tcase);
     return check_main(suite);
 }

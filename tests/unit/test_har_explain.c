@@ -1,0 +1,342 @@
+/* test_har_explain.c -- every row of the other models explains a dump of it,
+ * and wrong dumps that are no such model are explained by nothing.
+ *
+ * A row's dump is of the first model below in which the row makes a difference
+ * that compare sees.
+ */
+#include "golden/other.h"
+#include "harness/judge/comparison.h"
+#include "harness/judge/explain.h"
+#include "tests/support/check_main.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct model {
+    const char *name, *set[1]; /* a field of it that makes a row seen         */
+} MODELS[] = {
+    {GOLDEN_DIR "/oracle/mixtral/window_top1_yarn", {NULL}},
+    {GOLDEN_DIR "/oracle/qwen2_moe/unbiased", {NULL}},
+    {GOLDEN_DIR "/oracle/deepseek_v2/grouped_yarn", {NULL}},
+    {GOLDEN_DIR "/oracle/deepseek_v3/yarn_bf16", {NULL}},
+    {GOLDEN_DIR "/oracle/gpt_oss/plain", {NULL}},
+    {GOLDEN_DIR "/oracle/gpt_oss/plain", {"activation_limit=0.05"}},
+    {GOLDEN_DIR "/oracle/gpt_oss/mxfp4", {"rope.original_positions=2000"}},
+    {GOLDEN_DIR "/oracle/hunyuan_v1_moe/biased", {NULL}},
+    {GOLDEN_DIR "/oracle/phimoe/tiny", {NULL}},
+    {GOLDEN_DIR "/oracle/llama4/tiny", {NULL}},
+    {GOLDEN_DIR "/oracle/granitemoe/tiny", {NULL}},
+    {GOLDEN_DIR "/oracle/olmoe/clip_gqa_top8", {NULL}},
+    {GOLDEN_DIR "/oracle/qwen3_next/mixed", {NULL}},
+    {GOLDEN_DIR "/oracle/gemma4/wrapped", {NULL}},
+    {GOLDEN_DIR "/oracle/mimo_v2_flash/sinks", {NULL}},
+    {GOLDEN_DIR "/oracle/minimax_m2/partial_rope", {NULL}},
+    {GOLDEN_DIR "/oracle/step3p7/wrapped", {NULL}},
+    {GOLDEN_DIR "/oracle/kimi_linear/mixed", {NULL}},
+    {GOLDEN_DIR "/oracle/ernie4_5_moe/shared", {NULL}},
+    {"shadow-a", {NULL}},
+    {"shadow-b", {NULL}},
+    {MODELS_DIR "/branches.yaml", {NULL}},
+    {MODELS_DIR "/kinds.yaml", {NULL}},
+    {MODELS_DIR "/heads.yaml", {NULL}},
+};
+
+enum { N_MODELS = sizeof MODELS / sizeof MODELS[0], PATH = 256 };
+
+static char scratch[64];
+
+static void ok(core_status status)
+{
+    ck_assert_msg(status == CORE_OK, "%s", core_message());
+}
+
+static core_spec spec_of(int m, bool *is_checkpoint)
+{
+    core_spec spec;
+    ok(core_spec_open(&spec, MODELS[m].name, is_checkpoint));
+    ok(core_spec_set(&spec, MODELS[m].set, MODELS[m].set[0] != NULL ? 1 : 0));
+    return spec;
+}
+
+/* The golden of model m, made when it is first asked for. */
+static void golden_of(char folder[PATH], int m)
+{
+    gold_case gold = {.origin = GOLD_SELF, .seed = 1, .from_seed = true};
+    gold_summary summary[GOLD_MAX_NUMERICS];
+    const gold_options options = {
+        .n_threads = 1, .n_beside = 2, .weight_budget_bytes = (size_t)1 << 28};
+    struct stat info;
+    snprintf(folder, PATH, "%s/%d", scratch, m);
+    if (stat(folder, &info) == 0)
+        return;
+    snprintf(gold.folder, sizeof gold.folder, "%s", folder);
+    snprintf(gold.model, sizeof gold.model, "%s", MODELS[m].name);
+    gold.spec = spec_of(m, &gold.is_checkpoint);
+    gold.overrides.set[0] = MODELS[m].set[0];
+    gold.overrides.n_set = MODELS[m].set[0] != NULL ? 1 : 0;
+    gold.n_l = gold.spec.n_l;
+    gold.numerics[gold.n_numerics++] = CORE_FP32;
+    gold.n_group = 1;
+    gold.first_row[1] = 2;
+    ok(core_batch_make(&gold.batch, &gold.spec, 2, 14, 1));
+    ok(gold_make(&gold, &options, folder, summary));
+    gold_close(&gold);
+}
+
+/* What is written of a tap; false: nothing. */
+typedef void spoil(void *self, const har_yard_tap *tap, double *values,
+                   int64_t *ints);
+
+static void copy_tap(const har_yard_tap *tap, const gold_other_tap *from,
+                     core_st_tensor *to, spoil *how, void *self)
+{
+    const int64_t n = from->n_row * from->n_col;
+    if (how != NULL)
+        how(self, tap, from->values, from->ints);
+    for (int64_t i = 0; i < n; i++)
+        if (from->ints != NULL)
+            ((int64_t *)to->data)[i] = from->ints[i];
+        else
+            ((float *)to->data)[i] = (float)from->values[i];
+}
+
+/* A dump of the other model, with the names and shapes of the golden's taps. */
+static void write_dump(const char *path, const char *golden, int m,
+                       const har_other *other, spoil *how, void *self)
+{
+    enum { MOST = 512 };
+    static const char *const metadata[] = {"numerics", "fp32", NULL};
+    static core_st_tensor tensors[MOST];
+    har_yardstick yard;
+    gold_case gold;
+    core_weights *weights = NULL, *read = NULL;
+    gold_other *taps = NULL;
+    core_st *st = NULL;
+    int n = 0;
+    ok(har_yardstick_open(&yard, golden, "fp32", false));
+    ok(gold_open(&gold, golden));
+    ok(gold_find_model(&gold, MODELS[m].name));
+    ok(gold_open_weights(&weights, &gold));
+    ok(core_weights_prepare(weights, CORE_FP32, NULL));
+    if (other->alteration != CORE_ALTER_NOTHING)
+        ok(core_weights_alter(&read, weights, other->alteration));
+    ok(gold_other_make(&taps, &gold, &other->spec,
+                       read != NULL ? read : weights, CORE_FP32));
+    for (int64_t i = 0; i < yard.n_tap && n < MOST; i++) {
+        gold_other_tap from;
+        if (yard.tap[i].name.is_tap &&
+            gold_other_find(&from, taps, yard.tap[i].name.tap))
+            tensors[n++] = *yard.tap[i].data;
+    }
+    ok(core_st_create(&st, path, tensors, n, metadata));
+    for (int64_t i = 0; i < yard.n_tap; i++) {
+        gold_other_tap from;
+        const har_yard_tap *tap = &yard.tap[i];
+        if (!tap->name.is_tap ||
+            !gold_other_find(&from, taps, tap->name.tap))
+            continue;
+        core_st_tensor to = *core_st_find(st, tap->data->name);
+        copy_tap(tap, &from, &to, how, self);
+    }
+    ok(core_st_commit(st));
+    core_st_close(st);
+    gold_other_free(taps);
+    core_weights_close(read);
+    core_weights_close(weights);
+    gold_close(&gold);
+    har_yardstick_close(&yard);
+}
+
+/* False: compare sees no difference. */
+static bool explain(har_explanation *out, const char *golden, const char *dump,
+                    int m)
+{
+    har_comparison c = {0};
+    har_namemap map;
+    ok(har_namemap_open(&map, NULL));
+    const har_foreign_options with = {
+        .map = &map, .claim = {.b = {0, -1}, .t = {0, -1}}};
+    ok(har_comparison_make(&c, golden, dump, &with, NULL, false));
+    const bool differs = c.judged.verdict == HAR_FAIL;
+    if (differs)
+        ok(har_explain(out, &c.judged, &c.dump, &map, MODELS[m].name, NULL,
+                       NULL));
+    har_comparison_free(&c);
+    har_namemap_free(&map);
+    return differs;
+}
+
+static bool is_among(const har_explanation *x, const char *text)
+{
+    for (int i = 0; i < x->n; i++)
+        if (strcmp(x->found[i].text, text) == 0)
+            return true;
+    return false;
+}
+
+START_TEST(a_row_explains_its_dump)
+{
+    char golden[PATH], dump[PATH];
+    bool is_shown = false;
+    if (har_other_name(_i) == NULL)
+        return;
+    snprintf(dump, sizeof dump, "%s/row.safetensors", scratch);
+    for (int m = 0; m < N_MODELS && !is_shown; m++) {
+        const core_spec spec = spec_of(m, NULL);
+        har_other other;
+        har_explanation x;
+        const har_other none = har_other_none(&spec);
+        if (!har_other_make(&other, _i, &none, &spec))
+            continue;
+        golden_of(golden, m);
+        write_dump(dump, golden, m, &other, NULL, NULL);
+        is_shown = explain(&x, golden, dump, m);
+        if (!is_shown)
+            continue;
+        ck_assert_str_eq(x.why_not, "");
+        ck_assert_msg(is_among(&x, other.text),
+                      "%s: '%s' of %s: %d explanations, the first '%s'",
+                      har_other_name(_i), other.text, MODELS[m].name, x.n,
+                      x.n > 0 ? x.found[0].text : "");
+        ck_assert_int_eq(x.n_pair, 0);
+    }
+    ck_assert_msg(is_shown, "row %d, %s: no model shows it", _i,
+                  har_other_name(_i));
+}
+END_TEST
+
+/* --- two at once --- */
+
+static const struct pair {
+    const char *model, *set[2];
+} PAIRS[] = {
+    {GOLDEN_DIR "/oracle/phimoe/tiny",
+     {"norm=rms", "router.scores=softmax_top"}},
+    {GOLDEN_DIR "/oracle/deepseek_v2/grouped_yarn",
+     {"router.group_score=best_two", "rope.attention_factor=1"}},
+    {GOLDEN_DIR "/oracle/granitemoe/tiny",
+     {"scale.residual=1", "scale.logits_divisor=1"}},
+};
+
+static int model_of(const char *name)
+{
+    for (int m = 0; m < N_MODELS; m++)
+        if (strcmp(MODELS[m].name, name) == 0)
+            return m;
+    ck_abort_msg("%s", name);
+    return -1;
+}
+
+START_TEST(two_rows_explain_a_dump_of_both)
+{
+    const struct pair *pair = &PAIRS[_i];
+    const int m = model_of(pair->model);
+    char golden[PATH], dump[PATH];
+    const core_spec spec = spec_of(m, NULL);
+    har_explanation x;
+    snprintf(dump, sizeof dump, "%s/pair.safetensors", scratch);
+    har_other other = har_other_none(&spec);
+    ok(core_spec_set(&other.spec, pair->set, 2));
+    golden_of(golden, m);
+    write_dump(dump, golden, m, &other, NULL, NULL);
+    ck_assert(explain(&x, golden, dump, m));
+    ck_assert_str_eq(x.why_not, "");
+    ck_assert_msg(x.n > 0, "%s", MODELS[m].name);
+    ck_assert_int_gt(x.n_pair, 0);
+    for (int i = 0; i < 2; i++)
+        ck_assert_msg(strstr(x.found[0].text, pair->set[i]) != NULL,
+                      "%s lacks %s", x.found[0].text, pair->set[i]);
+}
+END_TEST
+
+/* --- dumps that are no such model --- */
+
+typedef struct spoiling {
+    int kind;
+    uint64_t state;
+    int layer; /* the first that is wrong                                     */
+} spoiling;
+
+static double draw(spoiling *s)
+{
+    s->state = s->state * UINT64_C(6364136223846793005) + 1442695040888963407U;
+    return (double)(s->state >> 11) * 0x1p-53;
+}
+
+/* Noise, a factor, rows in another order, or columns of the other sign. */
+static void spoil_tap(void *self, const har_yard_tap *tap, double *values,
+                      int64_t *ints)
+{
+    spoiling *s = self;
+    const int64_t n_col = tap->extent.n_col;
+    const int64_t n = tap->extent.n_b * tap->extent.n_t * tap->extent.n_k;
+    (void)ints;
+    if (values == NULL || core_tap_is_global(tap->name.tap.kind) ||
+        tap->name.tap.layer < s->layer)
+        return;
+    const double factor = 1.0 + 0.3 * draw(s);
+    for (int64_t r = 0; r < n; r++)
+        for (int64_t c = 0; c < n_col; c++) {
+            double *x = &values[r * n_col + c];
+            if (s->kind == 0)
+                *x *= 1.0 + 0.02 * (draw(s) - 0.5);
+            else if (s->kind == 1)
+                *x *= factor;
+            else if (s->kind == 2 && r > 0)
+                *x = values[(r - 1) * n_col + c] + 0.01 * *x;
+            else if (s->kind == 3 && c % 3 == 1)
+                *x = -*x;
+        }
+}
+
+enum { N_SPOILT = 20 };
+
+START_TEST(a_dump_of_no_model_is_not_explained)
+{
+    static const char *const of[] = {
+        GOLDEN_DIR "/oracle/mixtral/window_top1_yarn",
+        GOLDEN_DIR "/oracle/deepseek_v3/yarn_bf16",
+        GOLDEN_DIR "/oracle/phimoe/tiny", "shadow-a"};
+    const int m = model_of(of[_i / 5]);
+    spoiling s = {.kind = _i % 5, .state = (uint64_t)_i + 7, .layer = _i % 2};
+    char golden[PATH], dump[PATH];
+    const core_spec spec = spec_of(m, NULL);
+    har_explanation x;
+    snprintf(dump, sizeof dump, "%s/spoilt.safetensors", scratch);
+    har_other same = har_other_none(&spec);
+    if (s.kind == 4) /* a table's entry between two rows */
+        same.spec.rope.theta *= 1.7;
+    golden_of(golden, m);
+    write_dump(dump, golden, m, &same, spoil_tap, &s);
+    ck_assert(explain(&x, golden, dump, m));
+    ck_assert_str_eq(x.why_not, "");
+    ck_assert_msg(x.n == 0, "'%s'", x.found[0].text);
+    ck_assert_int_gt(x.n_single, 20);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("har_explain");
+    TCase *tcase = tcase_create("explain");
+    char command[128];
+    int n_row = 0;
+    snprintf(scratch, sizeof scratch, "/tmp/test-explain-XXXXXX");
+    if (mkdtemp(scratch) == NULL)
+        return EXIT_FAILURE;
+    while (har_other_name(n_row) != NULL)
+        n_row++;
+    tcase_set_timeout(tcase, 120);
+    tcase_add_loop_test(tcase, a_row_explains_its_dump, 0, n_row);
+    tcase_add_loop_test(tcase, two_rows_explain_a_dump_of_both, 0,
+                        (int)(sizeof PAIRS / sizeof PAIRS[0]));
+    tcase_add_loop_test(tcase, a_dump_of_no_model_is_not_explained, 0,
+                        N_SPOILT);
+    suite_add_tcase(suite, tcase);
+    const int code = check_main(suite);
+    snprintf(command, sizeof command, "rm -r %s", scratch);
+    return system(command) == 0 ? code : EXIT_FAILURE;
+}
