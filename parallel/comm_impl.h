@@ -129,6 +129,14 @@ void par__watch(par_comm *comm, int peer);
  * that, where a launcher watches, who meanwhile may end us.          [local] */
 bool par__has_died(par_comm *comm, int peer, char line[PAR_BOARD_LINE]);
 
+/* --- arriving (comm_arrive.c) --- */
+
+/* From now on until the end all ranks must arrive: so many seconds, and more for
+ * many ranks; else this process ends with a line and the code of a peer that is
+ * gone.                                                              [local] */
+void par__arrive_begin(double stall_seconds);
+void par__arrive_end(void);
+
 /* --- leaving (comm_leave.c) --- */
 
 /* SIGTERM ends this process with the code that the run was ended with; without

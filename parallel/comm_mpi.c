@@ -217,15 +217,27 @@ static core_status join_launcher(par_board **out, const char *path)
     return CORE_OK;
 }
 
-static core_status start_mpi(int *rank, int *size)
+static core_status init_mpi(void)
 {
-    static const par__transport over_mpi = {start_over_mpi, test_over_mpi,
-                                            rest_from_mpi};
-    int provided, found = 0, *tag_ub = NULL;
+    int provided;
     CORE_FAIL_IF(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) !=
                      MPI_SUCCESS,
                  CORE_E_INTERNAL, "MPI does not start");
     process.started = true;
+    return CORE_OK;
+}
+
+/* stall_seconds > 0: nobody watches.  */
+static core_status start_mpi(int *rank, int *size, double stall_seconds)
+{
+    static const par__transport over_mpi = {start_over_mpi, test_over_mpi,
+                                            rest_from_mpi};
+    int found = 0, *tag_ub = NULL;
+    if (stall_seconds > 0.0)
+        par__arrive_begin(stall_seconds);
+    const core_status status = init_mpi();
+    par__arrive_end();
+    CORE_TRY(status);
     process.transport = &over_mpi;
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, rank);
@@ -269,11 +281,12 @@ core_status par_comm_start(const par_comm_options *options)
     par_board *board = NULL;
     if (options->board_path && options->board_path[0] != '\0')
         CORE_TRY(join_launcher(&board, options->board_path));
+    const bool is_watched = board != NULL || options->board_path == NULL;
     int rank = 0, size = 1;
     core_status status =
         board && board->is_one_host
             ? start_shared(board, options->board_path, &rank, &size)
-            : start_mpi(&rank, &size);
+            : start_mpi(&rank, &size, is_watched ? 0.0 : options->stall_seconds);
     if (status == CORE_OK && board && board->n_rank != size)
         status = core_fail(CORE_E_INTERNAL, "%d ranks started, %d expected",
                            size, board->n_rank);

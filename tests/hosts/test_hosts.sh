@@ -180,6 +180,30 @@ case_signal()
     nothing_left
 }
 
+# The user's own mpiexec, of whom nobody of ours is there before all ranks have
+# come together: they give up, and mpiexec ends with a code of its own.
+case_absent()
+{
+    for gone in x c; do # no ssh knows x; c can be started, and not reached
+        cut_off c
+        expect 255 timeout 60 mpiexec -hosts a,b,$gone -n 8 "$program" $small
+        [ "$(grep -c '^moeparity: not all of 8 ranks have come within 6 s' err)" = 1 ] || bad 'not one line of ours'
+        nothing_left
+        mend c
+    done
+    mkdir /tmp/here # on a alone
+    cp "$program" /tmp/here/moeparity
+    timeout 60 mpiexec -hosts a,b -n 8 /tmp/here/moeparity $small >out 2>err </dev/null
+    case $? in 0 | 124) bad 'a host without the program' ;; esac
+    grep -q 'execvp error on file /tmp/here/moeparity' err || bad 'not said by Hydra'
+    rm -r /tmp/here
+    nothing_left
+    # it takes a host that is named twice, and fewer slots than ranks, as more ranks there
+    expect 0 mpiexec -hosts a,b,a -n 8 "$program" $small --allow-partial
+    expect 0 mpiexec -hosts a:2,b:3 -n 8 "$program" $small --allow-partial
+    nothing_left
+}
+
 case_input()
 {
     printf 'a\nx\n' >hosts
@@ -219,7 +243,7 @@ case_input()
     nothing_left
 }
 
-[ $# -gt 0 ] || set -- verify refused killed stopped cut signal input
+[ $# -gt 0 ] || set -- absent verify refused killed stopped cut signal input
 for case_name; do
     "case_$case_name"
 done
