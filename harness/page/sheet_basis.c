@@ -26,10 +26,11 @@ static void write_machine(const har__sheet *s, FILE *out)
         [HAR_OVERLAP_PIPELINE] = "sends between stages beside computing",
         [HAR_OVERLAP_ALL] = "all transfers beside computing"};
     const har_machine *m = &s->setup->machine;
+    const int unit = har_predict_unit(m, &s->setup->what);
     har_page_fact(out, "machine", "%s", m->name);
     har_page_fact(out, "a GPU", "%.4g TFLOP/s in %s, %.4g TB/s, %.4g GB",
-                  m->peak[s->setup->what.dtype] * 1e-12,
-                  core_dtype_name(s->setup->what.dtype), m->memory_bw * 1e-12,
+                  m->peak[unit] * 1e-12,
+                  har_unit_name(unit), m->memory_bw * 1e-12,
                   m->memory_bytes * 1e-9);
     har_page_fact(out, "overlap", "%s", overlaps[s->setup->what.overlap]);
 }

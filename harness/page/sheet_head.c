@@ -184,7 +184,7 @@ void har__sheet_head(const har__sheet *s, FILE *out)
     har_page_text(out, s->setup->machine.name);
     fputs("</h1>\n<p>Predicted, not measured: a pass over ", out);
     write_batch(&s->setup->what, out);
-    fprintf(out, " in %s, plan <code>", har_predict_types(&s->setup->what).text);
+    fprintf(out, " in %s, plan <code>", core_types_text(&s->setup->what.types).text);
     har_page_text(out, s->plan);
     fputs("</code>. Ranges are 90 % intervals.</p>\n", out);
     write_tiles(s, out);

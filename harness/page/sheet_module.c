@@ -40,8 +40,6 @@ static void write_runs(char *out, size_t bytes, const int *list, int n)
 static har__module module_of(const har_setup *s, const par_layout *l)
 {
     const par_heads *h = &l->heads[0];
-    const har_cost_memory memory =
-        har_cost_memory_of(&s->spec, l, CORE_FP32, 1, s->what.n_t, 0);
     har__module m = {.stage = l->stage,
                      .d = l->d,
                      .t = l->t,
@@ -56,9 +54,8 @@ static har__module module_of(const har_setup *s, const par_layout *l)
                      .f0 = l->first_f[l->etp_i],
                      .f1 = l->first_f[l->etp_i + 1],
                      .n_expert = l->n_my_expert,
-                     .weight_bytes = (double)memory.weights *
-                                     (double)core_dtype_bytes(har_predict_type(
-                                         &s->what, CORE_SLOT_W))};
+                     .weight_bytes = har_cost_weight_size(&s->spec, l,
+                                                          &s->what.types)};
     if (l->stage > 0 && l->stage < s->plan.pp - 1)
         m.vocab0 = m.vocab1 = 0; /* neither embeds nor has the head */
     if (l->n_my_expert == 0)

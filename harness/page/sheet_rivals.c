@@ -168,7 +168,7 @@ core_status har__rivals_find(har__rivals *r, const har_sheet_ask *ask,
                           .n_b = s->what.n_b,
                           .n_t = s->what.n_t,
                           .n_kv = s->what.n_kv,
-                          .dtype = s->what.dtype,
+                          .types = s->what.types,
                           .share = s->spec.n_e > 0 && !s->source.is_measured
                                        ? s->source.demand.share
                                        : NULL,

@@ -27,7 +27,7 @@ static bool is_point(const har_class *c)
 static roof roof_of(const har__sheet *s)
 {
     const har_machine *m = &s->setup->machine;
-    roof r = {.peak = m->peak[s->setup->what.dtype], .bw = m->memory_bw};
+    roof r = {.peak = m->peak[har_predict_unit(m, &s->setup->what)], .bw = m->memory_bw};
     r.held_peak = r.peak * m->coef[HAR_COEF_COMPUTE].value;
     r.held_bw = r.bw * m->coef[HAR_COEF_MEMORY].value;
     har__frame *b = &r.box;
@@ -224,8 +224,9 @@ core_status har__sheet_roofline(const har__sheet *s, FILE *out)
         "%.4g TFLOP/s in %s and %.4g TB/s, which meet at %.0f flop per "
         "byte; the dashed one is what the machine sustains by its "
         "coefficients.",
-        r.peak * 1e-12, core_dtype_name(s->setup->what.dtype), r.bw * 1e-12,
-        r.peak / r.bw);
+        r.peak * 1e-12,
+        har_unit_name(har_predict_unit(&s->setup->machine, &s->setup->what)),
+        r.bw * 1e-12, r.peak / r.bw);
     CORE_TRY(har__plot_open(&plot));
     write_script(s, &r, plot.script);
     CORE_TRY(har__plot_close(&plot, out, HEIGHT,

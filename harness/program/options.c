@@ -16,8 +16,8 @@ static const struct words {
 } shared[] = {
     {"batch", 'b', "BxT", "rows x tokens of the batch"},
     {"dtype", 0, "T",
-     "of values: f16, bf16, f32, f64, another name of one; predict and report: "
-     "a profile or w=bf16+kv=f16+.., too"},
+     "of values: f16, bf16, f32, f64, fp8, mxfp4, nvfp4, another name of one, "
+     "a profile or w=mxfp4+act=bf16+kv=fp8"},
     {"ignore-key", 0, "KEY",
      "a key of config.json that is known to change nothing; may be repeated"},
     {"input", 'i', "FILE",

@@ -116,7 +116,7 @@ static core_status parse_work(const request *r, har_quick *e)
 {
     CORE_FAIL_IF((r->batch == NULL) == (r->decode == NULL), CORE_E_USAGE,
                  "expected one of --batch BxT and --decode BxL");
-    CORE_TRY(har_parse_dtype(&e->dtype, "--dtype", r->dtype));
+    CORE_TRY(har_parse_types(&e->types, "--dtype", r->dtype));
     if (r->batch != NULL)
         return har_parse_batch(&e->n_b, &e->n_t, "--batch", r->batch);
     e->n_t = 1;

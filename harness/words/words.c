@@ -53,32 +53,27 @@ core_status har_parse_batch(int64_t *n_b, int64_t *n_t, const char *option,
     return CORE_OK;
 }
 
-core_status har_parse_dtype(core_dtype *out, const char *option,
-                            const char *text)
+/* One word that stands for a type. */
+static bool is_type(const char *text)
 {
+    core_narrow narrow;
     core_dtype type;
-    const bool is_known = core_dtype_of_word(&type, text) &&
-                          core_dtype_is_float(type) &&
-                          core_dtype_bytes(type) > 1;
-    CORE_FAIL_IF(!is_known, CORE_E_USAGE,
-                 "%s: expected f16, bf16, f32 or f64, found '%s'", option,
-                 text);
-    *out = type;
-    return CORE_OK;
+    if (core_narrow_of_word(&narrow, text))
+        return true;
+    return core_dtype_of_word(&type, text) && core_dtype_is_float(type);
 }
 
-core_status har_parse_types(core_numerics *out, core_dtype *act,
-                            const char *option, const char *text)
+core_status har_parse_types(core_types *out, const char *option,
+                            const char *text)
 {
-    const bool is_stated = strpbrk(text, "=+") != NULL;
-    bool is_profile = false;
+    bool is_known = strpbrk(text, "=+") != NULL || is_type(text);
     for (const core_profile *p = core_profiles; p->name != NULL; p++)
-        is_profile |= strcmp(p->name, text) == 0;
-    if (!is_stated && !is_profile) /* a type by any of its names */
-        CORE_TRY(har_parse_dtype(act, option, text));
-    CORE_TRY(core_numerics_parse(out, text));
-    *act = core_numerics_type(*out, CORE_SLOT_ACT);
-    return CORE_OK;
+        is_known |= strcmp(p->name, text) == 0;
+    CORE_FAIL_IF(!is_known, CORE_E_USAGE,
+                 "%s: expected f16, bf16, f32 or f64, fp8, int8, mxfp4, nvfp4 "
+                 "or int4, a profile, or slot=type+..., found '%s'",
+                 option, text);
+    return core_types_parse(out, text);
 }
 
 core_status har_choose(int *out, const char *option, const char *text,

@@ -2,7 +2,7 @@
 #ifndef HAR_WORDS_H
 #define HAR_WORDS_H
 
-#include "core/numbers/numerics.h"
+#include "core/numbers/deployed.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -22,15 +22,9 @@ CORE_NODISCARD core_status har_parse_batch(int64_t *n_b, int64_t *n_t,
                                            const char *option,
                                            const char *text);
 
-/* What a type, a profile or slots of a numerics mean, and the type of values
- * that meet weights.  Errors: E_USAGE naming the option, or the word. [local] */
-CORE_NODISCARD core_status har_parse_types(core_numerics *out, core_dtype *act,
-                                           const char *option,
-                                           const char *text);
-
-/* The type of values that a word means, of F16, BF16, F32 and F64.  Errors:
- * E_USAGE naming the option and them.                                [local] */
-CORE_NODISCARD core_status har_parse_dtype(core_dtype *out, const char *option,
+/* The types that an option's text means.  Errors: E_USAGE naming the option, or
+ * the word.                                                          [local] */
+CORE_NODISCARD core_status har_parse_types(core_types *out, const char *option,
                                            const char *text);
 
 /* *out: which of n names (2 to 8) the text is.  Errors: E_USAGE.    [local] */

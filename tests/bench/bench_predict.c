@@ -83,7 +83,7 @@ int main(int argc, char **argv)
     har_predict_case what = {.spec = &spec,
                              .n_b = N_B,
                              .n_t = N_T,
-                             .dtype = CORE_DTYPE_F16,
+                             .types.dtype = CORE_DTYPE_F16,
                              .overlap = HAR_OVERLAP_PIPELINE,
                              .demand = &expected};
     printf("%d plans of %s\n", n, spec.name);

@@ -1,5 +1,6 @@
 add_unit(test_core_arena SOURCES test_core_arena.c LABELS unit)
 add_unit(test_core_dtype SOURCES test_core_dtype.c LABELS unit)
+add_unit(test_core_deployed SOURCES test_core_deployed.c LABELS unit)
 add_unit(test_core_operand SOURCES test_core_operand.c LABELS unit)
 add_unit(test_core_safetensors SOURCES test_core_safetensors.c LABELS unit)
 add_unit(test_core_numerics SOURCES test_core_numerics.c LABELS unit)

@@ -48,7 +48,7 @@ static step *make_step(int family, int64_t n_kv)
         par_layout_make(&s->lay, &s->arena, &s->spec, &s->plan, RANK), CORE_OK);
     ck_assert_int_eq(har_machine_open(&s->machine, "gpu-400t-64g"), CORE_OK);
     ck_assert_int_eq(har_timer_make(&s->timer, &s->machine), CORE_OK);
-    har_timer_aim(&s->timer, &s->spec, CORE_DTYPE_F16);
+    har_timer_aim(&s->timer, &s->spec, &(core_types){.dtype = CORE_DTYPE_F16});
     s->timer.is_decode = true;
     s->timer.n_kv = n_kv;
     ck_assert_int_eq(har_demand_parse(&even, "uniform", (int)s->spec.n_e),

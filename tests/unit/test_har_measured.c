@@ -248,7 +248,7 @@ START_TEST(a_prediction_uses_what_was_measured)
                              .plan = &plan,
                              .n_b = N_B,
                              .n_t = N_T,
-                             .dtype = CORE_DTYPE_F16};
+                             .types.dtype = CORE_DTYPE_F16};
     ck_assert_int_eq(har_load_source_apply(&source, &what), CORE_OK);
     har_prediction *p = predict(&what, CORE_OK);
     /* expert 0 keeps 3 of 5: rows 3 3 2 2; 6 on rank 0, 4 on rank 1 */

@@ -328,7 +328,7 @@ static har_prediction *predict(const fixture *f, const har_predict_case *base)
 
 static const har_predict_case PREFILL = {.n_b = 64,
                                          .n_t = 128,
-                                         .dtype = CORE_DTYPE_F16,
+                                         .types.dtype = CORE_DTYPE_F16,
                                          .overlap = HAR_OVERLAP_PIPELINE};
 
 static bool holds(const har_range *r)
@@ -927,7 +927,7 @@ START_TEST(decoding_grows_with_its_cache)
                           .n_t = 1,
                           .is_decode = true,
                           .n_kv = 1024,
-                          .dtype = CORE_DTYPE_F16,
+                          .types.dtype = CORE_DTYPE_F16,
                           .all_ranks = true};
     har_prediction *one = predict(&f, &c);
     c.n_kv = 4096;
@@ -999,7 +999,7 @@ START_TEST(a_dtype_without_units_is_refused)
     c.plan = &f.plan;
     ck_assert_int_eq(har_predictor_make(&p, &f.machine), CORE_OK);
     ck_assert_int_eq(har_predict(p, &c, out), CORE_OK);
-    c.dtype = CORE_DTYPE_F8_E4M3;
+    c.types.dtype = CORE_DTYPE_F8_E4M3;
     ck_assert_int_eq(har_predict(p, &c, out), CORE_E_USAGE);
     har_predictor_free(p);
     free(out);

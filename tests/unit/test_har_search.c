@@ -308,7 +308,7 @@ START_TEST(weights_are_those_of_the_shards)
                    .machine = &machine,
                    .n_b = 10,
                    .n_t = 4,
-                   .dtype = CORE_DTYPE_F16,
+                   .types.dtype = CORE_DTYPE_F16,
                    .n_thread = 1};
     ck_assert_int_eq(har_quick_make(&e), CORE_OK);
     for (size_t i = 0; i < sizeof text / sizeof text[0]; i++) {
@@ -400,7 +400,7 @@ static void hold(void *self, const par_plan *plan)
     }
 }
 
-static void hold_on(const har_machine *machine, core_dtype dtype,
+static void hold_on(const har_machine *machine, core_types types,
                     const core_spec *spec, int64_t n_t, int64_t n_kv,
                     int most_gpus, holding *h)
 {
@@ -410,7 +410,7 @@ static void hold_on(const har_machine *machine, core_dtype dtype,
                    .n_b = 1,
                    .n_t = n_t,
                    .n_kv = n_kv,
-                   .dtype = dtype,
+                   .types = types,
                    .n_thread = 1};
     ck_assert_int_eq(har_quick_make(&e), CORE_OK);
     ck_assert_int_eq(har_replayer_make(&replayer, &e), CORE_OK);
@@ -430,7 +430,8 @@ static void hold_all(const core_spec *spec, int64_t n_t, int64_t n_kv,
     har_machine machine;
     ck_assert_int_eq(har_machine_open(&machine, "gpu-400t-64g"), CORE_OK);
     machine.link[0].n_gpu = n_node;
-    hold_on(&machine, CORE_DTYPE_F16, spec, n_t, n_kv, most_gpus, h);
+    hold_on(&machine, (core_types){.dtype = CORE_DTYPE_F16}, spec, n_t, n_kv,
+            most_gpus, h);
 }
 
 /* Products of a processor at 1 GFLOP/s, and 1 ns for a weight from memory. */
@@ -455,6 +456,57 @@ static void plant_rates(har_machine *m, double cache_bytes)
             .amount = {[HAR_FEATURE_PRODUCT] = 1}};
 }
 
+/* Weights, cache, stream and results each of a type of their own. */
+START_TEST(closed_form_of_narrow_types)
+{
+    core_spec spec;
+    core_types types;
+    har_machine machine;
+    holding h = {.n_row = _i == 0 ? 1 : 512, .has_steps = true};
+    ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
+    spec.capacity.rule = CORE_CAPACITY_NONE;
+    ck_assert_int_eq(har_machine_open(&machine, "gpu-400t-64g"), CORE_OK);
+    machine.link[0].n_gpu = 4;
+    ck_assert_int_eq(
+        core_types_parse(
+            &types, "w=fp8+experts=mxfp4+act=fp8+kv=nvfp4+residual=fp32"),
+        CORE_OK);
+    hold_on(&machine, types, &spec, _i == 0 ? 512 : 1, _i == 0 ? 0 : 4096, 8,
+            &h);
+    ck_assert_int_gt(h.n_stage, 0);
+}
+END_TEST
+
+/* Bytes of one GPU with a cache of a type. */
+static double memory_with(const char *text, const core_spec *spec,
+                          const har_machine *machine)
+{
+    const har_shape one = {.dp = 1, .pp = 1, .tp = 1, .ep = 1, .etp = 1, .mb = 1};
+    har_quick e = {.spec = spec, .machine = machine, .n_b = 3, .n_t = 1,
+                   .n_kv = 1000, .n_thread = 1};
+    har_figures f = {0};
+    ck_assert_int_eq(core_types_parse(&e.types, text), CORE_OK);
+    ck_assert_int_eq(har_quick_make(&e), CORE_OK);
+    har_quick_memory(&e, &one, &f);
+    har_quick_free(&e);
+    return f.memory;
+}
+
+START_TEST(a_cache_takes_the_bytes_of_its_type)
+{
+    core_spec spec;
+    har_machine machine;
+    double n = 0;
+    ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
+    ck_assert_int_eq(har_machine_open(&machine, "h100-sxm"), CORE_OK);
+    for (int l = 0; l < (int)spec.n_l; l++)
+        n += (double)har_cost_kv_elements(&spec, l, spec.n_g);
+    const double wide = memory_with("fp8", &spec, &machine);
+    const double narrow = memory_with("fp8+kv=nvfp4", &spec, &machine);
+    ck_assert(fabs((wide - narrow) / (3000 * n * (2 - 4.5 / 8)) - 1) <= 1e-9);
+}
+END_TEST
+
 /* Weights that fit the cache of a processor, and weights that do not. */
 START_TEST(closed_form_on_a_processor)
 {
@@ -465,7 +517,8 @@ START_TEST(closed_form_on_a_processor)
     spec.capacity.rule = CORE_CAPACITY_NONE;
     ck_assert_int_eq(har_machine_open(&machine, "gpu-400t-64g"), CORE_OK);
     plant_rates(&machine, _i == 0 ? 1e12 : 1);
-    hold_on(&machine, CORE_DTYPE_F64, &spec, 512, 0, 8, &h);
+    hold_on(&machine, (core_types){.dtype = CORE_DTYPE_F64}, &spec, 512, 0, 8,
+            &h);
     ck_assert_int_gt(h.n_stage, 0);
 }
 END_TEST
@@ -560,6 +613,8 @@ int main(void)
     tcase_add_test(tests, front_is_that_of_the_replay);
     tcase_add_test(tests, replays_end);
     tcase_add_test(tests, closed_form_of_the_seed);
+    tcase_add_loop_test(tests, closed_form_of_narrow_types, 0, 2);
+    tcase_add_test(tests, a_cache_takes_the_bytes_of_its_type);
     tcase_add_loop_test(tests, closed_form_on_a_processor, 0, 2);
     tcase_add_loop_test(tests, closed_form_of_families, 0, FIX_N_FAMILIES);
     tcase_add_test(tests, weights_are_those_of_the_shards);

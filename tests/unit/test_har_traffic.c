@@ -44,7 +44,7 @@ static void make(fixture *f, const char *model, const char *plan, int block)
                                     .plan = &f->plan,
                                     .n_b = 23,
                                     .n_t = 11,
-                                    .dtype = CORE_DTYPE_F16,
+                                    .types.dtype = CORE_DTYPE_F16,
                                     .demand = &f->demand};
     layout_of(f, &lay, 0, &arena);
     ok(har_load_make(&f->load, &f->spec, &lay));

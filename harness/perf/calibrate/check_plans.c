@@ -135,9 +135,7 @@ static core_status predict_rank(const job *j, const har_machine *machine,
 {
     const har_cost_case request = {&j->spec, &j->plan, &j->in.batch, &j->load};
     CORE_TRY(har_timer_make(&p->timer, machine));
-    p->timer.spec = &j->spec;
-    p->timer.dtype = dtype;
-    p->timer.weights = p->timer.kv = p->timer.stored = dtype;
+    har_timer_aim(&p->timer, &j->spec, &(core_types){.dtype = dtype});
     p->timer.miss = har_rates_miss(weight_bytes, machine->l2_bytes);
     core_status status = har_cost_rank(&request, j->comm->rank, predict, p);
     har_timer_free(&p->timer);

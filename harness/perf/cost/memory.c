@@ -37,8 +37,21 @@ static har__split split_of(const core_spec *spec, const par_layout *lay,
     }
 }
 
-static int64_t elements(const core_spec *spec, const par_layout *lay,
-                        core_weight_kind kind, int layer)
+/* Bytes of an element of such a tensor; 1 without types. */
+static double size_of(const core_types *types, core_weight_kind kind)
+{
+    if (types == NULL)
+        return 1;
+    if (core_weight_slot(kind) != CORE_SLOT_W || kind == CORE_W_EMBED ||
+        kind == CORE_W_HEAD)
+        return core_types_table_bytes(types);
+    return core_weight_scope_of(kind) == CORE_SCOPE_EXPERT
+               ? core_types_expert_bytes(types)
+               : core_types_weight_bytes(types);
+}
+
+static double sizes(const core_spec *spec, const par_layout *lay,
+                    const core_types *types, core_weight_kind kind, int layer)
 {
     const core_weight id = {kind, layer, 0};
     int64_t n_row, n_col;
@@ -46,52 +59,57 @@ static int64_t elements(const core_spec *spec, const par_layout *lay,
         return 0;
     core_weight_shape(spec, id, &n_row, &n_col);
     const har__split mine = split_of(spec, lay, id);
-    return n_row * n_col / mine.all * mine.mine;
+    return (double)(n_row * n_col / mine.all * mine.mine) *
+           size_of(types, kind);
 }
 
-static int64_t scope_elements(const core_spec *spec, const par_layout *lay,
-                              int layer, core_weight_scope scope)
+static double scope_size(const core_spec *spec, const par_layout *lay,
+                         const core_types *types, int layer,
+                         core_weight_scope scope)
 {
-    int64_t n = 0;
+    double n = 0;
     for (int k = 0; k < (int)CORE_N_WEIGHT_KINDS; k++)
         if (core_weight_scope_of((core_weight_kind)k) == scope)
-            n += elements(spec, lay, (core_weight_kind)k, layer);
+            n += sizes(spec, lay, types, (core_weight_kind)k, layer);
     return n;
 }
 
-int64_t har_cost_layer_elements(const core_spec *spec, const par_layout *lay,
-                                int layer)
+double har_cost_layer_size(const core_spec *spec, const par_layout *lay,
+                           const core_types *types, int layer)
 {
-    return scope_elements(spec, lay, layer, CORE_SCOPE_LAYER);
+    return scope_size(spec, lay, types, layer, CORE_SCOPE_LAYER);
 }
 
-int64_t har_cost_expert_elements(const core_spec *spec, const par_layout *lay,
-                                 int layer)
+double har_cost_expert_size(const core_spec *spec, const par_layout *lay,
+                            const core_types *types, int layer)
 {
     /* all experts are alike */
-    return scope_elements(spec, lay, layer, CORE_SCOPE_EXPERT) *
+    return scope_size(spec, lay, types, layer, CORE_SCOPE_EXPERT) *
            lay->n_my_expert;
 }
 
-int64_t har_cost_end_elements(const core_spec *spec, const par_layout *lay)
+double har_cost_end_size(const core_spec *spec, const par_layout *lay,
+                         const core_types *types)
 {
     const bool is_first = lay->stage == 0;
     const bool is_last = lay->stage == lay->plan.pp - 1;
-    int64_t n = is_first ? elements(spec, lay, CORE_W_EMBED, 0) : 0;
+    double n = is_first ? sizes(spec, lay, types, CORE_W_EMBED, 0) : 0;
     for (int k = CORE_W_FINAL_NORM; is_last && k < CORE_N_WEIGHT_KINDS; k++)
         if (!(k == CORE_W_HEAD && spec->tied && is_first))
-            n += elements(spec, lay, (core_weight_kind)k, 0);
+            n += sizes(spec, lay, types, (core_weight_kind)k, 0);
     return n;
 }
 
-int64_t har_cost_weights(const core_spec *spec, const par_layout *lay)
+double har_cost_weight_size(const core_spec *spec, const par_layout *lay,
+                            const core_types *types)
 {
     const bool all_stages = lay->plan.scope == PAR_SCOPE_REPLICA;
-    int64_t n = har_cost_end_elements(spec, lay);
+    double n = har_cost_end_size(spec, lay, types);
     for (int l = 0; l < (int)spec->n_l; l++) {
         const bool is_mine = lay->local_layer[l] >= 0;
-        n += is_mine ? har_cost_layer_elements(spec, lay, l) : 0;
-        n += is_mine || all_stages ? har_cost_expert_elements(spec, lay, l) : 0;
+        n += is_mine ? har_cost_layer_size(spec, lay, types, l) : 0;
+        n += is_mine || all_stages ? har_cost_expert_size(spec, lay, types, l)
+                                   : 0;
     }
     return n;
 }
@@ -134,7 +152,7 @@ har_cost_memory har_cost_memory_of(const core_spec *spec,
                                    int64_t n_t, int64_t most_rows)
 {
     return (har_cost_memory){
-        .weights = har_cost_weights(spec, layout),
+        .weights = (int64_t)har_cost_weight_size(spec, layout, NULL),
         .kv = har_cost_kv(spec, layout),
         .weight_bytes = par_weight_bytes(spec, layout, numerics),
         .work_bytes = par_arena_bytes(spec, layout, n_row, n_t),

@@ -2,6 +2,7 @@
 #ifndef HAR_COST_MEMORY_H
 #define HAR_COST_MEMORY_H
 
+#include "core/numbers/deployed.h"
 #include "core/weights/weights.h"
 #include "harness/perf/cost/model.h"
 
@@ -15,8 +16,10 @@ typedef struct har_cost_memory {
     size_t pair_bytes;   /* buffers for the rows of the largest pair           */
 } har_cost_memory;
 
-/* The first two of them.                                               [local] */
-int64_t har_cost_weights(const core_spec *spec, const par_layout *layout);
+/* Bytes of its shards as deployed; without types (NULL) elements.      [local] */
+double har_cost_weight_size(const core_spec *spec, const par_layout *layout,
+                            const core_types *types);
+/* The second of them.                                                  [local] */
 int64_t har_cost_kv(const core_spec *spec, const par_layout *layout);
 /* Elements of states, kept for a row however long it is.               [local] */
 int64_t har_cost_state(const core_spec *spec, const par_layout *layout);
@@ -28,14 +31,17 @@ har_cost_memory har_cost_memory_of(const core_spec *spec,
                                    core_numerics numerics, int64_t n_row,
                                    int64_t n_t, int64_t most_rows);
 
-/* Its parts: elements of a layer without its experts, of the experts of mine in
- * a layer, of what the first and last stage have beside layers; elements that a
- * token leaves behind in a layer with so many kv heads, and a row.     [local] */
-int64_t har_cost_layer_elements(const core_spec *spec, const par_layout *layout,
-                                int layer);
-int64_t har_cost_expert_elements(const core_spec *spec,
-                                 const par_layout *layout, int layer);
-int64_t har_cost_end_elements(const core_spec *spec, const par_layout *layout);
+/* Parts of har_cost_weight_size: a layer without its experts, the experts of mine
+ * in a layer, what the first and last stage have beside layers.        [local] */
+double har_cost_layer_size(const core_spec *spec, const par_layout *layout,
+                           const core_types *types, int layer);
+double har_cost_expert_size(const core_spec *spec, const par_layout *layout,
+                            const core_types *types, int layer);
+double har_cost_end_size(const core_spec *spec, const par_layout *layout,
+                         const core_types *types);
+
+/* Elements that a token leaves behind in a layer with so many kv heads, and a
+ * row.                                                                 [local] */
 int64_t har_cost_kv_elements(const core_spec *spec, int layer,
                              int64_t n_kv_head);
 int64_t har_cost_state_elements(const core_spec *spec,

@@ -48,6 +48,12 @@ typedef struct pairs {
     double all, masked; /* masked: in tiles that an edge goes through         */
 } pairs;
 
+/* Bytes of an element of keys and values. */
+static double kv_bytes(core_dtype dtype, const har_attention *a)
+{
+    return a->kv_bytes > 0 ? a->kv_bytes : (double)core_dtype_bytes(dtype);
+}
+
 static pairs pairs_of(const har_attention *a)
 {
     const double rows = fmin(QUERY_ROWS, ceil(a->n_t / 16) * 16);
@@ -85,8 +91,9 @@ har_time har_time_prefill(const har_machine *machine, core_dtype dtype,
     const double n_head = a->n_row * a->n_h;
     const double n_tile = n_head * ceil(a->n_t / QUERY_ROWS);
     const pairs pair = pairs_of(a);
-    const double bytes = size * a->n_row * a->n_t * a->n_dh *
-                         (QUERY_PASSES * a->n_h + CACHE_PASSES * a->n_g);
+    const double bytes = a->n_row * a->n_t * a->n_dh *
+                         (QUERY_PASSES * a->n_h * size +
+                          CACHE_PASSES * a->n_g * kv_bytes(dtype, a));
     /* the last query tile sees every key and runs on one unit */
     const double longest = QUERY_ROWS * a->n_t * units;
     const har__parts parts = {
@@ -140,7 +147,7 @@ static har_time decode(const har_machine *machine, const decoding *d,
 static har_time decode_shared(const har_machine *machine, core_dtype dtype,
                               const har_attention *a)
 {
-    const double size = (double)core_dtype_bytes(dtype);
+    const double size = kv_bytes(dtype, a);
     const double peak = har__peak(machine, dtype) *
                         har__coef(machine, HAR_COEF_COMPUTE) *
                         har__coef(machine, HAR_COEF_ATTENTION);
@@ -163,7 +170,7 @@ har_time har_time_decode(const har_machine *machine, core_dtype dtype,
 {
     if (a->n_shared > 0)
         return decode_shared(machine, dtype, a);
-    const double size = (double)core_dtype_bytes(dtype);
+    const double size = kv_bytes(dtype, a);
     const double seen = a->window > 0 ? fmin(a->window, a->n_t) : a->n_t;
     const double group = a->n_h / a->n_g;
     const bool alone = group == 1 || group > MAX_GROUP;

@@ -52,6 +52,11 @@ static void check_peaks(checking *c, const har_machine *m,
             say(c, near(peak, half), core_dtype_name(eights[i]), peak, half,
                 "TOPS", "twice f16 =");
     }
+    if (m->peak[HAR_UNIT_F4] > 0 && m->peak[CORE_DTYPE_F8_E4M3] > 0)
+        say(c,
+            near(m->peak[HAR_UNIT_F4], 2 * m->peak[CORE_DTYPE_F8_E4M3]),
+            har_unit_name(HAR_UNIT_F4), m->peak[HAR_UNIT_F4] * 1e-12,
+            2e-12 * m->peak[CORE_DTYPE_F8_E4M3], "TFLOPS", "twice f8_e4m3 =");
 }
 
 static void check_links(checking *c, const har_machine *m,

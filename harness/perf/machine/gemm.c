@@ -11,10 +11,11 @@
 #include "harness/perf/machine/impl.h"
 
 typedef struct product {
-    double m, n, k, bytes_per; /* of an element                              */
-    double peak;               /* of one unit, sustained                     */
-    double feed_bw;            /* bytes/s from the cache into all units      */
-    double bytes;              /* each operand once                          */
+    double m, n, k;
+    const har_operands *of;
+    double peak;    /* of one unit, sustained                                */
+    double feed_bw; /* bytes/s from the cache into all units                 */
+    double bytes;   /* each operand once                                     */
     const har_generation *rules;
 } product;
 
@@ -24,7 +25,7 @@ typedef struct product {
  * with more rows; it is bound by memory or by latency then. */
 static double fed(const product *p, const int tile[2])
 {
-    return (tile[0] + tile[1]) * p->bytes_per / p->rules->shared;
+    return (tile[0] * p->of->a + tile[1] * p->of->b) / p->rules->shared;
 }
 
 /* Seconds of filling the pipelines of a unit's tiles, n of them one after the
@@ -44,7 +45,8 @@ static har__parts with_tile(const har_machine *machine, const product *p,
         p->rules->is_dealt ? fmax(1, n_tile / units) : ceil(n_tile / units);
     const double k = ceil(p->k / n_split / 32) * 32;
     const double area = (double)tile[0] * tile[1];
-    const double mma = 2 * area * k / p->peak;
+    const double mma =
+        har__unpacked(machine, p->of, 2 * area * k / p->peak, tile[1] * k);
     const double feed = fed(p, tile) * k * units / p->feed_bw;
     const double share = fmin(8, fmax(1, 128 * 256 / area));
     har__parts parts = {.overhead = har__seconds(machine, HAR_COEF_LAUNCH),
@@ -62,9 +64,10 @@ static double sum_of(har__parts parts)
     return parts.latency + har__overlap(parts.compute, parts.memory);
 }
 
-static bool is_measured(const har_machine *machine, core_dtype dtype)
+static bool is_measured(const har_machine *machine, int unit)
 {
-    const int i = har_rates_index(dtype);
+    const int i =
+        unit < CORE_N_DTYPES ? har_rates_index((core_dtype)unit) : -1;
     return i >= 0 && machine->rates.n_product[i] > 0;
 }
 
@@ -77,21 +80,21 @@ static har_time measured(const har_machine *machine, core_dtype dtype, double m,
                       .bound = HAR_BOUND_COMPUTE};
 }
 
-har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,
-                       double n, double k)
+har_time har_time_product(const har_machine *machine, const har_operands *of,
+                          double m, double n, double k)
 {
-    const double size = (double)core_dtype_bytes(dtype);
-    if (is_measured(machine, dtype))
-        return measured(machine, dtype, m, n, k);
+    if (is_measured(machine, of->unit))
+        return measured(machine, (core_dtype)of->unit, m, n, k);
     const product p = {.m = m,
                        .n = n,
                        .k = k,
-                       .bytes_per = size,
-                       .peak = har__peak(machine, dtype) *
+                       .of = of,
+                       .peak = har__peak(machine, of->unit) *
                                har__coef(machine, HAR_COEF_COMPUTE) /
                                machine->n_unit,
                        .feed_bw = har__feed_bw(machine),
-                       .bytes = size * (m * k + k * n + m * n),
+                       .bytes =
+                           of->a * m * k + of->b * k * n + of->out * m * n,
                        .rules = har_generation_of(machine->arch)};
     har__parts best = {.latency = HUGE_VAL};
     for (int i = 0; i < machine->n_tile; i++)
@@ -103,6 +106,13 @@ har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,
                 best = parts;
         }
     return har__together(machine, HAR_GEMM, best);
+}
+
+har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,
+                       double n, double k)
+{
+    const har_operands of = har_operands_plain(dtype);
+    return har_time_product(machine, &of, m, n, k);
 }
 
 har_time har_time_elementwise(const har_machine *machine, double bytes)

@@ -25,9 +25,9 @@ static inline double har__overlap(double a, double b)
     return sqrt(sqrt(a2 * a2 + b2 * b2));
 }
 
-static inline double har__peak(const har_machine *m, core_dtype dtype)
+static inline double har__peak(const har_machine *m, int unit)
 {
-    return m->peak[dtype] > 0 ? m->peak[dtype] : m->peak[CORE_DTYPE_F32];
+    return m->peak[unit] > 0 ? m->peak[unit] : m->peak[CORE_DTYPE_F32];
 }
 
 static inline double har__memory_bw(const har_machine *m)
@@ -41,6 +41,10 @@ static inline double har__gather_bw(const har_machine *m)
 {
     return har__memory_bw(m) / har_generation_of(m->arch)->memory;
 }
+
+/* Of a unit, for a code: two instructions of the 128 lanes of a unit, shifted and
+ * masked in pairs, and a product with the scale.  Nothing was measured.       */
+#define HAR__CLOCKS_UNPACK (1.0 / 64)
 
 /* From the cache into all units.                                             */
 static inline double har__feed_bw(const har_machine *m)
@@ -83,6 +87,19 @@ CORE_NODISCARD core_status har__fill_in(har_machine *m,
 static inline double har__within(double x, double least, double most)
 {
     return fmin(most, fmax(least, x));
+}
+
+/* Products of a tile on a unit, and unpacking n_code codes beside them.       */
+static inline double har__unpacked(const har_machine *m,
+                                   const har_operands *operands,
+                                   double products, double n_code)
+{
+    if (!operands->is_unpacked)
+        return products;
+    const double unpack = n_code * HAR__CLOCKS_UNPACK / m->clock_hz;
+    return har_generation_of(m->arch)->is_async
+               ? har__overlap(products, unpack)
+               : products + unpack;
 }
 
 /* What a kernel's parts are, before they are put together.                   */

@@ -15,7 +15,7 @@
 #define HAR_PERF_MACHINE_H
 
 #include "core/base/status.h"
-#include "core/numbers/dtype.h"
+#include "core/numbers/deployed.h"
 #include "harness/perf/machine/generation.h"
 #include "harness/perf/machine/rates.h"
 
@@ -100,6 +100,9 @@ typedef struct har_link {
     har_link_kind kind;
 } har_link;
 
+/* Whose units multiply: a core_dtype, or four bits.                          */
+enum { HAR_UNIT_F4 = CORE_N_DTYPES, HAR_N_UNIT };
+
 typedef struct har_value {
     double value;
     har_origin origin;
@@ -117,7 +120,7 @@ typedef struct har_machine {
     bool is_carried;            /* some coefficients came from elsewhere      */
     har_origin_machine from[HAR_N_COEF]; /* where a transferred one was
                                           * measured                          */
-    double peak[CORE_N_DTYPES]; /* flop/s; 0: the machine has no such unit    */
+    double peak[HAR_N_UNIT];    /* flop/s; 0: the machine has no such unit    */
     double memory_bytes, memory_bw;
     double n_unit, clock_hz;    /* SMs or cores                               */
     double unit_bytes_per_clock; /* from the shared cache into one unit       */
@@ -174,6 +177,10 @@ void har_machine_print(FILE *out, const har_machine *m);
  * returns how many contradict.                                       [local] */
 int har_machine_check(FILE *out, const har_machine *m);
 
+/* The name of a unit; the unit that a word names, false if none does. [local] */
+const char *har_unit_name(int unit);
+bool har_unit_of_word(int *out, const char *word);
+
 const char *har_coef_key(har_coef coef);
 har_kind har_coef_kind(har_coef coef);
 const char *har_kind_name(har_kind kind);
@@ -196,12 +203,36 @@ typedef struct har_time {
     har_bound bound;
 } har_time;
 
+/* What a product is made of.  Weights in codes that no unit multiplies are
+ * unpacked to what the units take on their way into them.                    */
+typedef struct har_operands {
+    int unit;
+    double a, b, out; /* bytes of an element, its scale included              */
+    bool is_unpacked;
+} har_operands;
+
+/* All of one type.                                                           */
+har_operands har_operands_plain(core_dtype dtype);
+
+/* Of a deployment, with weights in `weights` (its w or experts): in the
+ * narrowest units that the machine has for both operands, else in those of the
+ * plain type; what comes out is plain.                                       */
+har_operands har_operands_of(const har_machine *machine,
+                             const core_types *types, core_narrow weights);
+
 /* out [m, n] = a [m, k] times b [k, n].                                       */
+har_time har_time_product(const har_machine *machine,
+                          const har_operands *operands, double m, double n,
+                          double k);
 har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,
                        double n, double k);
 
 /* Products of row[i] rows, i < n_group, each with its own b [k, n], in one
  * kernel; groups of no row are not read.                                      */
+har_time har_time_grouped_product(const har_machine *machine,
+                                  const har_operands *operands,
+                                  const double *row, int n_group, double n,
+                                  double k);
 har_time har_time_grouped_gemm(const har_machine *machine, core_dtype dtype,
                                const double *row, int n_group, double n,
                                double k);
@@ -240,6 +271,7 @@ typedef struct har_attention {
     double n_dh;
     double window;      /* tokens a query sees; 0: all                        */
     double kv_share;    /* of the cached bytes that come from memory; 1       */
+    double kv_bytes;    /* of a key's or value's element; 0: of the dtype     */
     double n_shared;    /* decode, absorbed: all heads ask the same vector of a
                          * key, n_shared elements, which are its value too,
                          * and n_rot rotated ones; 0: each kv head its own    */

@@ -157,29 +157,31 @@ static share slowest(const har_moe *moe, const double *count)
     return out;
 }
 
-static void add_product(const har_machine *machine, core_dtype dtype,
+static void add_product(const har_machine *machine, const har_operands *of,
                         const share *s, double n, double k, har__parts *parts)
 {
-    const double size = (double)core_dtype_bytes(dtype);
     const double units = machine->n_unit;
-    const double peak = har__peak(machine, dtype) *
+    const double peak = har__peak(machine, of->unit) *
                         har__coef(machine, HAR_COEF_COMPUTE) *
                         har__coef(machine, HAR_COEF_MOE) / units;
     const double n_tile = s->blocks * ceil(n / BLOCK_COLUMNS);
     const double waves = fmax(1, n_tile / units);
-    const double mma = 2 * s->block_rows * BLOCK_COLUMNS * k / peak;
-    const double feed = (s->block_rows + BLOCK_COLUMNS) * k * size * units /
-                        har__feed_bw(machine);
+    const double mma = har__unpacked(
+        machine, of, 2 * s->block_rows * BLOCK_COLUMNS * k / peak,
+        BLOCK_COLUMNS * k);
+    const double feed = (s->block_rows * of->a + BLOCK_COLUMNS * of->b) * k *
+                        units / har__feed_bw(machine);
     parts->compute += waves * har__overlap(mma, feed);
-    parts->memory += size * (s->distinct * n * k + s->rows * (n + k)) /
+    parts->memory += (s->distinct * n * k * of->b +
+                      s->rows * (n * of->out + k * of->a)) /
                      har__gather_bw(machine);
     parts->latency +=
         har__seconds(machine, HAR_COEF_FILL) * fmax(1, waves / TILES_PER_UNIT);
 }
 
-har_time har_time_grouped_gemm(const har_machine *machine, core_dtype dtype,
-                               const double *row, int n_group, double n,
-                               double k)
+har_time har_time_grouped_product(const har_machine *machine,
+                                  const har_operands *of, const double *row,
+                                  int n_group, double n, double k)
 {
     share s = {.rows = 0};
     for (int i = 0; i < n_group; i++)
@@ -190,8 +192,16 @@ har_time har_time_grouped_gemm(const har_machine *machine, core_dtype dtype,
         s.distinct += fmin(1, row[i]);
     }
     har__parts parts = {.overhead = har__seconds(machine, HAR_COEF_LAUNCH)};
-    add_product(machine, dtype, &s, n, k, &parts);
+    add_product(machine, of, &s, n, k, &parts);
     return har__together(machine, HAR_MOE, parts);
+}
+
+har_time har_time_grouped_gemm(const har_machine *machine, core_dtype dtype,
+                               const double *row, int n_group, double n,
+                               double k)
+{
+    const har_operands of = har_operands_plain(dtype);
+    return har_time_grouped_product(machine, &of, row, n_group, n, k);
 }
 
 har_time har_time_moe(const har_machine *machine, core_dtype dtype,
@@ -200,11 +210,12 @@ har_time har_time_moe(const har_machine *machine, core_dtype dtype,
     double count[HAR_MAX_EXPERTS];
     har_moe_counts(moe, count);
     const share s = slowest(moe, count);
+    const har_operands of = har_operands_plain(dtype);
     har__parts parts = {.overhead =
                             N_KERNEL * har__seconds(machine, HAR_COEF_LAUNCH)};
-    add_product(machine, dtype, &s, (moe->n_matrix - 1) * moe->n_f, moe->n_d,
+    add_product(machine, &of, &s, (moe->n_matrix - 1) * moe->n_f, moe->n_d,
                 &parts);
-    add_product(machine, dtype, &s, moe->n_d, moe->n_f, &parts);
+    add_product(machine, &of, &s, moe->n_d, moe->n_f, &parts);
     /* the activation, and the sum over the choices of a token */
     parts.latency += (double)core_dtype_bytes(dtype) * s.rows *
                      (moe->n_matrix * moe->n_f + moe->n_d) /

@@ -105,7 +105,7 @@ void har_machine_clamp(har_machine *m)
             har__within(value, NUMBERS[i].least * unit, NUMBERS[i].most * unit);
         memcpy((char *)m + NUMBERS[i].offset, &value, sizeof value);
     }
-    for (int i = 0; i < CORE_N_DTYPES; i++)
+    for (int i = 0; i < HAR_N_UNIT; i++)
         if (m->peak[i] != 0)
             m->peak[i] =
                 har__within(m->peak[i], PEAK[0] * 1e12, PEAK[1] * 1e12);
@@ -123,11 +123,11 @@ void har_machine_clamp(har_machine *m)
 static core_status read_peak(reader *r, const core_yaml_entry *e,
                              const char *name)
 {
-    core_dtype type;
-    CORE_FAIL_IF(!core_dtype_of_word(&type, name), CORE_E_FORMAT,
+    int unit = 0;
+    CORE_FAIL_IF(!har_unit_of_word(&unit, name), CORE_E_FORMAT,
                  "%s:%d:%d: %s: unknown dtype", r->file, e->line, e->column,
                  e->path);
-    double *peak = &r->m.peak[type];
+    double *peak = &r->m.peak[unit];
     CORE_FAIL_IF(*peak != 0, CORE_E_FORMAT,
                  "%s:%d:%d: %s: another word for a dtype already given",
                  r->file, e->line, e->column, e->path);

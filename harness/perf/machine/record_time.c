@@ -53,23 +53,31 @@ void har_timer_free(har_timer *timer)
     *timer = (har_timer){0};
 }
 
-void har_timer_aim(har_timer *t, const core_spec *spec, core_dtype dtype)
+/* Times of other types are not to be found again. */
+static void forget(har_timer *t, const core_types *types)
 {
-    t->spec = spec;
-    t->dtype = dtype;
-    t->n_cut = 1;
-    har_timer_types(t, dtype, dtype, dtype);
+    if (memcmp(&t->types, types, sizeof *types) != 0)
+        memset(t->known, 0, N_KNOWN * sizeof(har_known_time));
 }
 
-void har_timer_types(har_timer *t, core_dtype weights, core_dtype kv,
-                     core_dtype stored)
+void har_timer_aim(har_timer *t, const core_spec *spec, const core_types *types)
 {
-    const double bytes = (double)core_spec_parameters(t->spec) *
-                         (double)core_dtype_bytes(weights);
-    t->weights = weights;
-    t->kv = kv;
-    t->stored = stored;
-    t->miss = har_rates_miss(bytes, t->machine->l2_bytes);
+    const har_machine *m = t->machine;
+    forget(t, types);
+    t->spec = spec;
+    t->types = *types;
+    t->n_cut = 1;
+    t->stored = core_types_of(types, CORE_SLOT_OUT);
+    t->plain = har_operands_plain(types->dtype);
+    t->linear = har_operands_of(m, types, types->w);
+    t->expert = har_operands_of(m, types, types->experts);
+    t->table_bytes = core_types_table_bytes(types);
+    t->linear_bytes = core_types_weight_bytes(types);
+    t->expert_bytes = core_types_expert_bytes(types);
+    t->kv_bytes = core_types_kv_bytes(types);
+    t->miss = har_rates_miss((double)core_spec_parameters(spec) *
+                                 t->table_bytes,
+                             m->l2_bytes);
 }
 
 har_kind har_timer_kind(core_cost_kind kind)
@@ -156,9 +164,11 @@ static har_time decode(const har_timer *t, const core_cost *c)
                              .n_g = kv_heads(t, c),
                              .n_dh = (double)c->k,
                              .kv_share = 1,
+                             .kv_bytes = t->kv_bytes,
                              .n_shared = (double)decode_step(t, c).n_shared,
                              .n_rot = (double)heads.n_rot};
-    return har_time_decode(t->machine, t->kv, &a);
+    return har_time_decode(t->machine, core_types_of(&t->types, CORE_SLOT_KV),
+                           &a);
 }
 
 static har_time attention(const har_timer *t, const core_cost *c)
@@ -171,8 +181,10 @@ static har_time attention(const har_timer *t, const core_cost *c)
                              .n_g = kv_heads(t, c),
                              .n_dh = (double)c->k,
                              .window = window_of(t, c->tap.layer),
-                             .kv_share = 1};
-    return har_time_prefill(t->machine, t->kv, &a);
+                             .kv_share = 1,
+                             .kv_bytes = t->kv_bytes};
+    return har_time_prefill(t->machine, core_types_of(&t->types, CORE_SLOT_KV),
+                            &a);
 }
 
 static core_status room_for_rows(har_timer *t, int64_t n)
@@ -193,8 +205,17 @@ static har_time grouped(const har_timer *t, const core_cost *c)
     for (int64_t i = 0; i < c->n_expert; i++)
         t->row[i] =
             i == 0 ? (double)c->m_max : rest / (double)(c->n_expert - 1);
-    return har_time_grouped_gemm(t->machine, t->dtype, t->row, (int)c->n_expert,
-                                 (double)c->n, (double)c->k);
+    return har_time_grouped_product(t->machine, &t->expert, t->row,
+                                    (int)c->n_expert, (double)c->n,
+                                    (double)c->k);
+}
+
+/* With a matrix of a linear module: what may be narrow. */
+static bool is_linear(const core_cost *c)
+{
+    return c->kind == CORE_COST_GEMM && c->weights > 0 &&
+           c->tap.kind != CORE_TAP_LOGITS &&
+           core_tap_slot(c->tap.kind) != CORE_SLOT_ROUTER;
 }
 
 static har_time compute(const har_timer *t, const core_cost *c)
@@ -205,8 +226,8 @@ static har_time compute(const har_timer *t, const core_cost *c)
         return grouped(t, c);
     /* the right operand is cached keys: in decode as many as there are */
     const bool has_past = t->is_decode && c->kv_read > 0;
-    return har_time_gemm(
-        t->machine, t->dtype, (double)c->m,
+    return har_time_product(
+        t->machine, is_linear(c) ? &t->linear : &t->plain, (double)c->m,
         has_past ? (double)decode_keys(t, c->tap) : (double)c->n, (double)c->k);
 }
 
@@ -280,8 +301,7 @@ static bool has_keys(const core_cost *c)
 static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
 {
     const bool is_attention = c->kind == CORE_COST_ATTENTION;
-    const core_dtype type = is_attention ? t->kv : t->dtype;
-    const int64_t shape[N_KEY] = {1 + (int64_t)c->kind + 8 * (int64_t)type,
+    const int64_t shape[N_KEY] = {1 + (int64_t)c->kind + 8 * is_linear(c),
                                   c->m,
                                   c->n,
                                   c->k,
@@ -309,7 +329,7 @@ static core_status ask(har_timer *t, const core_cost *c, int tier,
         return CORE_OK;
     }
     const har_rate *rate =
-        har_rates_find(&t->machine->rates, t->spec, t->dtype, c);
+        har_rates_find(&t->machine->rates, t->spec, t->types.dtype, c);
     if (rate != NULL && !t->is_decode) {
         *out = by_rate(t, rate, c);
         return CORE_OK;
@@ -342,7 +362,7 @@ core_status har_timer_ask(har_timer *t, const core_cost *c, int tier,
 {
     CORE_TRY(ask(t, c, tier, out));
     if (t->machine->rates.n > 0)
-        t->before = har_rates_touched(t->dtype, c);
+        t->before = har_rates_touched(t->types.dtype, c);
     return CORE_OK;
 }
 
@@ -351,14 +371,22 @@ double har_timer_flops(const har_timer *t, const core_cost *c)
     return t->is_decode ? decode_step(t, c).flops : (double)c->flops;
 }
 
+static double weight_bytes(const har_timer *t, const core_cost *c)
+{
+    if (c->kind == CORE_COST_GROUPED_GEMM)
+        return t->expert_bytes;
+    return is_linear(c) ? t->linear_bytes : t->table_bytes;
+}
+
 double har_timer_bytes(const har_timer *t, const core_cost *c)
 {
     if (c->kind == CORE_COST_COLLECTIVE)
         return (double)har_cost_sent_bytes(c, value_bytes(t));
     const double elements = t->is_decode ? decode_step(t, c).elements
                                          : (double)har_cost_bytes(c, 1);
-    const core_dtype other =
-        c->kind == CORE_COST_ATTENTION ? t->kv : t->stored;
-    return (double)c->weights * (double)core_dtype_bytes(t->weights) +
-           (elements - (double)c->weights) * (double)core_dtype_bytes(other);
+    const double other = c->kind == CORE_COST_ATTENTION
+                             ? t->kv_bytes
+                             : (double)value_bytes(t);
+    return (double)c->weights * weight_bytes(t, c) +
+           (elements - (double)c->weights) * other;
 }

@@ -16,9 +16,12 @@ typedef struct har_known_time har_known_time;
 typedef struct har_timer {
     const har_machine *machine;
     const core_spec *spec;
-    core_dtype dtype;       /* of products                                    */
-    core_dtype weights, kv, stored; /* where they lie, what attention reads, and
-                             * results and transfers                          */
+    core_types types;
+    core_dtype stored;      /* of results and transfers                       */
+    har_operands plain, linear, expert; /* of products: with tables, routers and
+                             * keys; with matrices; with those of experts     */
+    double table_bytes, linear_bytes, expert_bytes, kv_bytes; /* of an element
+                             * of those weights, of keys and values           */
     har_algorithm algorithm;
     bool is_decode;         /* attention over n_kv keys instead of its own    */
     int64_t n_kv;
@@ -36,13 +39,10 @@ CORE_NODISCARD core_status har_timer_make(har_timer *out,
                                           const har_machine *machine);
 void har_timer_free(har_timer *timer);
 
-/* Whose records are asked for, and so how much of the weights comes from memory
+/* Whose records are asked for, in which types, and so how much of the weights comes from memory
  * where one copy of them shares the cache of all ranks.              [local] */
-void har_timer_aim(har_timer *timer, const core_spec *spec, core_dtype dtype);
-
-/* After it, where not everything is of one type.                     [local] */
-void har_timer_types(har_timer *timer, core_dtype weights, core_dtype kv,
-                     core_dtype stored);
+void har_timer_aim(har_timer *timer, const core_spec *spec,
+                   const core_types *types);
 
 /* *out: the time of a record; tier: of the links of a transfer.  Records of a
  * rank are asked for in the order of execution: on a processor what the one

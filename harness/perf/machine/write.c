@@ -60,10 +60,9 @@ void har_machine_print(FILE *out, const har_machine *m)
     if (m->arch != HAR_ARCH_NONE)
         fprintf(out, "arch: %s\n", har_generation_of(m->arch)->word);
     fputs("peak_tflops:\n", out);
-    for (int i = 0; i < CORE_N_DTYPES; i++)
+    for (int i = 0; i < HAR_N_UNIT; i++)
         if (m->peak[i] > 0)
-            fprintf(out, "  %s: %.5g\n", core_dtype_name((core_dtype)i),
-                    m->peak[i] * 1e-12);
+            fprintf(out, "  %s: %.5g\n", har_unit_name(i), m->peak[i] * 1e-12);
     fprintf(out, "memory:\n  gbytes: %.4g\n  gbytes_per_s: %.4g\n",
             m->memory_bytes * 1e-9, m->memory_bw * 1e-9);
     fprintf(out,

@@ -77,7 +77,7 @@ core_status har_predict_json(const char *path, const har_predict_case *r,
     json_t *o = json_pack(
         "{s:i,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:i,s:f,s:f,s:i,s:o,s:o,s:o,s:o}",
         "schema", 1, "model", r->spec->name, "plan", plan, "machine",
-        machine->name, "dtype", har_predict_types(r).text, "rows",
+        machine->name, "dtype", core_types_text(&r->types).text, "rows",
         (json_int_t)r->n_b, "tokens", (json_int_t)r->n_t, "keys",
         (json_int_t)(r->is_decode ? r->n_kv : 0), "routing",
         har_routing_text(routing, r), "gpus", p->n_gpu, "dropped", p->dropped,

@@ -1,7 +1,8 @@
 /* harness/perf/predict/memory.c -- bytes on each GPU.
  *
  * Elements are those of the emulation (cost/memory.h), bytes those of their
- * types.  Weights: the rank's shards.  KV: what my tokens of a replica's rows leave
+ * types, with the scales of narrow ones.  Weights: the rank's shards.  KV: what
+ * my tokens of a replica's rows leave
  * behind (keys and values, and states, which are stored as results are), with
  * the whole of a row even where a window would let go of some.
  * Activations: the buffers of the largest micro-batch, each operator's result
@@ -15,7 +16,7 @@
 
 static double bytes_of(const har_predict_case *r, core_slot slot)
 {
-    return (double)core_dtype_bytes(har_predict_type(r, slot));
+    return (double)core_dtype_bytes(core_types_of(&r->types, slot));
 }
 
 /* Rows of replica d; of its largest micro-batch into *most. */
@@ -48,11 +49,10 @@ core_status har__memory_add(har_predictor *p, const har_predict_case *r,
     const double pair = (double)par_pair_bytes(r->spec, &lay, most_rows);
     const double kept =
         (double)har_cost_kv(r->spec, &lay) * (double)n_kept *
-            bytes_of(r, CORE_SLOT_KV) +
+            core_types_kv_bytes(&r->types) +
         (double)har_cost_state(r->spec, &lay) * bytes_of(r, CORE_SLOT_OUT);
     har_stage_memory s = {
-        .weights = (double)har_cost_weights(r->spec, &lay) *
-                   bytes_of(r, CORE_SLOT_W),
+        .weights = har_cost_weight_size(r->spec, &lay, &r->types),
         .kv = kept * (double)n_row,
         .activations = work * of_double,
         .buffers = pair * of_double,

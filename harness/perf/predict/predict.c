@@ -259,15 +259,26 @@ static void keep_work(const har_predictor *p, const har_predict_case *r,
     out->model_flops = model_flops(r);
     out->record_flops = p->flops * each;
     out->record_bytes = p->bytes * each;
-    out->mfu.value = out->model_flops / n_gpu / p->machine->peak[r->dtype];
+    out->mfu.value = out->model_flops / n_gpu / 
+                     p->machine->peak[har_predict_unit(p->machine, r)];
     out->bandwidth.value = out->record_bytes / n_gpu / p->machine->memory_bw;
     out->serving_mfu = out->mfu;
     out->serving_bandwidth = out->bandwidth;
 }
 
+int har_predict_unit(const har_machine *machine, const har_predict_case *r)
+{
+    const bool has_experts =
+        core_spec_count_moe(r->spec, 0, (int)r->spec->n_l) > 0;
+    return har_operands_of(machine, &r->types,
+                           has_experts ? r->types.experts : r->types.w)
+        .unit;
+}
+
 core_status har_predict_check(const har_predictor *p, const har_predict_case *r)
 {
-    const core_dtype types[] = {r->dtype, har_predict_type(r, CORE_SLOT_KV)};
+    const core_dtype types[] = {r->types.dtype,
+                                core_types_of(&r->types, CORE_SLOT_KV)};
     for (int i = 0; i < 2; i++)
         CORE_FAIL_IF(!(p->machine->peak[types[i]] > 0), CORE_E_USAGE,
                      "%s: no units for %s", p->machine->name,
@@ -338,10 +349,7 @@ core_status har_predict(har_predictor *p, const har_predict_case *r,
     double exposed[HAR_MAX_CLASS];
     CORE_TRY(har_predict_check(p, r));
     const worlds w = make_worlds(p->machine, r->no_interval);
-    har_timer_aim(&p->timer, r->spec, r->dtype);
-    har_timer_types(&p->timer, har_predict_type(r, CORE_SLOT_W),
-                    har_predict_type(r, CORE_SLOT_KV),
-                    har_predict_type(r, CORE_SLOT_OUT));
+    har_timer_aim(&p->timer, r->spec, &r->types);
     p->timer.n_cut =
         r->plan->cp_kind == PAR_CP_ULYSSES ? 1 : r->plan->cp;
     p->timer.algorithm = r->algorithm;

@@ -35,10 +35,7 @@ typedef struct har_predict_case { /* borrows everything                       */
     bool is_decode;               /* one token per row (n_t 1) with n_kv
                                    * cached, itself included                  */
     int64_t n_kv;
-    core_dtype dtype;             /* of what meets weights: F16, BF16, F32,
-                                   * F64                                      */
-    core_numerics numerics;       /* of weights, cache and all else; exact:
-                                   * everything is of dtype                   */
+    core_types types;
     har_overlap overlap;
     har_algorithm algorithm;      /* of collectives                           */
     const har_demand *demand;     /* of the model; NULL: every expert alike;
@@ -52,9 +49,9 @@ typedef struct har_predict_case { /* borrows everything                       */
                                    * that many other draws are off; 0: none   */
 } har_predict_case;
 
-/* The type of a slot, and the words that name the types.             [local] */
-core_dtype har_predict_type(const har_predict_case *request, core_slot slot);
-core_numerics_text har_predict_types(const har_predict_case *request);
+/* Whose units multiply most of a model's weights.                    [local] */
+int har_predict_unit(const har_machine *machine,
+                     const har_predict_case *request);
 
 /* A figure and its 90 % interval.                                            */
 typedef struct har_range {

@@ -74,8 +74,7 @@ core_status har_setup_read(har_setup *s, const har_question *q)
     CORE_TRY(core_config_open(&s->spec, &s->facts, &q->overrides, q->model));
     CORE_TRY(par_plan_parse(&s->plan, q->plan));
     CORE_TRY(har_machine_open(&s->machine, q->machine));
-    CORE_TRY(har_parse_types(&s->what.numerics, &s->what.dtype, "--dtype",
-                             q->dtype));
+    CORE_TRY(har_parse_types(&s->what.types, "--dtype", q->dtype));
     CORE_TRY(har_choose(&overlap, "--overlap", q->overlap, overlaps, 3));
     CORE_TRY(har_choose(&algorithm, "--collectives", q->shots, algorithms, 2));
     CORE_TRY(read_routing(s, q));

@@ -20,7 +20,7 @@ static void write_head(FILE *out, const har_predict_case *r,
     fprintf(out, "model      %s\nplan       %s on %d GPUs\n", r->spec->name,
             plan, p->n_gpu);
     fprintf(out, "machine    %s, %s\n", machine->name,
-            har_predict_types(r).text);
+            core_types_text(&r->types).text);
     if (r->is_decode)
         fprintf(out, "batch      decode: %lld rows, %lld keys each\n",
                 (long long)r->n_b, (long long)r->n_kv);

@@ -184,7 +184,7 @@ core_status har_traffic_make(har_traffic *out, const har_predict_case *request,
                  .machine = machine,
                  .load = load,
                  .value_bytes = (double)core_dtype_bytes(
-                     har_predict_type(request, CORE_SLOT_OUT))};
+                     core_types_of(&request->types, CORE_SLOT_OUT))};
     core_arena arena = core_arena_measure();
     core_status status = CORE_OK;
     *out = (har_traffic){

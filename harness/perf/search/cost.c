@@ -374,9 +374,9 @@ static core_status check_model(const har_quick *e)
     const core_spec *s = e->spec;
     CORE_FAIL_IF(s->n_h == 0, CORE_E_SPEC,
                  "%s: a single sub-layer, expected a whole model", s->name);
-    CORE_FAIL_IF(!(e->machine->peak[e->dtype] > 0), CORE_E_USAGE,
+    CORE_FAIL_IF(!(e->machine->peak[e->types.dtype] > 0), CORE_E_USAGE,
                  "%s has no peak for %s", e->machine->name,
-                 core_dtype_name(e->dtype));
+                 core_dtype_name(e->types.dtype));
     return CORE_OK;
 }
 

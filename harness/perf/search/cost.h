@@ -16,7 +16,7 @@ typedef struct har_quick { /* borrows spec and machine                      */
     const har_machine *machine;
     int64_t n_b, n_t; /* rows; tokens of each in a pass                */
     int64_t n_kv;     /* decode (n_t 1): cached tokens of a row; else 0 */
-    core_dtype dtype;
+    core_types types;
     const double *share; /* [E] of the choices, adding up to 1; NULL: even */
     int n_thread;
     har_search_memo *memo; /* [n_thread] owned                              */

@@ -38,16 +38,16 @@ typedef struct har__part_key {
     int tier[CORE_N_AXES];
 } har__part_key;
 
-/* The numbers that the memory of a rank is made of, by har__size_kind.       */
+/* The bytes that the memory of a rank is made of, by har__size_kind.         */
 typedef enum har__size_kind {
     HAR__NO_SIZE,
-    HAR__LAYER_SIZE,  /* i: class; elements without experts                   */
-    HAR__EXPERT_SIZE, /* i: class; elements of one expert                     */
-    HAR__KV_SIZE,     /* i: class; elements that a token leaves               */
-    HAR__STATE_SIZE,  /* i: class; elements that a row leaves                 */
+    HAR__LAYER_SIZE,  /* i: class; a layer without experts                    */
+    HAR__EXPERT_SIZE, /* i: class; one expert                                 */
+    HAR__KV_SIZE,     /* i: class; what a token leaves                        */
+    HAR__STATE_SIZE,  /* i: class; what a row leaves                          */
     HAR__END_SIZE,    /* i: bit 0 first stage, bit 1 last                     */
-    HAR__WORK_SIZE,   /* i: 1 last stage; values in the buffers of a pass     */
-    HAR__ROW_SIZE,    /* values in the buffers of a row of experts            */
+    HAR__WORK_SIZE,   /* i: 1 last stage; buffers of a pass                   */
+    HAR__ROW_SIZE,    /* buffers of a row of experts                          */
 } har__size_kind;
 
 typedef struct har__size_key {

@@ -17,7 +17,7 @@ typedef struct sizing {
     double n_expert;    /* of the rank that holds most                       */
     double n_mine;      /* rows of a replica                                  */
     double n_kept;      /* tokens of them whose keys and values are kept      */
-    double pair_values; /* buffers of the largest pair                       */
+    double pair_bytes;  /* buffers of the largest pair                       */
 } sizing;
 
 static double size_of(const sizing *z, har__size_kind kind, int i)
@@ -43,7 +43,7 @@ static double work_of(const sizing *z, int first, int end, bool is_last)
     return har__size_of(z->memo, &key);
 }
 
-/* Weights, and all values, of a rank of a stage. */
+/* Bytes of weights, and of all, of a rank of a stage. */
 static void add_stage(const sizing *z, int stage, double *weights, double *all)
 {
     const har_search_memo *m = z->memo;
@@ -64,12 +64,12 @@ static void add_stage(const sizing *z, int stage, double *weights, double *all)
             mine += n_served * z->n_expert * size_of(z, HAR__EXPERT_SIZE, c);
     }
     const double sum =
-        mine + kept + z->pair_values + work_of(z, first, end, is_last);
+        mine + kept + z->pair_bytes + work_of(z, first, end, is_last);
     *weights = mine > *weights ? mine : *weights;
     *all = sum <= *all ? *all : sum; /* NaN stays */
 }
 
-static double pair_values(const sizing *z)
+static double pair_bytes(const sizing *z)
 {
     const har_shape *s = z->shape;
     const core_spec *spec = z->memo->e->spec;
@@ -94,10 +94,9 @@ void har_quick_memory(void *self, const har_shape *shape, har_figures *out)
         .n_mine = (double)n_mine,
         .n_kept = (double)n_mine * (double)(e->n_kv > 0 ? e->n_kv : e->n_t)};
     double weights = 0, all = 0;
-    z.pair_values = pair_values(&z);
+    z.pair_bytes = pair_bytes(&z);
     for (int stage = 0; stage < shape->pp; stage++)
         add_stage(&z, stage, &weights, &all);
-    const double bytes = (double)core_dtype_bytes(e->dtype);
-    out->weight_bytes = weights * bytes;
-    out->memory = all * bytes;
+    out->weight_bytes = weights;
+    out->memory = all;
 }

@@ -39,13 +39,14 @@ static uint64_t hash_of(const void *key, size_t bytes)
 
 /* --- a layout with the part's degrees --- */
 
-/* Of a rank's layers, without their experts. */
-static int64_t elements(const har_search_memo *m)
+/* Bytes of a rank's layers, without their experts. */
+static double layer_bytes(const har_search_memo *m)
 {
-    int64_t n = 0;
+    double n = 0;
     for (int c = 0; c < m->n_class; c++)
         n += har__count(m, c, 0, (int)m->e->spec->n_l) *
-             har_cost_layer_elements(m->e->spec, &m->lay, m->layer_of[c]);
+             har_cost_layer_size(m->e->spec, &m->lay, &m->e->types,
+                                 m->layer_of[c]);
     return n;
 }
 
@@ -61,13 +62,13 @@ static core_status make_layout(har_search_memo *m, int tp, int etp)
                              .etp = etp,
                              .mb = 1,
                              .scope = PAR_SCOPE_STAGE};
-    int64_t most = -1;
+    double most = -1;
     int fullest = 0;
     m->lay_tp = 0;
     har_shape_plan(&shape, &m->plan);
     for (int t = 0; t < tp; t++) {
         CORE_TRY(par_layout_make(&m->lay, &m->layout, m->e->spec, &m->plan, t));
-        const int64_t n = elements(m);
+        const double n = layer_bytes(m);
         if (n > most) {
             most = n;
             fullest = t;
@@ -363,31 +364,46 @@ har__part har__part_of(har_search_memo *m, const har__part_key *key)
 
 /* --- sizes --- */
 
+static double bytes_of(const core_types *types, core_slot slot)
+{
+    return (double)core_dtype_bytes(core_types_of(types, slot));
+}
+
+/* Of buffers, which hold results or the stream. */
+static double widest_bytes(const core_types *types)
+{
+    return fmax(bytes_of(types, CORE_SLOT_OUT),
+                bytes_of(types, CORE_SLOT_RESIDUAL));
+}
+
 static core_status make_size(har_search_memo *m, const har__size_key *k,
                              double *out)
 {
     const core_spec *s = m->e->spec;
+    const core_types *types = &m->e->types;
     CORE_TRY(lay_out(m, k->tp, k->etp));
     par_layout *lay = &m->lay;
     switch ((har__size_kind)k->kind) {
     case HAR__LAYER_SIZE:
-        *out = (double)har_cost_layer_elements(s, lay, m->layer_of[k->i]);
+        *out = har_cost_layer_size(s, lay, types, m->layer_of[k->i]);
         break;
     case HAR__EXPERT_SIZE:
-        *out = (double)har_cost_expert_elements(s, lay, m->layer_of[k->i]);
+        *out = har_cost_expert_size(s, lay, types, m->layer_of[k->i]);
         break;
     case HAR__KV_SIZE:
-        *out = (double)har_cost_kv_elements(
-            s, m->layer_of[k->i],
-            lay->heads[s->head_kind[m->layer_of[k->i]]].n_kv);
+        *out = core_types_kv_bytes(types) *
+               (double)har_cost_kv_elements(
+                   s, m->layer_of[k->i],
+                   lay->heads[s->head_kind[m->layer_of[k->i]]].n_kv);
         break;
     case HAR__STATE_SIZE:
-        *out = (double)har_cost_state_elements(s, lay, m->layer_of[k->i]);
+        *out = bytes_of(types, CORE_SLOT_OUT) *
+               (double)har_cost_state_elements(s, lay, m->layer_of[k->i]);
         break;
     case HAR__END_SIZE:
         lay->stage = (k->i & 1) == 0;
         lay->plan.pp = lay->stage + ((k->i & 2) != 0 ? 1 : 2);
-        *out = (double)har_cost_end_elements(s, lay);
+        *out = har_cost_end_size(s, lay, types);
         break;
     case HAR__WORK_SIZE:
         if (k->end > 0) {
@@ -395,11 +411,12 @@ static core_status make_size(har_search_memo *m, const har__size_key *k,
             lay->n_my_layer = k->end - k->first;
         }
         lay->plan.pp = k->i == 1 ? 1 : 2;
-        *out = (double)par_arena_bytes(s, lay, k->n_row, m->e->n_t) /
-               sizeof(double);
+        *out = widest_bytes(types) / sizeof(double) *
+               (double)par_arena_bytes(s, lay, k->n_row, m->e->n_t);
         break;
     case HAR__ROW_SIZE:
-        *out = (double)par_pair_bytes(s, lay, 1) / sizeof(double);
+        *out = widest_bytes(types) / sizeof(double) *
+               (double)par_pair_bytes(s, lay, 1);
         break;
     case HAR__NO_SIZE:
         break;
@@ -470,7 +487,7 @@ core_status har__memo_make(har_search_memo *m, const har_quick *e)
     m->walk.reader = &m->reader;
     m->reader.put = add_record;
     CORE_TRY(har_timer_make(&m->timer, e->machine));
-    har_timer_aim(&m->timer, e->spec, e->dtype);
+    har_timer_aim(&m->timer, e->spec, &e->types);
     m->timer.algorithm = HAR_LIBRARY;
     m->timer.is_decode = e->n_kv > 0;
     m->timer.n_kv = e->n_kv;

@@ -17,7 +17,7 @@ static double copy_bytes(const har_quick *e, const har_shape *shape)
         shape->scope == PAR_SCOPE_REPLICA ? n_l : ceil((double)n_l / shape->pp);
     return layers * (s->gated ? 3 : 2) * (double)core_spec_n_de(s) *
            ceil((double)s->n_f / shape->etp) *
-           (double)core_dtype_bytes(e->dtype);
+           core_types_expert_bytes(&e->types);
 }
 
 core_status har_search_place(const har_quick *e, const har_search_point *point,

@@ -42,7 +42,7 @@ static void write_counts(FILE *out, const har_search_view *v)
     fprintf(out, "search     %s on %s, %d to %d GPUs, %s of %lld rows, %s\n",
             e->spec->name, e->machine->name, v->request->n_gpu0,
             v->request->n_gpu1, e->n_kv > 0 ? "decode" : "prefill",
-            (long long)e->n_b, core_dtype_name(e->dtype));
+            (long long)e->n_b, core_types_text(&e->types).text);
     if (e->n_kv > 0)
         fprintf(out, "           one token per row, %lld cached\n",
                 (long long)e->n_kv);
