@@ -134,6 +134,29 @@ static const struct {
      {{100, 100}, {500, 500}, {2, 2}, {10, 10}, {1.25, 1.25}},
      100,
      120},
+    {"copies", har_id_copies_up, {{256, 256}, {33, 33}, {144, 144}}, 3, 3},
+    {"inverse", har_id_inverse, {{20, 25}}, 0.04, 0.05},
+    {"per accepted", har_id_per_accepted, {{0.06, 0.06}, {0.5, 1}}, 0.03, 0.04},
+    {"read", har_id_read_per_accepted, {{12, 12}, {3, 3}, {1, 3}}, 1, 2},
+    {"drafted", har_id_drafted, {{8, 8}, {0.5, 0.5}, {0.25, 0.5}}, 20, 24},
+    /* (120 / (2 * 3) + 600 / 12 * (12 + 3) / (5 * 2 * 3)) * 2 */
+    {"weights of a GPU, copies too",
+     NULL,
+     {{120, 120}, {600, 600}, {2, 2}, {2, 2}, {3, 3}, {5, 5}, {2, 2}, {3, 3},
+      {12, 12}, {3, 3}},
+     90,
+     90},
+    /* 1000 * (1 - 0.75) * 1e9 / (4 * 1e12) */
+    {"MFU of what is computed",
+     NULL,
+     {{1000, 1000}, {0.75, 0.75}, {1e9, 1e9}, {4, 4}, {1e12, 1e12}},
+     0.0625,
+     0.0625},
+    {"compute that there is, hits apart",
+     NULL,
+     {{4, 4}, {1e12, 1e12}, {1e9, 1e9}, {0.75, 0.75}},
+     16000,
+     16000},
     {"traffic of the weights",
      NULL,
      {{50, 50}, {0.5, 0.5}, {200, 200}},
@@ -459,6 +482,164 @@ START_TEST(test_plan_of_file)
 }
 END_TEST
 
+/* --- published posts ------------------------------------------------------ */
+
+/* The best reading, and how many claims hold under it. */
+static const struct {
+    const char *file, *plan;
+    int n_holds;
+} posts[] = {
+    {"deepseek-day6-prefill", "dp=32,ep=32", 7},
+    {"deepseek-day6-decode", "dp=144,ep=144", 8},
+    {"deepseek-v3-report", "tp=4,dp=8,ep=32", 14},
+    {"deepseek-v3-training", "pp=16,dp=128,ep=64", 5},
+    {"sglang-96-prefill", "dp=32,ep=32", 4},
+    {"sglang-96-decode", "dp=72,ep=72", 3},
+    {"kimi-k2-report", "pp=16,dp=16,ep=16", 9},
+    {"gpt-oss-card", "tp=1", 7},
+};
+
+static har_claims *read_post(const char *file)
+{
+    char path[400];
+    har_claims *c = malloc(sizeof *c);
+    ck_assert_ptr_nonnull(c);
+    snprintf(path, sizeof path, CLAIMS_DIR "/%s.yaml", file);
+    ck_assert_msg(har_claims_read(c, path, NULL) == CORE_OK, "%s",
+                  core_message());
+    return c;
+}
+
+START_TEST(test_post)
+{
+    char plan[PAR_PLAN_TEXT + 40];
+    har_claims *claims = read_post(posts[_i].file);
+    har_audit audit;
+    ck_assert(har_audit_run(&audit, claims) == CORE_OK);
+    har_reading_write(&audit.reading[0].reading, plan, sizeof plan);
+    ck_assert_str_eq(plan, posts[_i].plan);
+    ck_assert_int_eq(audit.reading[0].n_verdict[HAR_CLAIM_HOLDS],
+                     posts[_i].n_holds);
+    har_audit_free(&audit);
+    free(claims);
+}
+END_TEST
+
+/* One figure of a post changed: then not all of them can be true. */
+static const struct {
+    const char *file, *id;
+    double by;
+} wrong[] = {
+    {"deepseek-day6-prefill", "redundant", 3},
+    {"deepseek-day6-prefill", "experts-per-gpu", 2},
+    {"deepseek-day6-prefill", "node-rate", 10},
+    {"deepseek-day6-decode", "node-rate", 20},
+    {"deepseek-day6-decode", "redundant", 8},
+    {"deepseek-v3-report", "active", 2},
+    {"deepseek-v3-training", "gpu-rate", 1.1},
+    {"gpt-oss-card", "checkpoint", 0.9},
+};
+
+static int n_holding(const har_claims *claims)
+{
+    har_audit audit;
+    ck_assert(har_audit_run(&audit, claims) == CORE_OK);
+    const int n = audit.reading[0].n_verdict[HAR_CLAIM_HOLDS];
+    har_audit_free(&audit);
+    return n;
+}
+
+START_TEST(test_post_changed)
+{
+    har_claims *claims = read_post(wrong[_i].file);
+    const int n_before = n_holding(claims);
+    scale(&claims->at[find(claims, wrong[_i].id)], wrong[_i].by);
+    ck_assert_msg(n_holding(claims) < n_before, "%s: %s", wrong[_i].file,
+                  wrong[_i].id);
+    free(claims);
+}
+END_TEST
+
+/* Degrees that nobody states, and what they would be taken for. */
+START_TEST(test_unstated_degrees)
+{
+    static const struct {
+        const char *claims, *plan;
+        int n_alike;
+    } of[] = {{"  - {id: a, quantity: gpus, value: 8}\n"
+               "  - {id: b, quantity: ep, value: 8}\n", "dp=8,ep=8", 3},
+              {"  - {id: a, quantity: gpus, value: 8}\n"
+               "  - {id: b, quantity: tp, value: 8}\n", "tp=8", 0},
+              {"  - {id: a, quantity: nodes, value: 2}\n"
+               "  - {id: b, quantity: gpus_per_node, value: 4}\n"
+               "  - {id: c, quantity: pp, value: 2}\n", "pp=2,dp=4", 0}};
+    char path[] = "/tmp/audit-XXXXXX", text[600], plan[PAR_PLAN_TEXT + 40];
+    har_claims *claims = malloc(sizeof *claims);
+    const int fd = mkstemp(path);
+    ck_assert(fd >= 0 && claims != NULL);
+    close(fd);
+    for (int i = 0; i < N_ROWS(of); i++) {
+        har_audit audit;
+        snprintf(text, sizeof text, "document: a\nmodel: seed-mini\nclaims:\n%s",
+                 of[i].claims);
+        FILE *file = fopen(path, "w");
+        ck_assert(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+        ck_assert(har_claims_read(claims, path, NULL) == CORE_OK);
+        ck_assert(har_audit_run(&audit, claims) == CORE_OK);
+        har_reading_write(&audit.reading[0].reading, plan, sizeof plan);
+        ck_assert_str_eq(plan, of[i].plan);
+        ck_assert_int_eq(audit.reading[0].n_verdict[HAR_CLAIM_HOLDS],
+                         claims->n);
+        ck_assert_int_ge(audit.reading[0].n_alike, of[i].n_alike);
+        har_audit_free(&audit);
+    }
+    unlink(path);
+    free(claims);
+}
+END_TEST
+
+/* What a step keeps of its drafts, and what a cache has, goes into the rates. */
+START_TEST(test_drafts_and_hits)
+{
+    static const char text[] =
+        "document: a\nmodel: seed-mini\n"
+        "hardware: {peak_flops: 1 TFLOPS}\nclaims:\n"
+        "  - {id: gpus, quantity: gpus, value: 4}\n"
+        "  - {id: batch, quantity: batch, value: 100, unit: sequences}\n"
+        "  - {id: step, quantity: latency, value: 30, unit: ms, means: decode}\n"
+        "  - {id: drafts, quantity: mtp_accepted, value: 0.5, unit: \"1\"}\n"
+        "  - {id: tpot, quantity: tpot, value: 20, unit: ms}\n"
+        "  - {id: user, quantity: tokens_per_second_per_user, value: 50, "
+        "unit: tokens/s}\n"
+        "  - {id: gpu, quantity: tokens_per_second_per_gpu, value: 1250, "
+        "unit: tokens/s, rounding: 100}\n"
+        "  - {id: length, quantity: sequence_length, value: 1000, unit: "
+        "tokens}\n"
+        "  - {id: hits, quantity: hit_rate, value: 50, unit: \"%\"}\n"
+        "  - {id: first, quantity: ttft, value: 5, unit: ms}\n";
+    char path[] = "/tmp/audit-XXXXXX";
+    har_claims *claims = malloc(sizeof *claims);
+    const int fd = mkstemp(path);
+    ck_assert(fd >= 0 && claims != NULL);
+    ck_assert(write(fd, text, sizeof text - 1) == (ssize_t)sizeof text - 1);
+    close(fd);
+    ck_assert_msg(har_claims_read(claims, path, NULL) == CORE_OK, "%s",
+                  core_message());
+    for (int i = 0; i < claims->n; i++)
+        ck_assert_msg(changed(claims, i, 1) == HAR_CLAIM_HOLDS, "%s",
+                      claims->at[i].id);
+    ck_assert(changed(claims, find(claims, "drafts"), 2) != HAR_CLAIM_HOLDS);
+    ck_assert(changed(claims, find(claims, "tpot"), 1.5) != HAR_CLAIM_HOLDS);
+    ck_assert(changed(claims, find(claims, "user"), 2) != HAR_CLAIM_HOLDS);
+    ck_assert(changed(claims, find(claims, "gpu"), 1.5) != HAR_CLAIM_HOLDS);
+    /* 1000 tokens of 2.3 MFLOP x 2, half of them computed, on 4 TFLOPS: 0.5 ms */
+    ck_assert(changed(claims, find(claims, "first"), 0.08) != HAR_CLAIM_HOLDS);
+    ck_assert(changed(claims, find(claims, "first"), 0.16) == HAR_CLAIM_HOLDS);
+    unlink(path);
+    free(claims);
+}
+END_TEST
+
 /* --- the reader ----------------------------------------------------------- */
 
 #define HEAD "document: a\nmodel: seed-mini\n"
@@ -555,6 +736,15 @@ static const struct {
           "quantity: tp, value: 2}\n", ":4:10: ", "id: at most 39 characters",
      HEAD "claims:\n  - {id: a23456789b123456789c123456789d12345678, "
           "quantity: tp, value: 2}\n"},
+    {HEAD "claims:\n  - {id: a, quantity: latency, value: 22..20, unit: ms}\n",
+     ":4:39: ", "expected a rising range such as 20..22", HEAD CLAIM},
+    {HEAD "claims:\n  - {id: a, quantity: latency, value: 20.., unit: ms}\n",
+     ":4:39: ", "expected a decimal number such as 11.6, found ''",
+     HEAD "claims:\n  - {id: a, quantity: latency, value: 20..21, unit: ms}\n"},
+    {HEAD "claims:\n  - {id: a, quantity: latency, value: 20..22, unit: ms, "
+          "relation: \"<\"}\n", ":4:", "with relation =, found '20..22'",
+     HEAD "claims:\n  - {id: a, quantity: latency, value: 20..22, unit: ms, "
+          "relation: \"=\"}\n"},
     {HEAD "claims:\n  - {id: a, quantity: tp, value: [2]}\n", ":4:",
      "value: expected one line",
      HEAD "claims:\n  - {id: a, quantity: tp, value: 2}\n"},
@@ -614,6 +804,9 @@ static const struct {
     {"quantity: mfu, value: 60, unit: \"%\", relation: \">\"", 0.6, INFINITY},
     {"quantity: latency, value: 50, unit: ms, relation: \"<=\"", 0, 0.05},
     {"quantity: latency, value: 1, unit: us, rounding: 4", 0, 3e-6},
+    {"quantity: tpot, value: 20..22, unit: ms", 0.0195, 0.0225},
+    {"quantity: mfu, value: 20..22.5, unit: \"%\", rounding: 1", 0.195, 0.23},
+    {"quantity: gpus, value: 8..16", 8, 16},
 };
 
 START_TEST(test_range)
@@ -652,6 +845,13 @@ int main(void)
     tcase_add_test(document, test_unreachable);
     tcase_add_test(document, test_plan_of_file);
     suite_add_tcase(suite, document);
+    TCase *published = tcase_create("published");
+    tcase_set_timeout(published, 120);
+    tcase_add_loop_test(published, test_post, 0, N_ROWS(posts));
+    tcase_add_loop_test(published, test_post_changed, 0, N_ROWS(wrong));
+    tcase_add_test(published, test_unstated_degrees);
+    tcase_add_test(published, test_drafts_and_hits);
+    suite_add_tcase(suite, published);
     TCase *reader = tcase_create("reader");
     tcase_add_loop_test(reader, test_refusal, 0, N_ROWS(refusals));
     tcase_add_loop_test(reader, test_range, 0, N_ROWS(ranges));

@@ -21,6 +21,8 @@
 /* quantity, its name in files, dimension, what it is */
 #define HAR_QUANTITY_LIST(X)                                                    \
     X(GPUS, "gpus", COUNT, "GPUs in all")                                       \
+    X(NODES, "nodes", COUNT, "nodes in all")                                    \
+    X(GPUS_PER_NODE, "gpus_per_node", COUNT, "GPUs of a node")                  \
     X(TP, "tp", COUNT, "tensor-parallel degree")                                \
     X(PP, "pp", COUNT, "pipeline stages")                                       \
     X(DP, "dp", COUNT, "data-parallel replicas")                                \
@@ -37,6 +39,8 @@
     X(EXPERTS, "experts", COUNT, "experts of a layer")                          \
     X(EXPERTS_PER_GPU, "experts_per_gpu", COUNT,                                \
       "experts of a layer that a GPU holds, whole or a column part of each")    \
+    X(REDUNDANT, "redundant_experts", COUNT,                                    \
+      "copies of experts of a layer beyond the first of each")                  \
     X(TOP_K, "top_k", COUNT, "experts that a token uses")                       \
     X(CAPACITY_FACTOR, "capacity_factor", RATIO, "slots per expert / fair share") \
     X(PARAMETERS, "parameters", NUMBER, "parameters of the model")              \
@@ -47,6 +51,18 @@
     X(SEQUENCE_MAX, "sequence_max", TOKENS, "longest sequence served")          \
     X(LATENCY, "latency", TIME, "time of one forward pass")                     \
     X(TOKENS_PER_S, "tokens_per_second", TOKEN_RATE, "tokens processed")        \
+    X(TOKENS_PER_GPU, "tokens_per_second_per_gpu", TOKEN_RATE,                  \
+      "tokens processed, over the GPUs")                                        \
+    X(TOKENS_PER_NODE, "tokens_per_second_per_node", TOKEN_RATE,                \
+      "tokens processed, over the nodes")                                       \
+    X(USER_RATE, "tokens_per_second_per_user", TOKEN_RATE,                      \
+      "tokens that a sequence gets while it decodes")                           \
+    X(TTFT, "ttft", TIME, "time to the first token of a sequence")              \
+    X(TPOT, "tpot", TIME, "time of an output token of a sequence after it")     \
+    X(HIT_RATE, "hit_rate", FRACTION,                                           \
+      "tokens that are found in a cache and not computed")                      \
+    X(MTP_ACCEPTED, "mtp_accepted", RATIO,                                      \
+      "drafted tokens that a step keeps besides its own")                       \
     X(TOKENS_TARGET, "tokens_target", TOKEN_RATE, "tokens/s that are required") \
     X(TARGET_EXCESS, "target_excess", FRACTION, "tokens/s over the target, less 1") \
     X(SEQUENCES_PER_S, "sequences_per_second", SEQUENCE_RATE, "sequences processed") \
@@ -128,10 +144,10 @@ enum { HAR_MAX_CLAIMS = 64, HAR_MAX_INPUTS = 10, HAR_MAX_CHECKS = 48,
 typedef struct har_claim {
     char id[40];
     char quote[200];   /* "" if none                                          */
-    char written[48];  /* "27 ms", "< 50 ms"                                  */
+    char written[56];  /* "27 ms", "< 50 ms", "20..22 tokens/s"               */
     har_quantity quantity;
     har_relation relation;
-    double value;
+    double value;       /* of a range its middle                              */
     har_interval range; /* what the relation and the rounding allow           */
     int line;           /* of the document; 0: not given                      */
     int at_line, at_column; /* of the claims file                             */
@@ -203,6 +219,7 @@ typedef struct har_rule {
     har_interval (*f)(const har_interval *x); /* NULL: as the formula says     */
     har_rule_scope scope;
     int word, meaning;   /* applies under this meaning only; meaning 0: always */
+    har_quantity unless; /* stated, this does not hold; GPUS: always           */
 } har_rule;
 
 /* Rule i, NULL after the last; what a rule gives for its inputs. */
@@ -264,6 +281,7 @@ typedef struct har_claim_result {
 
 typedef struct har_reading_result {
     har_reading reading;
+    int n_alike; /* others like it but for degrees that nobody states          */
     int n_verdict[HAR_CLAIM_UNDEFINED + 1];
     har_claim_result *claim; /* [n], owned                                     */
 } har_reading_result;

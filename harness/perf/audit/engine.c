@@ -12,7 +12,6 @@
 #include <stdarg.h>
 #include <string.h>
 
-_Static_assert(HAR_N_QUANTITIES <= 64, "har__case.visiting has a bit for each");
 _Static_assert(HAR_MAX_CLAIMS <= 64, "har_check.others has a bit for each");
 
 const char *har_claim_verdict_name(har_claim_verdict v)
@@ -86,7 +85,7 @@ static void check_fact(har_finding *f, const har__case *c)
     if (!c->claims->has_fact[q]) {
         if (!c->claims->has_model[q])
             return;
-        x = har_point(c->claims->model[q]);
+        x = har__model_says(c->claims, q);
         whose = c->claims->spec.name;
     }
     const bool ok = har__is_figure(mine) ? har_intervals_meet(mine->range, x)
@@ -124,7 +123,7 @@ static void check_plan(har_finding *f, const har__case *c)
             har__is_figure(other) && other->value == x)
             others |= bit(i);
     }
-    const bool ok = mine->value == degree;
+    const bool ok = mine->range.lo <= degree && degree <= mine->range.hi;
     add_check(f, c, HAR_CHECK_PLAN, ok, others,
               "degrees: tp * pp * dp = %d * %d * %d = %d GPUs, experts on ep * "
               "etp = %d * %d; %s is %.0f, stated %.0f%s",

@@ -123,7 +123,33 @@ har_interval har_id_share_up(const har_interval *x)
     return (har_interval){ceil(q.lo), ceil(q.hi)};
 }
 
+har_interval har_id_copies_up(const har_interval *x)
+{
+    const har_interval q = quot(add(x[0], x[1]), x[2]);
+    return (har_interval){ceil(q.lo), ceil(q.hi)};
+}
+
 /* --- throughput and latency --- */
+
+har_interval har_id_inverse(const har_interval *x)
+{
+    return quot(har_point(1.0), x[0]);
+}
+
+har_interval har_id_per_accepted(const har_interval *x)
+{
+    return quot(x[0], add(har_point(1.0), x[1]));
+}
+
+har_interval har_id_read_per_accepted(const har_interval *x)
+{
+    return quot(quot(x[0], x[1]), add(har_point(1.0), x[2]));
+}
+
+har_interval har_id_drafted(const har_interval *x)
+{
+    return quot(mul(x[0], add(har_point(1.0), x[2])), x[1]);
+}
 
 har_interval har_id_excess(const har_interval *x)
 {

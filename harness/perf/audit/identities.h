@@ -29,8 +29,13 @@ har_interval har_id_part_of(const har_interval *x);
 
 /* --- degrees --- */
 har_interval har_id_share_up(const har_interval *x);  /* ceil(a / b)          */
+har_interval har_id_copies_up(const har_interval *x); /* ceil((a + b) / c)    */
 
 /* --- throughput and latency --- */
+har_interval har_id_inverse(const har_interval *x);      /* 1 / a              */
+har_interval har_id_per_accepted(const har_interval *x); /* a / (1 + b)        */
+har_interval har_id_read_per_accepted(const har_interval *x); /* a / b / (1 + c) */
+har_interval har_id_drafted(const har_interval *x);      /* a (1 + c) / b      */
 /* tokens/s / target - 1 */
 har_interval har_id_excess(const har_interval *x);
 /* active parameters, layers, heads, head size, length: from 2 * active (scores

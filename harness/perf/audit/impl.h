@@ -13,7 +13,7 @@ typedef struct har__case {
     const har_reading *reading;
     const int *meaning; /* [HAR_N_WORDS], 1 or 2                               */
     int trial;          /* index of the claim on trial                        */
-    uint64_t visiting;  /* quantities being derived, a bit each                */
+    bool visiting[HAR_N_QUANTITIES]; /* being derived                          */
     int barred;         /* rule that must not derive its target, or -1         */
     bool without_claims; /* plan, hardware and model only                      */
     bool with_text; /* fill har_check.text                                */
@@ -40,11 +40,21 @@ bool har__given(const har_claims *claims, const har_reading *reading,
                 const int meaning[HAR_N_WORDS], har_quantity q,
                 har_interval *out);
 
+/* Does a figure of the document, or what it gives, say the quantity? */
+bool har__is_stated(const har_claims *claims, har_quantity q);
+
 /* Does the rule apply under this reading and these words? */
 bool har__applies(const har__case *c, const har_rule *rule);
 
 /* What the plan of the reading says of a degree; false for other quantities. */
 bool har__degree(const har_reading *reading, har_quantity q, double *out);
+
+/* Do two readings differ in nothing but degrees that nobody states? */
+bool har__reads_alike(const har_claims *claims, const har_reading *a,
+                      const har_reading *b);
+
+/* What the model says of a quantity of which it has_model. */
+har_interval har__model_says(const har_claims *claims, har_quantity q);
 
 /* Fill in what the spec of the claims fixes, once. */
 void har__fill_model(har_claims *claims);

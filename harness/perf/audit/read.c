@@ -12,10 +12,11 @@
  *
  * What keys, quantities and units may be.  Trap: a published 38,000 says
  * nothing of its rounding, so "=" means the last digit written and `rounding`
- * says otherwise.
+ * says otherwise; of "20..22" it is the last digit of either end.
  */
 #include "harness/perf/audit/impl.h"
 
+#include "core/files/path.h"
 #include "core/files/text.h"
 #include "core/files/yaml_list.h"
 
@@ -23,6 +24,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_FILE_BYTES = 1 << 20 };
 
@@ -93,6 +95,19 @@ static core_status check_line(reader *r, const core_yaml_entry *e,
 }
 
 /* --- numbers --- */
+
+/* Does a text of so many characters say a range, "20..22"?  Its ends. */
+static bool split_range(const char *text, char low[CORE_YAML_TEXT],
+                        const char **high)
+{
+    const char *dots = strstr(text, "..");
+    if (dots == NULL)
+        return false;
+    memcpy(low, text, (size_t)(dots - text));
+    low[dots - text] = '\0';
+    *high = dots + 2;
+    return true;
+}
 
 /* Digits with at most one point; *last is what one unit of the last digit is
  * worth. */
@@ -236,9 +251,10 @@ static bool is_exact(har_dimension d)
     return d == HAR_DIM_COUNT || d == HAR_DIM_TOKENS || d == HAR_DIM_SEQUENCES;
 }
 
+/* low, high: what is written, in units of `factor`; last: of its last digit. */
 static core_status set_range(reader *r, har_claim *c,
-                             const core_yaml_entry *rounding, double last,
-                             double factor)
+                             const core_yaml_entry *rounding, double low,
+                             double high, double last, double factor)
 {
     double half =
         is_exact(har_quantity_dimension(c->quantity)) ? 0.0 : last / 2.0;
@@ -248,7 +264,7 @@ static core_status set_range(reader *r, har_claim *c,
         half = step / 2.0;
     }
     half *= factor;
-    c->range = (har_interval){c->value - half, c->value + half};
+    c->range = (har_interval){low * factor - half, high * factor + half};
     if (c->relation == HAR_REL_LT || c->relation == HAR_REL_LE)
         c->range = (har_interval){0.0, c->value};
     if (c->relation == HAR_REL_GT || c->relation == HAR_REL_GE)
@@ -261,7 +277,9 @@ static core_status set_range(reader *r, har_claim *c,
 static core_status read_value(reader *r, har_claim *c, const fields *all)
 {
     static const char *const sign[] = {"", "about ", "< ", "<= ", "> ", ">= "};
-    double last = 0.0, factor = 1.0, number = 0.0;
+    double last = 0.0, factor = 1.0, low = 0.0, high = 0.0;
+    char first[CORE_YAML_TEXT];
+    const char *second = NULL;
     const core_yaml_entry *f = look_up(r, all, "relation");
     if (f != NULL)
         CORE_TRY(read_relation(r, f->text, &c->relation));
@@ -269,19 +287,28 @@ static core_status read_value(reader *r, har_claim *c, const fields *all)
     if (f == NULL)
         return fail_claim(r, c, "value is missing");
     const char *digits = f->text;
-    CORE_TRY(read_number(r, "value", digits, &number, &last));
+    const bool is_range = split_range(digits, first, &second);
+    CORE_TRY(read_number(r, "value", is_range ? first : digits, &low, &last));
+    high = low;
+    if (is_range)
+        CORE_TRY(read_number(r, "value", second, &high, &last));
+    if (is_range && (c->relation != HAR_REL_EQ || !(low < high)))
+        return fail_at(r,
+                       "value: expected a rising range such as 20..22 with "
+                       "relation =, found '%s'",
+                       digits);
     f = look_up(r, all, "unit");
     const char *unit = f != NULL ? f->text : "1";
     if (f != NULL || !is_exact(har_quantity_dimension(c->quantity)))
         CORE_TRY(read_unit(r, c->quantity, unit, &factor));
-    c->value = number * factor;
+    c->value = (low + high) / 2 * factor;
     snprintf(c->written, sizeof c->written, "%s%.20s%s%.20s", sign[c->relation],
              digits, strcmp(unit, "1") == 0 ? "" : " ",
              strcmp(unit, "1") == 0 ? "" : unit);
     f = look_up(r, all, "rounding");
     if (c->relation == HAR_REL_ABOUT && f == NULL)
         return fail_claim(r, c, "relation ~ needs a rounding");
-    return set_range(r, c, f, last, factor);
+    return set_range(r, c, f, low, high, last, factor);
 }
 
 static core_status read_origin(reader *r, har_claim *c, const fields *all)
@@ -360,12 +387,28 @@ static core_status read_run(reader *r, const core_yaml_list *y, size_t first,
     return read_claim(r, &all);
 }
 
+/* A preset's name, or a path from where we are, else from the claims file. */
+static core_status read_model(reader *r, const char *name)
+{
+    char beside[CORE_PATH_BYTES] = "", folder[CORE_PATH_BYTES];
+    const char *slash = strrchr(r->path, '/');
+    if (slash != NULL && name[0] != '/' && access(name, F_OK) != 0) {
+        snprintf(folder, sizeof folder, "%.*s", (int)(slash - r->path),
+                 r->path);
+        CORE_TRY(core_path_join(beside, folder, name));
+    }
+    const bool is_beside = beside[0] != '\0' && access(beside, F_OK) == 0;
+    CORE_TRY_CTX(core_config_open(&r->out->spec, NULL, r->overrides,
+                                  is_beside ? beside : name),
+                 "reading %s:%d:%d", r->path, r->line, r->column);
+    return CORE_OK;
+}
+
 static core_status read_text(reader *r, const core_yaml_entry *e)
 {
     har_claims *out = r->out;
     if (strcmp(e->path, "model") == 0)
-        CORE_TRY_CTX(core_config_open(&out->spec, NULL, r->overrides, e->text),
-                     "reading %s:%d:%d", r->path, r->line, r->column);
+        CORE_TRY(read_model(r, e->text));
     else if (strcmp(e->path, "plan") == 0) {
         CORE_TRY_CTX(par_plan_parse(&out->plan, e->text), "reading %s:%d:%d",
                      r->path, r->line, r->column);

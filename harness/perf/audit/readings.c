@@ -3,10 +3,11 @@
  * Degrees and a number of GPUs that do not fit leave open which of them counts
  * the GPUs.  So every product of stated degrees, and the stated number, is
  * taken as the number of ranks, and every legal plan on it, with either scope,
- * is a candidate.  A degree that nobody states is 1, except etp.  Candidates are
+ * is a candidate: a degree that nobody states may be any.  Candidates are
  * ordered by how many claims about the structure they contradict, then by how
  * far their degrees are from the stated ones, then by whether the experts have
- * dp copies, then by size.
+ * dp copies, then by size, then by how little is cut: replicas are the first
+ * that an unstated degree is taken for, then tensor ranks, then stages.
  */
 #include "harness/perf/audit/impl.h"
 
@@ -18,7 +19,8 @@ enum { MAX_WORLD = 1 << 14, MAX_WORLDS = 20 };
 static const har_quantity degrees[] = {HAR_Q_TP, HAR_Q_PP, HAR_Q_DP, HAR_Q_EP};
 enum { N_DEGREES = sizeof degrees / sizeof degrees[0] };
 
-/* The first figure of a quantity, 0 if nobody states it. */
+/* The first figure of a quantity, or what the hardware is said to have; 0 if
+ * nobody states it. */
 static int stated(const har_claims *claims, har_quantity q)
 {
     for (int i = 0; i < claims->n; i++) {
@@ -27,7 +29,7 @@ static int stated(const har_claims *claims, har_quantity q)
             c->value <= (double)MAX_WORLD)
             return (int)c->value;
     }
-    return 0;
+    return claims->has_fact[q] ? (int)claims->fact[q].lo : 0;
 }
 
 static int add_world(int *world, int n, int64_t size)
@@ -44,7 +46,10 @@ static int add_world(int *world, int n, int64_t size)
 /* The stated number of GPUs and every product of stated degrees. */
 static int list_worlds(int *world, const har_claims *claims)
 {
+    const int64_t of_nodes = (int64_t)stated(claims, HAR_Q_NODES) *
+                             stated(claims, HAR_Q_GPUS_PER_NODE);
     int n = add_world(world, 0, stated(claims, HAR_Q_GPUS));
+    n = add_world(world, n, of_nodes);
     for (unsigned set = 1; set < 1u << N_DEGREES; set++) {
         int64_t size = 1;
         for (unsigned i = 0; i < N_DEGREES; i++)
@@ -119,6 +124,10 @@ static bool is_better(const har_reading *a, const har_reading *b,
         return copies(a) == dp;
     if (a->tp * a->pp * a->dp != b->tp * b->pp * b->dp)
         return a->tp * a->pp * a->dp < b->tp * b->pp * b->dp;
+    if (a->pp != b->pp)
+        return a->pp < b->pp;
+    if (a->tp != b->tp)
+        return a->tp < b->tp;
     return a->etp < b->etp;
 }
 
@@ -145,11 +154,9 @@ static void consider(void *self, const par_plan *plan)
 {
     search *s = self;
     const har_claims *claims = s->claims;
-    const int number[] = {plan->tp, plan->pp, plan->dp, plan->ep};
     s->n_searched++;
-    for (int i = 0; i < N_DEGREES; i++)
-        if (stated(claims, degrees[i]) == 0 && number[i] != 1)
-            return;
+    if (plan->pp == 1 && plan->scope == PAR_SCOPE_REPLICA)
+        return; /* one stage is all of them */
     har_reading r = reading_of(plan);
     const int dp = stated(claims, HAR_Q_DP);
     const int mb = stated(claims, HAR_Q_MICRO_BATCHES);
@@ -157,6 +164,19 @@ static void consider(void *self, const par_plan *plan)
     r.rounds = r.dp < dp && dp % r.dp == 0 ? dp / r.dp : 1;
     r.n_broken_degree = count_broken(claims, &r);
     keep(s, &r);
+}
+
+bool har__reads_alike(const har_claims *claims, const har_reading *a,
+                      const har_reading *b)
+{
+    const int of_a[] = {a->tp, a->pp, a->dp, a->ep};
+    const int of_b[] = {b->tp, b->pp, b->dp, b->ep};
+    for (int i = 0; i < N_DEGREES; i++)
+        if (stated(claims, degrees[i]) > 0 && of_a[i] != of_b[i])
+            return false;
+    return a->tp * a->pp * a->dp == b->tp * b->pp * b->dp &&
+           (a->etp == b->etp || stated(claims, HAR_Q_ETP) == 0) &&
+           a->scope == b->scope;
 }
 
 int har_readings_find(har_reading *out, const har_claims *claims,
@@ -168,6 +188,8 @@ int har_readings_find(har_reading *out, const har_claims *claims,
     *n_searched = 0;
     for (int i = 0; i < N_DEGREES; i++)
         any = any || stated(claims, degrees[i]) > 0;
+    any = any || stated(claims, HAR_Q_GPUS) > 0 ||
+          stated(claims, HAR_Q_NODES) * stated(claims, HAR_Q_GPUS_PER_NODE) > 0;
     if (claims->has_plan || !any) {
         out[0] = (har_reading){.exists = false, .mb = 1};
         if (claims->has_plan)

@@ -38,6 +38,11 @@ static void write_readings(const har_audit *a, FILE *out)
                     r->reading.tp * r->reading.pp * r->reading.dp);
         fprintf(out, ": %d of %d claims hold\n", r->n_verdict[HAR_CLAIM_HOLDS],
                 a->claims->n);
+        if (r->n_alike > 0)
+            fprintf(out,
+                    "      and so they do under %d more that differ in degrees "
+                    "that nobody states\n",
+                    r->n_alike);
         write_changes(a, i, true, out);
         write_changes(a, i, false, out);
     }

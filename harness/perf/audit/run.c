@@ -219,16 +219,34 @@ static bool is_first_of_kind(const har_reading *all, int i,
     return true;
 }
 
-/* Those with the most claims first, then one for each way to count GPUs. */
-static int choose(int *shown, int *n_best, const har_reading *all,
+/* The one shown that says the same of what is stated, or -1. */
+static int find_alike(const int *shown, int n_shown, const har_reading *all,
+                      int i, const har_claims *claims)
+{
+    for (int k = 0; k < n_shown; k++)
+        if (har__reads_alike(claims, &all[shown[k]], &all[i]))
+            return k;
+    return -1;
+}
+
+/* Those with the most claims first, of those that are alike the first; then one
+ * for each way to count GPUs.
+ *   n_alike  [MAX_SHOWN] of the best: how many more are alike */
+static int choose(int *shown, int *n_alike, int *n_best, const har_reading *all,
                   const int *holds, int n, const har_claims *claims)
 {
     int most = 0, n_shown = 0;
     for (int i = 0; i < n; i++)
         most = holds[i] > most ? holds[i] : most;
-    for (int i = 0; i < n && n_shown < MAX_SHOWN; i++)
-        if (holds[i] == most)
+    for (int i = 0; i < n; i++) {
+        if (holds[i] != most)
+            continue;
+        const int like = find_alike(shown, n_shown, all, i, claims);
+        if (like >= 0)
+            n_alike[like]++;
+        else if (n_shown < MAX_SHOWN)
             shown[n_shown++] = i;
+    }
     *n_best = n_shown;
     for (int i = 0; i < n && n_shown < MAX_SHOWN; i++)
         if (holds[i] != most && is_first_of_kind(all, i, claims))
@@ -237,7 +255,7 @@ static int choose(int *shown, int *n_best, const har_reading *all,
 }
 
 static core_status add_result(har_audit *out, const har_reading *reading,
-                              workspace *w)
+                              int n_alike, workspace *w)
 {
     har_reading_result *r = &out->reading[out->n_reading];
     void *memory = NULL;
@@ -246,13 +264,14 @@ static core_status add_result(har_audit *out, const har_reading *reading,
     r->claim = memory;
     out->n_reading++;
     judge_reading(r, reading, out->claims, w, true);
+    r->n_alike = n_alike;
     return CORE_OK;
 }
 
 static core_status run(har_audit *out, workspace *w, har_claim_result *scratch)
 {
     har_reading all[HAR_MAX_READINGS];
-    int holds[HAR_MAX_READINGS], shown[MAX_SHOWN];
+    int holds[HAR_MAX_READINGS], shown[MAX_SHOWN], n_alike[MAX_SHOWN] = {0};
     const int n = har_readings_find(all, out->claims, &out->n_searched);
     for (int i = 0; i < n; i++) {
         har_reading_result r = {.claim = scratch};
@@ -260,9 +279,9 @@ static core_status run(har_audit *out, workspace *w, har_claim_result *scratch)
         holds[i] = r.n_verdict[HAR_CLAIM_HOLDS];
     }
     const int n_shown =
-        choose(shown, &out->n_best, all, holds, n, out->claims);
+        choose(shown, n_alike, &out->n_best, all, holds, n, out->claims);
     for (int i = 0; i < n_shown; i++)
-        CORE_TRY(add_result(out, &all[shown[i]], w));
+        CORE_TRY(add_result(out, &all[shown[i]], n_alike[i], w));
     return CORE_OK;
 }
 

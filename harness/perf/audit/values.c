@@ -106,6 +106,15 @@ void har__fill_model(har_claims *claims)
             model_fact(&claims->spec, (har_quantity)q, &claims->model[q]);
 }
 
+/* Some count the embedding among the active parameters and some do not. */
+har_interval har__model_says(const har_claims *claims, har_quantity q)
+{
+    har_interval x = har_point(claims->model[q]);
+    if (q == HAR_Q_ACTIVE_PARAMETERS)
+        x.lo = claims->model[HAR_Q_PRODUCT_PARAMETERS];
+    return x;
+}
+
 /* Hardware, model, and what holds unless somebody says otherwise. */
 static bool fact(const har__case *c, har_quantity q, har_interval *out)
 {
@@ -114,7 +123,7 @@ static bool fact(const har__case *c, har_quantity q, har_interval *out)
         return true;
     }
     if (c->claims->has_model[q]) {
-        *out = har_point(c->claims->model[q]);
+        *out = har__model_says(c->claims, q);
         return true;
     }
     if (q == HAR_Q_MICRO_BATCHES && c->claims->has_plan) {
@@ -129,7 +138,7 @@ static bool by_default(har_quantity q, har_interval *out)
 {
     switch (q) {
     case HAR_Q_DROPPED: *out = har_point(0.0); return true;
-    case HAR_Q_BYTES_PER_WEIGHT: *out = (har_interval){1.0, 4.0}; return true;
+    case HAR_Q_BYTES_PER_WEIGHT: *out = (har_interval){0.5, 4.0}; return true;
     case HAR_Q_MICRO_BATCHES: *out = har_point(1.0); return true;
     default: return false;
     }
@@ -164,8 +173,19 @@ static bool from_claims(const har__case *c, har_quantity q, har__value *out)
     return false;
 }
 
+bool har__is_stated(const har_claims *claims, har_quantity q)
+{
+    bool is_stated = claims->has_fact[q];
+    for (int i = 0; i < claims->n && !is_stated; i++)
+        is_stated =
+            claims->at[i].quantity == q && har__is_figure(&claims->at[i]);
+    return is_stated;
+}
+
 bool har__applies(const har__case *c, const har_rule *rule)
 {
+    if (rule->unless != HAR_Q_GPUS && har__is_stated(c->claims, rule->unless))
+        return false;
     if (rule->meaning != 0 && c->meaning[rule->word] != rule->meaning)
         return false;
     if (rule->scope == HAR_ANY_PLAN)
@@ -192,11 +212,10 @@ static bool derive_by(har__case *c, const har_rule *rule, har__value *out)
 
 static bool derive(har__case *c, har_quantity q, har__value *out)
 {
-    const uint64_t bit = UINT64_C(1) << q;
     bool found = false;
-    if ((c->visiting & bit) != 0)
+    if (c->visiting[q])
         return false;
-    c->visiting |= bit;
+    c->visiting[q] = true;
     for (int i = 0; !found && har_rule_at(i) != NULL; i++) {
         const har_rule *rule = har_rule_at(i);
         if (rule->kind != HAR_RULE_IS || rule->target != q || i == c->barred ||
@@ -205,7 +224,7 @@ static bool derive(har__case *c, har_quantity q, har__value *out)
         found = derive_by(c, rule, out);
         out->rule = i;
     }
-    c->visiting &= ~bit;
+    c->visiting[q] = false;
     return found;
 }
 

@@ -42,6 +42,18 @@ jq -e '[.readings[0].claims[] | select(.id == "R2-latency") | .undefined_words[]
 # every quoted line is there to be read
 jq -e 'all(.readings[0].claims[]; .line > 0)' seed.json >/dev/null || fail 'lines'
 
+# Posts of others: their page has what the program prints of each.
+pages=0
+while read -r name; do
+    moeparity audit "$docs/claims/$name" >out 2>err
+    [ ! -s err ] || fail "words on stderr of $name"
+    sed -n "\\|^## claims/$name\$|,\$p" "$docs/public-audits.md" | sed '1,/^```$/d; /^```$/,$d' >page
+    [ "$(wc -l <page)" -gt 5 ] || fail "no output of $name on the page"
+    cmp -s page out || fail "docs/public-audits.md is not the output of $name: $(diff page out | head -5)"
+    pages=$((pages + 1))
+done < <(sed -n 's/^## claims\///p' "$docs/public-audits.md")
+[ $pages -ge 9 ] || fail "$pages pages"
+
 expect 0 moeparity audit "$docs/claims/consistent.yaml" --json good.json
 has out '^AUDIT      ([0-9]+) claims: \1 hold, 0 not reached'
 jq -e '.exit == 0 and .readings[0].holds == (.readings[0].claims | length)' good.json >/dev/null ||
