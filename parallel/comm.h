@@ -142,6 +142,18 @@ void par_all_to_all(par_comm *comm, const par_group *group, const void *in,
                     void *out, const int64_t *out_offset,
                     const int64_t *out_bytes);
 
+/* The same, begun: until par_complete the buffers belong to the operation, and
+ * `out` is filled by that and by nothing before it.  All members begin and
+ * complete in the same order, with whatever else they do between.  is_late, a
+ * rank's own choice: it sends when it completes.                             */
+typedef struct par_exchange par_exchange;
+par_exchange *par_begin_all_to_all(par_comm *comm, const par_group *group,
+                                   const void *in, const int64_t *in_offset,
+                                   const int64_t *in_bytes, void *out,
+                                   const int64_t *out_offset,
+                                   const int64_t *out_bytes, bool is_late);
+void par_complete(par_comm *comm, par_exchange *exchange); /* accepts NULL */
+
 void par_broadcast(par_comm *comm, const par_group *group, void *buf,
                    int64_t bytes, int root_index);
 void par_barrier(par_comm *comm, const par_group *group);

@@ -70,6 +70,7 @@ typedef struct par__op {
     par_op_kind kind;
     const par_group *group;
     int tag;
+    uint32_t call; /* of the group                                 */
     int64_t bytes; /* sent to others                               */
     int64_t start_ns;
 } par__op;
@@ -77,6 +78,8 @@ typedef struct par__op {
 /* --- operations (comm_ops.c) --- */
 
 par__op par__begin(par_comm *comm, const par_group *group, par_op_kind kind);
+/* Turn to an operation that was begun before: the board says so.            */
+void par__resume_op(par_comm *comm, const par__op *op);
 void par__end(par_comm *comm, const par__op *op);
 
 /* Room for bytes; contents are lost at the next call. */

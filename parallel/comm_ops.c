@@ -46,24 +46,31 @@ static uint32_t next_call(par_comm *comm, int group_id)
     return ++impl->n_call[group_id];
 }
 
+void par__resume_op(par_comm *comm, const par__op *op)
+{
+    const par_board_op word = {.epoch = comm->impl->epoch,
+                               .kind = op->kind,
+                               .group_id = op->group->id,
+                               .call = op->call};
+    par_board_rank *mine = comm->impl->mine;
+    memcpy(mine->group, op->group->name, sizeof mine->group - 1);
+    atomic_store(&mine->op, par_board_op_pack(word));
+    atomic_fetch_add(&mine->progress, 1);
+}
+
 par__op par__begin(par_comm *comm, const par_group *group, par_op_kind kind)
 {
     core_assert(group->n >= 1 && group->me >= 0 && group->me < group->n &&
                 group->rank[group->me] == comm->rank);
     const uint32_t call = next_call(comm, group->id);
-    const par_board_op word = {.epoch = comm->impl->epoch,
-                               .kind = kind,
-                               .group_id = group->id,
-                               .call = call};
-    par_board_rank *mine = comm->impl->mine;
-    memcpy(mine->group, group->name, sizeof mine->group - 1);
-    atomic_store(&mine->op, par_board_op_pack(word));
-    atomic_fetch_add(&mine->progress, 1);
-    return (par__op){.kind = kind,
-                     .group = group,
-                     .tag = (int)kind << 24 | (group->id & 0xfff) << 12 |
-                            (int)(call & 0xfff),
-                     .start_ns = par_now_ns()};
+    const par__op op = {.kind = kind,
+                        .group = group,
+                        .tag = (int)kind << 24 | (group->id & 0xfff) << 12 |
+                               (int)(call & 0xfff),
+                        .call = call,
+                        .start_ns = par_now_ns()};
+    par__resume_op(comm, &op);
+    return op;
 }
 
 void par__end(par_comm *comm, const par__op *op)

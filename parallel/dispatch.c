@@ -2,7 +2,8 @@
  *
  * I send the kept choices of my slice of the tokens, so a token that is on tp
  * ranks travels once.  Rows for one ep index lie together and go, the same
- * block, to its etp ranks.  Counts first, then metadata, then rows.  A block
+ * block, to its etp ranks.  Counts first, then metadata and rows, which are
+ * begun, and completed when a step of their own comes (order.c).  A block
  * keeps its order all the way: what returns fits the place it was sent from.
  * A weight that multiplies the input does so here, by the sender, who knows it;
  * the product is stored where it arrives.
@@ -11,6 +12,8 @@
  * of other stages may send rows of another layer in the same pair.
  */
 #include "parallel/forward_impl.h"
+
+#include "core/numbers/rng.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -90,19 +93,44 @@ static int64_t sum(const int64_t *count, int n)
     return total;
 }
 
-static void exchange(par_model *m, const void *in, void *out, core_tap tap,
-                     core_cost_type type)
+/* A number that depends on the seed, on me and on which exchange of the pass it
+ * is: half of them are late under a schedule's seed.                         */
+static bool is_late(const par_model *m)
+{
+    const uint64_t seed = m->options.schedule_seed;
+    if (seed == 0)
+        return false;
+    return core_rng(seed, core_rng_stream("schedule"),
+                    ((uint64_t)m->layout->rank << 40) +
+                        (uint64_t)m->comm->n_calls[PAR_ALL_TO_ALL])
+                   .word[0] %
+               2 ==
+           0;
+}
+
+static par_exchange *begin(par_model *m, const void *in, void *out,
+                           core_tap tap, core_cost_type type)
 {
     const par_work *w = &m->work;
     const int64_t word = sizeof(int64_t);
-    const int n = m->layout->ep_group.n;
-    par__cost_collective(m, PAR_ALL_TO_ALL, &m->layout->ep_group, tap,
-                         sum(w->in_bytes, n) / word,
-                         sum(w->out_bytes, n) / word)
+    const par_group *group = &m->layout->ep_group;
+    par__cost_collective(m, PAR_ALL_TO_ALL, group, tap,
+                         sum(w->in_bytes, group->n) / word,
+                         sum(w->out_bytes, group->n) / word)
         ->type = type;
     par__pause(m);
-    par_all_to_all(m->comm, &m->layout->ep_group, in, w->in_at, w->in_bytes,
-                   out, w->out_at, w->out_bytes);
+    par_exchange *x = par_begin_all_to_all(m->comm, group, in, w->in_at,
+                                           w->in_bytes, out, w->out_at,
+                                           w->out_bytes, is_late(m));
+    par__resume(m);
+    return x;
+}
+
+static void complete_exchange(par_model *m, par_exchange **x)
+{
+    par__pause(m);
+    par_complete(m->comm, *x);
+    *x = NULL;
     par__resume(m);
 }
 
@@ -118,14 +146,17 @@ static void exchange_counts(par_model *m, core_tap tap)
         w->in_at[i] = w->out_at[i] = i * word;
         w->in_bytes[i] = w->out_bytes[i] = word;
     }
-    exchange(m, w->count_out, w->count_in, tap, CORE_COST_WORDS);
+    par_exchange *x =
+        begin(m, w->count_out, w->count_in, tap, CORE_COST_WORDS);
+    complete_exchange(m, &x);
     w->recv_first[0] = 0;
     for (int i = 0; i < lay->ep_group.n; i++)
         w->recv_first[i + 1] = w->recv_first[i] + w->count_in[i];
 }
 
-static void exchange_rows(par_model *m, const void *in, void *out,
-                          int64_t row_bytes, core_tap tap, core_cost_type type)
+static par_exchange *begin_rows(par_model *m, const void *in, void *out,
+                                int64_t row_bytes, core_tap tap,
+                                core_cost_type type)
 {
     par_work *w = &m->work;
     for (int i = 0; i < m->layout->ep_group.n; i++) {
@@ -134,7 +165,7 @@ static void exchange_rows(par_model *m, const void *in, void *out,
         w->out_at[i] = w->recv_first[i] * row_bytes;
         w->out_bytes[i] = w->count_in[i] * row_bytes;
     }
-    exchange(m, in, out, tap, type);
+    return begin(m, in, out, tap, type);
 }
 
 static par_choices take_choices(int64_t **from, int64_t n)
@@ -228,12 +259,27 @@ void par__dispatch(par_model *m, int layer, int pair)
     const int64_t n = w->recv_first[lay->ep_group.n];
     int64_t *meta = par__grow(m, &lane->meta, n * PAR_META, sizeof *meta);
     double *rows = par__grow(m, &lane->rows, n * n_d, sizeof *rows);
+    lane->meta_coming =
+        begin_rows(m, w->send_meta, meta, PAR_META * (int64_t)sizeof *meta, tap,
+                   CORE_COST_WORDS);
+    lane->rows_coming = begin_rows(m, w->send, rows,
+                                   n_d * (int64_t)sizeof *rows, tap,
+                                   CORE_COST_VALUES);
+}
+
+void par__arrived(par_model *m, int pair)
+{
+    const par_layout *lay = m->layout;
+    par_lane *lane = &m->lane[m->now.lane];
+    const int64_t n_d = core_spec_n_de(m->spec);
+    const int64_t n = m->work.recv_first[lay->ep_group.n];
+    const core_tap tap = par__pair_tap(m, CORE_TAP_RECV, pair);
+    double *rows = lane->rows.at;
+    par__enter(m, PAR_OP_DISPATCH, tap);
+    complete_exchange(m, &lane->meta_coming);
+    complete_exchange(m, &lane->rows_coming);
     take_tables(m, lane, n);
-    exchange_rows(m, w->send_meta, meta, PAR_META * (int64_t)sizeof *meta, tap,
-                  CORE_COST_WORDS);
-    unpack(m, tap, &lane->flow.received, meta);
-    exchange_rows(m, w->send, rows, n_d * (int64_t)sizeof *rows, tap,
-                  CORE_COST_VALUES);
+    unpack(m, tap, &lane->flow.received, lane->meta.at);
     if (lay->etp_i == 0)
         m->stats->n_received += n;
     par__store(m, CORE_TAP_RECV, rows, n * n_d);
@@ -286,11 +332,12 @@ void par__order_by_part(par_model *m, int pair)
     }
 }
 
-/* Sum the parts over etp, add the bias once, store: the expert's output. */
-static double *complete(par_model *m, int pair)
+/* Sum the parts over etp, add the bias once, store: the expert's output, in the
+ * lane's rows.                                                               */
+static void complete(par_model *m, int pair)
 {
     const par_layout *lay = m->layout;
-    const par_lane *lane = &m->lane[m->now.lane];
+    par_lane *lane = &m->lane[m->now.lane];
     const int64_t n_d = core_spec_n_de(m->spec), n = lane->flow.received.n;
     const par_choices *mine = &lane->flow.mine;
     const core_tap tap = par__pair_tap(m, CORE_TAP_EXPERT_OUT, pair);
@@ -311,20 +358,21 @@ static double *complete(par_model *m, int pair)
     }
     par__store(m, CORE_TAP_EXPERT_OUT, y, mine->n * n_d);
     par__observe_choices(m, CORE_TAP_EXPERT_OUT, pair, y, mine, 0, n_d, 1, 0);
-    return y;
+    if (mine->n > 0)
+        memcpy(lane->rows.at, y, (size_t)(mine->n * n_d) * sizeof *y);
 }
 
-void par__return(par_model *m, int layer, int pair)
+void par__return(par_model *m, int pair)
 {
     par_work *w = &m->work;
+    par_lane *lane = &m->lane[m->now.lane];
     const par_layout *lay = m->layout;
     const int64_t n_d = core_spec_n_de(m->spec);
     const int64_t row_bytes = n_d * (int64_t)sizeof(double);
     const core_tap tap = par__pair_tap(m, CORE_TAP_BACK, pair);
     par__enter(m, PAR_OP_DISPATCH, tap);
-    const double *y = complete(m, pair);
-    const int64_t n_sent = w->send_first[lay->plan.ep];
-    par__poison(w->send, (size_t)(n_sent * row_bytes));
+    complete(m, pair);
+    par__poison(w->send, (size_t)(w->send_first[lay->plan.ep] * row_bytes));
     int64_t at = 0;
     for (int i = 0; i < lay->ep_group.n; i++) {
         int64_t r0, r1;
@@ -336,15 +384,23 @@ void par__return(par_model *m, int layer, int pair)
         w->out_at[i] = (w->send_first[i / lay->plan.etp] + r0) * row_bytes;
         w->out_bytes[i] = (r1 - r0) * row_bytes;
     }
-    m->stats->n_returned += m->lane[m->now.lane].flow.mine.n;
-    exchange(m, y, w->send, tap, CORE_COST_VALUES);
+    m->stats->n_returned += lane->flow.mine.n;
+    lane->back_coming =
+        begin(m, lane->rows.at, w->send, tap, CORE_COST_VALUES);
+}
+
+void par__returned(par_model *m, int layer)
+{
+    const par_work *w = &m->work;
+    const int64_t n_d = core_spec_n_de(m->spec);
+    complete_exchange(m, &m->lane[m->now.lane].back_coming);
     if (layer < 0)
         return;
     par_piece piece = {.tap = par__tap(CORE_TAP_BACK, layer),
                        .values = w->send,
                        .ld = n_d,
                        .row_ids = w->send_id,
-                       .n_row = n_sent,
+                       .n_row = w->send_first[m->layout->plan.ep],
                        .n_col = n_d,
                        .n_owners = 1,
                        .round = m->now.round,

@@ -110,6 +110,8 @@ typedef struct par_options {
     void (*cost)(void *self, const core_cost *cost, const par_cost_time *took);
     void *cost_self;
     par_order order; /* the same on all ranks, as is who asks for what        */
+    uint64_t schedule_seed; /* not 0: about half of what is begun is sent when it
+                             * is completed, by dice                          */
 } par_options;
 
 typedef struct par_stats {

@@ -140,7 +140,9 @@ typedef struct par_flow {
 typedef struct par_lane {
     par_flow flow;
     par_grow meta, table;
-    par_grow rows; /* that arrived; then what experts made of them, by part   */
+    par_grow rows; /* that arrived; then what experts made of them, by part; then
+                    * what goes back                                          */
+    par_exchange *meta_coming, *rows_coming, *back_coming; /* under way       */
     int own, pair; /* while steps are listed: its latest; of a pair, or -1    */
 } par_lane;
 
@@ -155,9 +157,11 @@ typedef enum par__step_kind {
     PAR_STEP_ARRIVE,   /* the stream: embedded, or of the stage before        */
     PAR_STEP_MIX,      /* a layer's mixer                                     */
     PAR_STEP_ROUTE,    /* what its feed-forward part reads, and who gets it   */
-    PAR_STEP_DISPATCH, /* rows to their experts                               */
+    PAR_STEP_DISPATCH, /* rows begin their way to their experts               */
+    PAR_STEP_ARRIVED,  /* they are there                                      */
     PAR_STEP_EXPERTS,
-    PAR_STEP_COMBINE,  /* rows back, and their sums                           */
+    PAR_STEP_COMBINE,  /* rows begin their way back                           */
+    PAR_STEP_RETURNED, /* they are back: their sums                           */
     PAR_STEP_MLP,      /* dense, or of a shared expert                        */
     PAR_STEP_ADD,      /* to the stream                                       */
     PAR_STEP_LEAVE     /* the head, or to the stage behind                    */
@@ -217,6 +221,7 @@ typedef struct par_routing {
 typedef struct par_work {
     core_arena arena;
     int n_lane;                     /* micro-batches of a turn                */
+    bool is_interleaved;            /* see add_layer of order.c               */
     int n_x;                        /* residual streams                       */
     int64_t n, n_t;                 /* my tokens of the largest; of a row     */
     int64_t n_all;                  /* all tokens of its rows                 */
@@ -685,11 +690,13 @@ void par__choose(par_model *m, const double *score, const double *correction,
 
 /* One dispatch/combine pair.  layer < 0: this rank has nothing to send.      */
 void par__dispatch(par_model *m, int layer, int pair);
+void par__arrived(par_model *m, int pair);
 /* On the rows of all lanes that work.joined names; then, of one lane, what came
  * out as it is to return.                                                    */
 void par__experts(par_model *m, int pair);
 void par__order_by_part(par_model *m, int pair);
-void par__return(par_model *m, int layer, int pair);
+void par__return(par_model *m, int pair);
+void par__returned(par_model *m, int layer);
 void par__combine(par_model *m, int layer, double *out);
 /* narrow.c: what experts read of all tokens, [n, D]; my slice of it, from D
  * columns to De and back.                                                    */

@@ -1,7 +1,7 @@
 /* parallel/lanes.c -- how many micro-batches a stage works on together.
  *
- * One, as the plan says; more where that saves work and changes nothing: in
- * exact mode, where sums may be in any order, and experts whose weights do not
+ * As the plan says, one, or two whose exchanges overlap; more where that saves
+ * work and changes nothing: in exact mode, where sums may be in any order, and experts whose weights do not
  * stay would be made anew for each.  Their budget must have room for them beside
  * weights that stay.
  */
@@ -33,9 +33,10 @@ int par__lanes(par_model *m, int64_t n_row)
     enum { SAVES, LESS, N }; /* of all ranks */
     if (m->options.order == PAR_ORDER_LAYERS)
         return m->layout->plan.mb;
+    const int n_own = par_plan_lanes(&m->layout->plan);
     if (m->options.order == PAR_ORDER_PLAN || is_watched(m) ||
-        m->numerics != CORE_EXACT)
-        return 1;
+        m->numerics != CORE_EXACT || n_own > 1)
+        return n_own;
     double v[N] = {[SAVES] = m->n_moe > 0 && !m->keeps.experts,
                    [LESS] = -most_lanes(m, n_row)};
     par_all_reduce(m->comm, &m->comm->world, v, N, PAR_MAX, CORE_FP64);

@@ -17,7 +17,7 @@
 
 static int n_run(const par_model *m)
 {
-    return (m->layout->plan.mb + m->work.n_lane - 1) / m->work.n_lane;
+    return par_runs(&m->layout->plan, m->work.n_lane);
 }
 
 int par__n_turn(const par_model *m)
@@ -38,16 +38,20 @@ int par__virtual(const par_model *m, int stage, int turn)
 
 int par__mb(const par_model *m, int stage, int turn, int lane)
 {
-    const int run = turn_of(m, stage, turn).run;
-    const int mb = run * m->work.n_lane + lane;
-    return run >= 0 && mb < m->layout->plan.mb ? mb : -1;
+    return par_lane_mb(&m->layout->plan, m->work.n_lane, stage, turn, lane);
 }
 
 /* --- the list --- */
 
+/* Does the shared expert run while rows are on their way? */
+static bool runs_beside(const par_model *m)
+{
+    return (m->layout->plan.overlap & PAR_OVERLAP_SHARED) != 0;
+}
+
 int64_t par__most_steps(const par_layout *lay, int n_lane)
 {
-    enum { OF_LAYER = 4, OF_PAIR = 3, OF_ENDS = 2 };
+    enum { OF_LAYER = 4, OF_PAIR = 5, OF_ENDS = 2 };
     return (int64_t)n_lane *
            (OF_LAYER * lay->n_my_layer + OF_PAIR * lay->n_pair + OF_ENDS);
 }
@@ -79,13 +83,18 @@ static void add_front(par_model *m, par__step at)
     lane->pair = lane->own;
 }
 
-/* From where its rows are back, if it has sent any. */
-static void add_rest(par_model *m, par__step at)
+static void add_mlp(par_model *m, par__step at)
 {
     par_lane *lane = &m->lane[at.lane];
     at.kind = PAR_STEP_MLP;
     if (core_spec_n_mlp(m->spec, at.layer) > 0)
         lane->own = add(m, at, lane->own, -1);
+}
+
+/* To the stream. */
+static void add_rest(par_model *m, par__step at)
+{
+    par_lane *lane = &m->lane[at.lane];
     at.kind = PAR_STEP_ADD;
     if (core_spec_has_ffn(m->spec, at.layer))
         lane->own = add(m, at, lane->own, lane->pair);
@@ -96,30 +105,81 @@ static bool is_mine(const par_model *m, int turn, int lane)
     return par__mb(m, m->layout->stage, turn, lane) >= 0;
 }
 
-/* Over all lanes: layer l of mine and its pair, or with l < 0 a pair that only
- * other stages have rows for.                                                */
+/* A layer, or with at.layer < 0 a pair that only other stages have rows for, as
+ * one lane goes through it.                                                  */
+typedef struct passage {
+    par__step at;
+    bool mine, has_pair; /* has_pair: takes part in one                       */
+} passage;
+
+static void add_of_pair(par_model *m, const passage *p, par__step_kind kind)
+{
+    par_lane *lane = &m->lane[p->at.lane];
+    par__step step = p->at;
+    step.kind = kind;
+    if (p->has_pair)
+        lane->pair = add(m, step, lane->pair, -1);
+}
+
+/* Until its rows are on their way; beside them, or later, the MLP. */
+static void add_out(par_model *m, const passage *p)
+{
+    m->lane[p->at.lane].pair = -1;
+    if (p->mine)
+        add_front(m, p->at);
+    add_of_pair(m, p, PAR_STEP_DISPATCH);
+    if (p->mine && p->has_pair && runs_beside(m))
+        add_mlp(m, p->at);
+}
+
+/* From when they are back. */
+static void add_back(par_model *m, const passage *p)
+{
+    add_of_pair(m, p, PAR_STEP_RETURNED);
+    if (p->mine && !(p->has_pair && runs_beside(m)))
+        add_mlp(m, p->at);
+    if (p->mine)
+        add_rest(m, p->at);
+}
+
+static passage passage_of(const par_model *m, int turn, int l, int pair,
+                          int lane)
+{
+    const bool mine = l >= 0 && is_mine(m, turn, lane);
+    const bool joins = m->layout->plan.scope == PAR_SCOPE_REPLICA;
+    return (passage){
+        .at = {.lane = lane, .layer = mine ? l : -1, .pair = pair},
+        .mine = mine,
+        .has_pair = (l < 0 || core_spec_is_moe(m->spec, l)) && (mine || joins)};
+}
+
+/* Over all lanes.  Interleaved, what a lane has on its way is waited for when
+ * the next one has computed; else at once, and the experts of all lanes are
+ * multiplied together.                                                       */
 static void add_layer(par_model *m, int turn, int l, int pair)
 {
-    static const par__step_kind of_pair[] = {
-        PAR_STEP_DISPATCH, PAR_STEP_EXPERTS, PAR_STEP_COMBINE};
-    enum { N = sizeof of_pair / sizeof *of_pair };
-    const bool joins = m->layout->plan.scope == PAR_SCOPE_REPLICA;
-    const bool has_pair = l < 0 || core_spec_is_moe(m->spec, l);
-    for (int k = 0; k < N; k++)
-        for (int i = 0; i < m->work.n_lane; i++) {
-            const bool mine = l >= 0 && is_mine(m, turn, i);
-            par_lane *lane = &m->lane[i];
-            par__step at = {.lane = i, .layer = mine ? l : -1, .pair = pair};
-            if (k == 0)
-                lane->pair = -1;
-            if (k == 0 && mine)
-                add_front(m, at);
-            at.kind = of_pair[k];
-            if (has_pair && (mine || joins))
-                lane->pair = add(m, at, lane->pair, -1);
-            if (k == N - 1 && mine)
-                add_rest(m, at);
-        }
+    const int n_lane = m->work.n_lane;
+    const bool is_interleaved = m->work.is_interleaved;
+    for (int i = 0; i < n_lane; i++) {
+        const passage p = passage_of(m, turn, l, pair, i);
+        add_out(m, &p);
+        if (!is_interleaved)
+            add_of_pair(m, &p, PAR_STEP_ARRIVED);
+    }
+    for (int i = 0; i < n_lane; i++) {
+        const passage p = passage_of(m, turn, l, pair, i);
+        if (is_interleaved)
+            add_of_pair(m, &p, PAR_STEP_ARRIVED);
+        add_of_pair(m, &p, PAR_STEP_EXPERTS);
+        if (is_interleaved)
+            add_of_pair(m, &p, PAR_STEP_COMBINE);
+    }
+    for (int i = 0; i < n_lane; i++) {
+        const passage p = passage_of(m, turn, l, pair, i);
+        if (!is_interleaved)
+            add_of_pair(m, &p, PAR_STEP_COMBINE);
+        add_back(m, &p);
+    }
 }
 
 void par__list_steps(par_model *m, int turn)

@@ -43,6 +43,11 @@ int par_plan_parts(const par_plan *plan)
     return plan->pp * plan->vpp;
 }
 
+int par_plan_lanes(const par_plan *plan)
+{
+    return (plan->overlap & PAR_OVERLAP_DISPATCH) != 0 && plan->mb > 1 ? 2 : 1;
+}
+
 int par_plan_layers(const par_plan *plan, int64_t n_l, int part)
 {
     const int n_part = par_plan_parts(plan);
@@ -157,6 +162,18 @@ static void write_number(writer *w, par__key key, int number)
         write_text(w, "%s%s=%d", comma(w), par__key_name(key), number);
 }
 
+static void write_overlap(writer *w, const par_plan *plan)
+{
+    bool is_first = true;
+    for (int i = 0; par__overlap_word(i) != NULL; i++) {
+        if ((plan->overlap >> i & 1U) == 0)
+            continue;
+        write_text(w, is_first ? "%soverlap=%s" : "%s%s",
+                   is_first ? comma(w) : "+", par__overlap_word(i));
+        is_first = false;
+    }
+}
+
 static void write_stages(writer *w, const par_plan *plan)
 {
     for (int s = 0; s < plan->n_stage; s++)
@@ -205,6 +222,7 @@ void par_plan_format(const par_plan *plan, char out[PAR_PLAN_TEXT])
         write_text(&w, "%sscope=replica", comma(&w));
     if (plan->sp)
         write_text(&w, "%ssp=1", comma(&w));
+    write_overlap(&w, plan);
     write_number(&w, PAR__KEY_MB, plan->mb);
     write_number(&w, PAR__KEY_ROUNDS, plan->rounds);
     write_list(&w, plan, "stages", write_stages);

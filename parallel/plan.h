@@ -21,6 +21,14 @@ typedef enum par_cp_kind {
     PAR_N_CP_KINDS
 } par_cp_kind;
 
+/* What goes on beside other work: the rows of a micro-batch on their way while
+ * another computes, or its shared expert; what a stage sends.                */
+typedef enum par_overlap {
+    PAR_OVERLAP_DISPATCH = 1,
+    PAR_OVERLAP_SHARED = 2,
+    PAR_OVERLAP_P2P = 4
+} par_overlap;
+
 enum { PAR_MAX_EXPERTS = 1024, PAR_MAX_REPLICAS = 8, PAR_PLAN_TEXT = 256 };
 
 typedef struct par_plan {
@@ -29,6 +37,7 @@ typedef struct par_plan {
     par_scope scope;
     par_cp_kind cp_kind;
     bool sp; /* the stream's tokens are cut over tp                      */
+    unsigned overlap;         /* par_overlap                                    */
     int mb, rounds;           /* micro-batches; successive parts of the batch   */
     int n_stage;              /* 0: layers are split evenly, first stages longer;
                                * else pp * vpp, and stage_layers holds lengths  */
@@ -63,6 +72,9 @@ int par_plan_world(const par_plan *plan);
 
 /* Parts that the layers are cut into: pp * vpp virtual stages.        [local] */
 int par_plan_parts(const par_plan *plan);
+
+/* Micro-batches that a stage works on side by side in a turn.        [local] */
+int par_plan_lanes(const par_plan *plan);
 
 /* Layers of a virtual stage, of n_l; with vpp = 1, of a stage.       [local] */
 int par_plan_layers(const par_plan *plan, int64_t n_l, int part);

@@ -42,6 +42,10 @@ static const struct {
     [PAR__KEY_SP] = {"sp", "0, 1",
                      "1: tensor ranks share the tokens of the stream between "
                      "blocks, too: sequence parallel (0)"},
+    [PAR__KEY_OVERLAP] = {"overlap", "dispatch, shared, p2p, joined by +",
+                          "what goes on beside other work: rows on their way "
+                          "while the next micro-batch computes, or the shared "
+                          "expert; what a stage sends (none)"},
     [PAR__KEY_MB] = {"mb", "number",
                      "micro-batches of a replica in a round (1)"},
     [PAR__KEY_ROUNDS] = {"rounds", "number",
@@ -109,7 +113,8 @@ core_status par__read_key(par__reader *reader, par__text name, par__key *out)
     }
     CORE_FAIL(reader->status,
               "%s: unknown key '%.*s', expected tp, cp, cp_kind, pp, vpp, dp, "
-              "ep, etp, edp, sp, mb, rounds, scope, stages or placement",
+              "ep, etp, edp, sp, overlap, mb, rounds, scope, stages or "
+              "placement",
               reader->where, shown(name), name.s);
 }
 
@@ -234,6 +239,33 @@ static core_status read_switch(par__reader *reader, par__key key,
     return CORE_OK;
 }
 
+const char *par__overlap_word(int i)
+{
+    static const char *const words[] = {"dispatch", "shared", "p2p", NULL};
+    return words[i];
+}
+
+static core_status read_overlap(par__reader *reader, par__text value)
+{
+    par__text word;
+    reader->plan->overlap = 0;
+    while (next_piece(&value, '+', &word)) {
+        int i = 0;
+        while (par__overlap_word(i) != NULL &&
+               !text_is(word, par__overlap_word(i)))
+            i++;
+        CORE_FAIL_IF(par__overlap_word(i) == NULL, reader->status,
+                     "%s: overlap: expected dispatch, shared or p2p, joined by "
+                     "+, found '%.*s'",
+                     reader->where, shown(word), word.s);
+        CORE_FAIL_IF((reader->plan->overlap >> i & 1U) != 0, reader->status,
+                     "%s: overlap: %s is given twice", reader->where,
+                     par__overlap_word(i));
+        reader->plan->overlap |= 1U << i;
+    }
+    return CORE_OK;
+}
+
 core_status par__read_value(par__reader *reader, par__key key, par__text value)
 {
     par_plan *p = reader->plan;
@@ -250,6 +282,7 @@ core_status par__read_value(par__reader *reader, par__key key, par__text value)
     case PAR__KEY_MB: number = &p->mb; break;
     case PAR__KEY_ROUNDS: number = &p->rounds; break;
     case PAR__KEY_SP: return read_switch(reader, key, value, &p->sp);
+    case PAR__KEY_OVERLAP: return read_overlap(reader, value);
     case PAR__KEY_SCOPE: return read_scope(reader, value);
     case PAR__KEY_CP_KIND: return read_cp_kind(reader, value);
     case PAR__KEY_STAGES:

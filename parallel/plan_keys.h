@@ -13,9 +13,9 @@
 
 typedef enum par__key {
     PAR__KEY_TP, PAR__KEY_CP, PAR__KEY_CP_KIND, PAR__KEY_PP, PAR__KEY_VPP,
-    PAR__KEY_DP, PAR__KEY_EP, PAR__KEY_ETP, PAR__KEY_EDP, PAR__KEY_SP, PAR__KEY_MB,
-    PAR__KEY_ROUNDS, PAR__KEY_SCOPE, PAR__KEY_STAGES, PAR__KEY_PLACEMENT,
-    PAR__N_KEYS
+    PAR__KEY_DP, PAR__KEY_EP, PAR__KEY_ETP, PAR__KEY_EDP, PAR__KEY_SP,
+    PAR__KEY_OVERLAP, PAR__KEY_MB, PAR__KEY_ROUNDS, PAR__KEY_SCOPE,
+    PAR__KEY_STAGES, PAR__KEY_PLACEMENT, PAR__N_KEYS
 } par__key;
 
 /* A piece of text: not terminated, borrowed. */
@@ -36,6 +36,9 @@ typedef struct par__reader {
 void par__plan_unit(par_plan *out);
 
 const char *par__key_name(par__key key);
+
+/* The word of bit i of an overlap; NULL after the last.              [local] */
+const char *par__overlap_word(int i);
 
 /* Which key is called `name`; refuses an unknown or repeated one.    [local] */
 core_status par__read_key(par__reader *reader, par__text name, par__key *out);

@@ -155,6 +155,7 @@ void par__plan_nearest(const par_plan *plan, const core_spec *spec, char *out,
         /* the rest of what was asked for, so that the line can be pasted */
         char text[PAR_PLAN_TEXT];
         best.plan[i].sp = plan->sp;
+        best.plan[i].overlap = plan->overlap;
         best.plan[i].mb = plan->mb > 0 ? plan->mb : 1;
         best.plan[i].rounds = plan->rounds > 0 ? plan->rounds : 1;
         par_plan_format(&best.plan[i], text);

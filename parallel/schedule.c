@@ -181,11 +181,17 @@ static void run_step(par_model *m, const par__step *step)
     case PAR_STEP_DISPATCH:
         par__dispatch(m, l, step->pair);
         break;
+    case PAR_STEP_ARRIVED:
+        par__arrived(m, step->pair);
+        break;
     case PAR_STEP_EXPERTS:
         run_experts(m, step->pair);
         break;
     case PAR_STEP_COMBINE:
-        par__return(m, l, step->pair);
+        par__return(m, step->pair);
+        break;
+    case PAR_STEP_RETURNED:
+        par__returned(m, l);
         if (l >= 0)
             par__gather(m, l);
         break;
@@ -261,6 +267,8 @@ static core_status start(par_model *m)
             most = n_row > most ? n_row : most;
         }
     const int n_lane = par__lanes(m, most);
+    w->is_interleaved = m->options.order != PAR_ORDER_LAYERS && n_lane > 1 &&
+                        n_lane == par_plan_lanes(plan);
     w->arena = core_arena_measure();
     par__work_carve(w, m->spec, m->layout, n_lane, most, m->batch->n_t);
     CORE_TRY_CTX(core_arena_make(&w->arena), "while making room for %lld rows",

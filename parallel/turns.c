@@ -23,6 +23,25 @@ par_turn par_turn_of(const par_plan *plan, int n_run, int stage, int turn)
     return (par_turn){.run = run, .chunk = at / pp % plan->vpp};
 }
 
+int par_runs(const par_plan *plan, int n_lane)
+{
+    return (plan->mb + n_lane - 1) / n_lane;
+}
+
+int par_ticks(const par_plan *plan)
+{
+    const int n_lane = par_plan_lanes(plan);
+    return par_turns(plan, par_runs(plan, n_lane)) * n_lane;
+}
+
+int par_lane_mb(const par_plan *plan, int n_lane, int stage, int turn, int lane)
+{
+    const int run =
+        par_turn_of(plan, par_runs(plan, n_lane), stage, turn).run;
+    const int mb = run * n_lane + lane;
+    return run >= 0 && mb < plan->mb ? mb : -1;
+}
+
 int par_virtual_stage(const par_plan *plan, int stage, int chunk)
 {
     return chunk * plan->pp + stage;

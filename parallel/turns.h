@@ -24,6 +24,13 @@ int par_turns(const par_plan *plan, int n_run);
 /* What a stage does in a turn.                                       [local] */
 par_turn par_turn_of(const par_plan *plan, int n_run, int stage, int turn);
 
+/* The same for the plan's own lanes: ticks of a round, a lane of a turn each;
+ * the micro-batch of a stage's lane, -1: none.                       [local] */
+int par_ticks(const par_plan *plan);
+int par_runs(const par_plan *plan, int n_lane);
+int par_lane_mb(const par_plan *plan, int n_lane, int stage, int turn,
+                int lane);
+
 /* The virtual stage that is a chunk of a stage: it has the layers of number
  * chunk * pp + stage of pp * vpp parts of the model.                 [local] */
 int par_virtual_stage(const par_plan *plan, int stage, int chunk);

@@ -84,11 +84,11 @@ static void carve_moe(par_work *w, const core_spec *spec, const par_layout *lay)
     w->key = par__fresh(w, w->n_all * spec->n_k, sizeof *w->key);
     w->expert_count = fresh_i64(w, spec->n_e);
     par__lasting(w, &w->position, n_send, sizeof *w->position);
-    w->send_meta = fresh_i64(w, n_send * PAR_META);
+    par__lasting(w, &w->send_meta, n_send * PAR_META, sizeof *w->send_meta);
     par__lasting(w, &w->send_id, n_send, sizeof *w->send_id);
     par__lasting_result(w, &w->narrow, spec->n_de);
     w->sum = par__operand(w, spec->n_de);
-    w->send = par__fresh_f64(w, n_send * core_spec_n_de(spec));
+    par__lasting(w, &w->send, n_send * core_spec_n_de(spec), sizeof *w->send);
 }
 
 static void carve_tables(par_work *w, const core_spec *spec,
@@ -214,7 +214,7 @@ static size_t arena_bytes(const core_spec *spec, const par_layout *layout,
 size_t par_arena_bytes(const core_spec *spec, const par_layout *layout,
                        int64_t n_row, int64_t n_t)
 {
-    return arena_bytes(spec, layout, 1, n_row, n_t);
+    return arena_bytes(spec, layout, par_plan_lanes(&layout->plan), n_row, n_t);
 }
 
 size_t par__work_bytes(const core_spec *spec, const par_layout *layout,
@@ -232,7 +232,8 @@ size_t par__work_bytes(const core_spec *spec, const par_layout *layout,
 size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
                       int64_t n_row, int64_t n_t)
 {
-    return par__work_bytes(spec, layout, 1, n_row, n_t);
+    return par__work_bytes(spec, layout, par_plan_lanes(&layout->plan), n_row,
+                           n_t);
 }
 
 /* What makes reading too early visible is no work of the operator under way. */

@@ -21,7 +21,7 @@
         {"kv", .text = &(q)->kv, .argument = "L",                              \
          .help = "decode: cached tokens of a row"},                            \
         {"overlap", .text = &(q)->overlap, .argument = "O",                    \
-         .help = "none, pipeline or all"},                                     \
+         .help = "none, pipeline or all; as the plan says, or pipeline"},      \
         {"routing", .text = &(q)->routing, .argument = "R",                    \
          .help = "drawn[:SEED]; expected: one rank speaks for its stage; "     \
                  "measured:FILE: the choices in a file of taps"},              \

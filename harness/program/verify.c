@@ -30,7 +30,7 @@ typedef struct request { /* the command line                              */
     int n_plan; /* given: without any the first counts                      */
     const char *plan[HAR_MAX_PLANS];
     const char *batch, *layers, *seed, *numerics, *stall;
-    const char *json, *events, *trace, *checkpoint, *order;
+    const char *json, *events, *trace, *checkpoint, *order, *schedule;
     bool is_forced, keeps, is_padded, allows_partial, cuts_blocks, act_quant;
     bool wants_grad;
 } request;
@@ -47,6 +47,7 @@ typedef struct task {     /* what it means                                 */
     har_limits limits; /* of the launcher, and of rank 0: with rates          */
     double start_seconds; /* of processor time, before the first line of ours */
     par_order order;
+    uint64_t schedule_seed;
     har_need need;
     har_estimate estimate[HAR_MAX_PLANS];
 } task;
@@ -87,6 +88,9 @@ static void read_command_line(request *r, int argc, char **argv)
          .help = "what a rank works on next: as the plan's schedule says, or a "
                  "layer for all micro-batches, which is the default where "
                  "experts are too large to be kept (exact)"},
+        {"schedule-seed", .text = &r->schedule, .argument = "N",
+         .help = "send what a rank has begun as late as it may, half of the "
+                 "time, by dice: no bit may depend on it"},
         {"padding", .flag = &r->is_padded,
          .help = "rows are padded on the left, each to another length"},
         {"forced", .flag = &r->is_forced,
@@ -265,6 +269,10 @@ static core_status understand(task *t, const request *r)
     t->stall_seconds = (double)number;
     CORE_TRY(read_numerics(t, r->numerics));
     CORE_TRY(read_order(t, r));
+    if (r->schedule != NULL) {
+        CORE_TRY(har_parse_count(&number, "--schedule-seed", r->schedule));
+        t->schedule_seed = (uint64_t)number;
+    }
     CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed,
                             &r->overrides));
     t->model.cuts_blocks = r->cuts_blocks;
@@ -307,6 +315,7 @@ static core_status open_model(rank_run *run)
     run->job.folder = run->ranks.folder;
     run->job.keeps_files = run->request->keeps;
     run->job.order = t->order;
+    run->job.schedule_seed = t->schedule_seed;
     run->job.limits = &t->limits;
     run->job.steps.total = t->need.seconds;
     run->job.checkpoint = run->request->checkpoint;

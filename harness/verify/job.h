@@ -44,6 +44,7 @@ typedef struct har_job {
                  const par_cost_time *took); /* NULL: none; of the first pass */
     void *cost_self;
     par_order order;
+    uint64_t schedule_seed;
 
     const har_limits *limits; /* rank 0's, with rates                         */
     har_steps steps; /* its total, and who is told                             */

@@ -150,7 +150,7 @@ static void pass_tick(void *self, const par_tick *tick)
     if (s->comm->rank == 0)
         har_steps_done(&s->job->steps,
                        (double)(tick->tick + 1) /
-                           (plan->rounds * par_turns(plan, plan->mb)));
+                           (plan->rounds * par_ticks(plan)));
 }
 
 /* Of the first pass alone. */
@@ -175,7 +175,8 @@ static core_status open_rank(rank_state *s, const par_plan *plan,
                                  .tick_self = s,
                                  .cost = job->cost != NULL ? pass_cost : NULL,
                                  .cost_self = s,
-                                 .order = job->order};
+                                 .order = job->order,
+                                 .schedule_seed = job->schedule_seed};
     s->observer = (par_observer){s, observe};
     CORE_TRY(
         par_layout_make(&s->layout, &s->arena, job->spec, plan, s->comm->rank));

@@ -161,6 +161,7 @@ static core_status verify(har_case_result *out, par_comm *comm,
         job->limits = &limits;
         job->is_padded = c->pads;
         job->folder = folder;
+        job->schedule_seed = c->seed % 2 == 0 ? c->seed : 0;
         status = har_job_verify(out, job, comm, &c->plan, numerics,
                                 HAR_PASSES_USUAL);
         if (status == CORE_OK)

@@ -611,6 +611,14 @@ static void roll_virtual(uint64_t seed, random_case *c)
     core_message_clear();
 }
 
+/* What goes on beside other work: likewise. */
+static void roll_overlap(uint64_t seed, par_plan *plan)
+{
+    dice d = {seed ^ UINT64_C(0x6f7665726c6170), 0};
+    if (one_in(&d, 2))
+        plan->overlap = (unsigned)roll(&d, 1, 7);
+}
+
 /* Layers per stage, virtual ones counted, by dice, at least one each. */
 static void roll_stages(dice *d, par_plan *plan, const core_spec *spec)
 {
@@ -667,6 +675,7 @@ void random_case_make(random_case *out, uint64_t seed, int max_rank)
     roll_stream(seed, &out->plan);
     roll_context(seed, out, max_rank);
     roll_virtual(seed, out);
+    roll_overlap(seed, &out->plan);
     if (one_in(&d, 4))
         roll_stages(&d, &out->plan, &out->spec);
     if (one_in(&d, 4))

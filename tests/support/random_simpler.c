@@ -32,6 +32,8 @@ static void no_virtual(random_case *c)
     c->plan.n_stage = 0;
 }
 
+static void no_overlap(random_case *c) { c->plan.overlap = 0; }
+
 static void no_rounds(random_case *c) { c->plan.rounds = 1; }
 static void no_micro(random_case *c) { c->plan.mb = 1; }
 static void no_dp(random_case *c) { c->plan.dp = c->plan.ep = 1; }
@@ -333,7 +335,7 @@ static const simplify STEP[] = {
     no_stages,       no_placement,   no_padding,       no_expert_mesh,
     no_pp,           no_tp,          two_tp,           no_dp,
     no_ep,           no_etp,         by_stage,         no_rounds,
-    no_virtual,
+    no_virtual,      no_overlap,
     no_micro,        half_rows,      half_tokens,      drop_first,
     drop_last,       drop_second,    no_dense,         no_mamba,
     no_latent,       no_spans,       all_rope,         plain_router,

@@ -166,6 +166,19 @@ static void emit(run *out, par_comm *comm, const run_case *c,
 }
 
 /* Emitted and generated; on the ranks of comm. */
+/* Of micro-batches that take turns within a tick's time, one after the other;
+ * what each does stays in order.                                             */
+static void by_tick(records *r)
+{
+    for (int64_t i = 1; i < r->n; i++) {
+        const core_cost cost = r->cost[i];
+        int64_t at = i;
+        for (; at > 0 && r->cost[at - 1].tick > cost.tick; at--)
+            r->cost[at] = r->cost[at - 1];
+        r->cost[at] = cost;
+    }
+}
+
 static run do_run(par_comm *comm, const run_case *c)
 {
     run r;
@@ -175,6 +188,7 @@ static run do_run(par_comm *comm, const run_case *c)
                      CORE_OK);
     ck_assert_int_eq(core_weights_prepare(weights, CORE_FP64, NULL), CORE_OK);
     emit(&r, comm, c, weights);
+    by_tick(&r.emitted);
     const har_cost_case request = {&c->spec, &c->plan, &c->batch, &r.load};
     ck_assert_int_eq(
         har_cost_rank(&request, comm->rank, keep_generated, &r.generated),
@@ -611,6 +625,21 @@ START_TEST(virtual_stages_agree)
 }
 END_TEST
 
+/* Two micro-batches in a turn, whose exchanges go on while the other computes;
+ * the shared expert beside them; one left over.                              */
+START_TEST(overlap_agrees)
+{
+    static const char *const plan[] = {
+        "tp=2,dp=2,ep=2,overlap=shared,mb=3",
+        "tp=2,pp=2,ep=2,etp=2,dp=2,overlap=dispatch+shared+p2p,mb=5",
+        "pp=2,vpp=2,tp=2,ep=4,scope=replica,overlap=dispatch,mb=3"};
+    const core_spec spec = open_spec("shadow-a");
+    run_case c = make_case(&spec, plan[_i], 11, 11);
+    check_case(&c);
+    core_batch_free(&c.batch);
+}
+END_TEST
+
 /* Wide enough that sums are chunked; groups too large for pairwise messages. */
 START_TEST(large_groups_agree)
 {
@@ -892,6 +921,7 @@ int main(void)
     tcase_add_test(tc, padding_agrees);
     tcase_add_loop_test(tc, parts_of_rows_agree, 0, 2);
     tcase_add_loop_test(tc, virtual_stages_agree, 0, 3);
+    tcase_add_loop_test(tc, overlap_agrees, 0, 3);
     tcase_add_test(tc, large_groups_agree);
     tcase_add_test(tc, switch_layer_agrees);
     tcase_add_test(tc, tiles_agree);

@@ -32,24 +32,6 @@ static void put_add(har__walk *w, core_tap_kind tap, int64_t flops)
     har__put(w, cost);
 }
 
-static void put_mlp(har__walk *w, int64_t n_f)
-{
-    const int64_t n_d = w->spec->n_d, mine = har__split_tp(w->lay, n_f).mine;
-    w->op = par_operator_name(PAR_OP_MLP);
-    if (w->spec->gated)
-        har__put(w, har__gemm(w, CORE_TAP_MLP_GATE, w->n, mine, n_d,
-                              har__has_weight(w, CORE_W_MLP_GATE_BIAS)));
-    har__put(w, har__gemm(w, CORE_TAP_MLP_UP, w->n, mine, n_d,
-                          har__has_weight(w, CORE_W_MLP_UP_BIAS)));
-    har__put_activation(w, CORE_TAP_MLP_ACT, w->n, mine);
-    har__put(w, har__gemm(w, CORE_TAP_MLP_OUT, w->n, n_d, mine, false));
-    har__put_sum(w, CORE_TAP_MLP_OUT, n_d,
-                 har__has_weight(w, CORE_W_MLP_DOWN_BIAS));
-    const int shared = core_spec_shared(w->spec, w->layer);
-    if (shared < CORE_N_SHARED)
-        har__shared_row[shared]->put(w);
-}
-
 /* The layer's output: times a number of its own, too. */
 static void put_out(har__walk *w)
 {
@@ -98,14 +80,15 @@ static void put_entry(har__walk *w)
         har__put_norm(w, CORE_TAP_FFN_NORM);
 }
 
-/* From the experts on. */
-static void put_rest(har__walk *w)
+/* From the experts on; with_mlp: it was not put before. */
+static void put_rest(har__walk *w, bool with_mlp)
 {
     const int64_t n_f = core_spec_n_mlp(w->spec, w->layer);
     if (!core_spec_has_ffn(w->spec, w->layer))
         return;
     if (n_f > 0) {
-        put_mlp(w, n_f);
+        if (with_mlp)
+            har__put_mlp(w);
         if (core_spec_is_moe(w->spec, w->layer) && w->spec->branch_norm)
             har__put_norm(w, CORE_TAP_MLP_POST);
         if (core_spec_is_moe(w->spec, w->layer))
@@ -130,7 +113,8 @@ void har__put_layer(har__walk *w, int pair)
     if (core_spec_is_moe(w->spec, w->layer) && pair >= 0)
         har__put_pair(w, pair, true);
     if (!har__has(w, HAR_COST_MLP)) {
-        put_rest(w);
+        put_rest(w, !har__runs_beside(w) || pair < 0 ||
+                        !core_spec_is_moe(w->spec, w->layer));
         har__end(w);
     }
 }
@@ -232,15 +216,17 @@ static void find_like(har__walk *w)
 
 static void set_tick(har__walk *w, int round, int tick)
 {
+    const int n_lane = par_plan_lanes(&w->lay->plan);
     const par_plan *plan = &w->lay->plan;
     const core_batch *batch = w->request->batch;
     const int stage = w->lay->stage;
-    const par_turn turn = par_turn_of(plan, plan->mb, stage, tick);
+    const int n_run = par_runs(plan, n_lane);
+    const par_turn turn = par_turn_of(plan, n_run, stage, tick / n_lane);
     int64_t row1 = 0, t0, t1;
     w->round = round;
     w->tick_of_round = tick;
-    w->tick = (int64_t)round * par_turns(plan, plan->mb) + tick;
-    w->mb = turn.run;
+    w->tick = (int64_t)round * par_ticks(plan) + tick;
+    w->mb = par_lane_mb(plan, n_lane, stage, tick / n_lane, tick % n_lane);
     w->part = par_virtual_stage(plan, stage, turn.chunk);
     w->row0 = 0;
     if (w->mb >= 0)
@@ -308,7 +294,7 @@ core_status har_cost_walk(const har_cost_case *request,
     take(&w, arena);
     find_like(&w);
     for (int round = 0; round < plan->rounds; round++)
-        for (int tick = 0; tick < par_turns(plan, plan->mb); tick++) {
+        for (int tick = 0; tick < par_ticks(plan); tick++) {
             set_tick(&w, round, tick);
             put_tick(&w);
         }

@@ -75,13 +75,17 @@ static const uint64_t *load_of(const har__walk *w, int rank, int pair,
     const int n_slice = plan->cp * plan->tp, slice = rank % n_slice;
     const int d = rank / n_slice % plan->dp;
     *stage = rank / n_slice / plan->dp;
-    const par_turn turn = par_turn_of(plan, plan->mb, *stage, w->tick_of_round);
+    const int n_lane = par_plan_lanes(plan), at = w->tick_of_round / n_lane;
+    const par_turn turn =
+        par_turn_of(plan, par_runs(plan, n_lane), *stage, at);
+    const int mb = par_lane_mb(plan, n_lane, *stage, at,
+                               w->tick_of_round % n_lane);
     const int layer =
         pair_layer(w, par_virtual_stage(plan, *stage, turn.chunk), pair);
-    if (layer < 0 || turn.run < 0)
+    if (layer < 0 || mb < 0)
         return NULL;
     return har_load_at(w->request->load, layer,
-                       ((int64_t)w->round * plan->dp + d) * plan->mb + turn.run,
+                       ((int64_t)w->round * plan->dp + d) * plan->mb + mb,
                        slice);
 }
 
@@ -373,6 +377,11 @@ void har__put_flow(har__walk *w, int layer, bool sends)
     if (sends)
         put_pack(w, n_kept);
     put_dispatch(w);
+    if (sends && har__runs_beside(w)) {
+        w->layer = own;
+        har__put_mlp(w);
+        w->layer = layer;
+    }
     put_experts(w);
     put_completion(w);
     put_return(w);

@@ -41,6 +41,10 @@ bool har__is_like(const core_spec *spec, int a, int b);
 
 /* The layer w->layer and, if it is a MoE layer, its pair; pair < 0: without. */
 void har__put_layer(har__walk *w, int pair);
+/* The dense or shared MLP of w->layer, if it has one; with its plan, does it run
+ * while rows are on their way?                                               */
+void har__put_mlp(har__walk *w);
+bool har__runs_beside(const har__walk *w);
 /* What only the first and the last stage do; a transfer from stage to stage. */
 void har__put_embed(har__walk *w);
 void har__put_head(har__walk *w);

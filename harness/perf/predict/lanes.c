@@ -34,6 +34,7 @@ static void choose_plan(har_predictor *p, const har_predict_case *r,
     const bool in_step = r->plan->scope == PAR_SCOPE_REPLICA;
     const bool fills = purpose == HAR__SERVING && har__is_never_full(r);
     p->plan = *r->plan;
+    p->plan.overlap = 0; /* what is aside the replay says                   */
     p->n_b = r->n_b;
     if (r->all_ranks && !fills)
         return;

@@ -21,7 +21,7 @@ typedef struct har_question { /* as given on the command line; borrowed       */
 #define HAR_QUESTION                                                           \
     {                                                                          \
         .model = "seed-30b", .plan = "seed-32", .machine = "gpu-400t-64g",     \
-        .dtype = "f16", .overlap = "pipeline", .routing = "drawn",            \
+        .dtype = "f16", .routing = "drawn",            \
         .shots = "library"                                                     \
     }
 
