@@ -32,11 +32,11 @@ static const har_pace USUAL_PACE = {0.015, 5e-6};
 
 /* Measured: docs/scale.md. */
 enum {
-    IDLE_BYTES = 3 << 20,      /* of a rank that has done nothing, messages   */
+    IDLE_BYTES = 5 << 19,      /* of a rank that has done nothing, messages   */
     TALK_BYTES = 1 << 20,      /* more of them, once everybody was talked to  */
     TAP_WATCH_BYTES = 2 << 10, /* of a rank, to watch and to report a tap     */
-    LAUNCHER_BYTES = 14 << 20, /* and mpiexec, and its proxy                  */
-    AFTER_BYTES = 10 << 20,    /* of rank 0, left by the reference            */
+    LAUNCHER_BYTES = 12 << 20, /* and mpiexec, and its proxy                  */
+    AFTER_BYTES = 4 << 20,     /* of rank 0, left by the reference            */
     KEPT_FREELY = 256 << 20,   /* of weights, of all ranks together           */
     RANK_ADDRESSES = 420 << 20, /* of a rank, beside what is counted           */
     START_ADDRESSES = 500 << 20,  /* of a rank that starts                     */
