@@ -17,12 +17,16 @@ typedef struct ref_grad_room {
 } ref_grad_room;
 
 /* A forward pass in exact or fp64 numerics, and the gradients of the loss that
- * core_grad_loss of `seed` says.  Tokens are all real.  stats: of both passes;
- * not_exact names a gradient as core_grad_name does.                 [local]
+ * core_grad_loss of `seed` says.  Tokens are all real.  dealt: in place of what
+ * the router would choose, or NULL.  stats: of both passes; not_exact names a
+ * gradient as core_grad_name does.                                   [local]
  * Errors: E_USAGE of core_grad_check; E_MEMORY.                              */
-CORE_NODISCARD core_status ref_gradients(
-    ref_model *model, const core_batch *batch, const core_groups *groups,
-    uint64_t seed, const ref_grad_room *room, ref_stats *stats);
+CORE_NODISCARD core_status ref_gradients(ref_model *model,
+                                         const core_batch *batch,
+                                         const core_groups *groups,
+                                         const ref_dealt *dealt, uint64_t seed,
+                                         const ref_grad_room *room,
+                                         ref_stats *stats);
 
 /* Bytes that it needs beside the model and the room.                 [local] */
 size_t ref_gradients_bytes(const core_spec *spec, int64_t n_b, int64_t n_t);

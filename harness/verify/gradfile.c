@@ -125,27 +125,26 @@ static void keep_slots(void *self, int layer, const double *slot)
 }
 
 static core_status fill(core_st *file, ref_model *model,
-                        const core_batch *batch, const core_groups *groups,
-                        uint64_t seed, ref_stats *stats)
+                        const har_gradpass *pass, ref_stats *stats)
 {
     const ref_grad_room room = {file, room_at, keep_slots};
-    CORE_TRY(ref_gradients(model, batch, groups, seed, &room, stats));
+    CORE_TRY(ref_gradients(model, pass->batch, pass->groups, pass->dealt,
+                           pass->seed, &room, stats));
     return core_st_commit(file);
 }
 
 core_status har_gradfile_write(const char *path, const core_spec *spec,
                                const har_gradlist *list, ref_model *model,
-                               const core_batch *batch,
-                               const core_groups *groups, uint64_t seed,
-                               ref_stats *stats)
+                               const har_gradpass *pass, ref_stats *stats)
 {
     contents c = {0};
     core_st *file = NULL;
-    core_status status = list_contents(&c, spec, list, batch->n_b * batch->n_t);
+    core_status status =
+        list_contents(&c, spec, list, pass->batch->n_b * pass->batch->n_t);
     if (status == CORE_OK)
         status = core_st_create(&file, path, c.tensor, c.n, NULL);
     if (status == CORE_OK)
-        status = fill(file, model, batch, groups, seed, stats);
+        status = fill(file, model, pass, stats);
     core_st_close(file);
     free(c.tensor);
     free(c.name);

@@ -20,12 +20,19 @@ void har_gradlist_free(har_gradlist *list);
 
 size_t har_gradfile_bytes(const core_spec *spec, int64_t n_token);
 
-/* Both passes of the reference into a file.  Errors: those of ref_gradients,
- * core_st_create and core_st_commit.                                 [local] */
+/* Both passes of the reference, as of ref_gradients.                         */
+typedef struct har_gradpass {
+    const core_batch *batch;
+    const core_groups *groups;
+    const ref_dealt *dealt; /* or NULL                                        */
+    uint64_t seed;
+} har_gradpass;
+
+/* Into a file.  Errors: those of ref_gradients, core_st_create and
+ * core_st_commit.                                                    [local] */
 CORE_NODISCARD core_status har_gradfile_write(
     const char *path, const core_spec *spec, const har_gradlist *list,
-    ref_model *model, const core_batch *batch, const core_groups *groups,
-    uint64_t seed, ref_stats *stats);
+    ref_model *model, const har_gradpass *pass, ref_stats *stats);
 
 /* live [N*K]: does choice c of the layer have a row?                 [local] */
 void har_gradfile_live(const core_st *file, int layer, int64_t n_choice,

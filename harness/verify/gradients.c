@@ -2,11 +2,14 @@
  *
  * As in verify.c, every step that can fail on one rank ends with par_agree.  On
  * every host the leader makes the reference's file: it is the same everywhere.
+ * Where a clean pass left experts idle, both go there and back once more with
+ * the routing dealt, as in the exercise of taps; every rank deals for itself.
  */
 #include "harness/verify/gradients.h"
 
 #include "core/base/arena.h"
 #include "harness/verify/gradwatch.h"
+#include "parallel/deal.h"
 #include "parallel/hosts.h"
 
 #include <math.h>
@@ -20,6 +23,8 @@ typedef struct back { /* of one rank                                          */
     par_comm *comm;
     const par_plan *plan;
     const core_batch *batch;
+    const par_deal *deal; /* of the exercise; NULL: the router chooses        */
+    uint8_t *idle; /* [experts of all layers] on rank 0: without a row so far */
     int64_t n_token;
     char path[HAR_PATH_BYTES];
     bool is_keeper; /* of this host's file                                    */
@@ -45,13 +50,17 @@ static core_status write_file(back *b)
     if (status == CORE_OK)
         status = ref_model_open(&model, b->job->spec, b->job->weights,
                                 CORE_EXACT, &options);
+    ref_dealt dealt = {0};
+    if (b->deal != NULL)
+        dealt = (ref_dealt){b->deal->expert, b->deal->weight};
+    const har_gradpass pass = {b->batch, &groups,
+                               b->deal != NULL ? &dealt : NULL, b->job->seed};
     if (status == CORE_OK)
-        status =
-            har_gradfile_write(b->path, b->job->spec, &b->list, model, b->batch,
-                               &groups, b->job->seed, &b->reference);
+        status = har_gradfile_write(b->path, b->job->spec, &b->list, model,
+                                    &pass, &b->reference);
     ref_model_close(model);
     free((void *)groups.first_row);
-    if (status == CORE_OK && !b->reference.exact)
+    if (status == CORE_OK && !b->reference.exact && b->deal == NULL)
         status = core_fail(CORE_E_EXACT,
                            "the reference: %s; verify fewer layers (--layers)",
                            b->reference.not_exact);
@@ -63,8 +72,9 @@ static core_status make_reference(back *b)
     const int64_t n_part = (int64_t)b->plan->rounds * b->plan->dp * b->plan->mb;
     par_hosts hosts;
     CORE_TRY(par_hosts_make(&hosts, b->comm));
-    snprintf(b->path, sizeof b->path, "%s/gradients.%lld.safetensors",
-             b->job->folder, (long long)n_part);
+    snprintf(b->path, sizeof b->path, "%s/gradients%s.%lld.safetensors",
+             b->job->folder, b->deal != NULL ? ".exercise" : "",
+             (long long)n_part);
     b->is_keeper = par_hosts_leads(&hosts);
     par_hosts_free(&hosts);
     core_status status = har_gradlist_make(&b->list, b->job->spec);
@@ -81,9 +91,29 @@ static core_status make_reference(back *b)
 
 /* --- the emulation --- */
 
+/* What the deal decides, not the router. */
+static void take_dealt(const par_deal *deal, int64_t n_k,
+                       const par_piece *piece)
+{
+    for (int64_t i = 0; i < piece->n_row; i++)
+        for (int64_t k = 0; k < piece->n_col; k++) {
+            const int64_t from = piece->row_ids[i] * n_k + piece->col0 + k;
+            const int64_t to = i * piece->ld + k;
+            if (piece->ints != NULL)
+                piece->ints[to] = deal->expert[from];
+            else
+                piece->values[to] = deal->weight[from];
+        }
+}
+
 static void record(void *self, const par_piece *piece)
 {
-    par_tape_record(self, piece);
+    const back *b = self;
+    const core_tap_kind kind = piece->tap.kind;
+    if (b->deal != NULL &&
+        (kind == CORE_TAP_TOPK_IDX || kind == CORE_TAP_TOPK_WEIGHT))
+        take_dealt(b->deal, b->job->spec->n_k, piece);
+    par_tape_record(b->tape, piece);
 }
 
 static core_status run_forward(back *b)
@@ -93,7 +123,7 @@ static core_status run_forward(back *b)
         par_layout_make(&b->layout, &b->arena, spec, b->plan, b->comm->rank);
     if (status == CORE_OK)
         status = par_tape_open(&b->tape, &b->layout, spec, b->n_token);
-    const par_observer observer = {b->tape, record};
+    const par_observer observer = {b, record};
     const par_options options = {.observer = &observer};
     par_stats stats;
     if (status == CORE_OK)
@@ -186,7 +216,9 @@ static void judge(const back *b, har_grad_result *out, const sums *all,
                   uint8_t *live)
 {
     for (int64_t i = 0; i < b->list.n; i++) {
-        har_grad_fault fault = {.grad = b->list.grad[i], .first_rank = -1};
+        har_grad_fault fault = {.grad = b->list.grad[i],
+                                .in_exercise = b->deal != NULL,
+                                .first_rank = -1};
         fault.n_element = b->watch.tensor[i]->n;
         fault.n_different = (int64_t)all[i].n_different;
         fault.n_rank = (int)all[i].n_rank;
@@ -223,7 +255,8 @@ static bool says_nothing(const core_st_tensor *t)
     return first == NULL || t->shape[0] > 1;
 }
 
-/* Experts without a row have gradients of zeros, which is counted.           */
+/* Experts without a row have gradients of zeros, which is counted: in the exercise
+ * those that had none before either.                                         */
 static void qualify(const back *b, har_grad_result *out)
 {
     char name[CORE_GRAD_NAME_BYTES];
@@ -236,9 +269,13 @@ static void qualify(const back *b, har_grad_result *out)
             is_expert && grad.weight.kind == CORE_W_EXPERT_DOWN;
         const bool is_quiet =
             (!is_expert || is_down) && says_nothing(b->watch.tensor[i]);
-        out->n_expert += is_down;
-        out->n_idle += is_down && is_quiet;
-        if (is_expert || !is_quiet || out->verdict != HAR_PASS)
+        if (is_down) {
+            uint8_t *idle = &b->idle[out->n_expert++];
+            *idle = is_quiet && (b->deal == NULL || *idle);
+            out->n_idle += *idle;
+        }
+        if (is_expert || !is_quiet || out->verdict != HAR_PASS ||
+            b->deal != NULL) /* of few tokens, for the experts' sake */
             continue;
         out->verdict = HAR_UNPROVEN;
         snprintf(out->reason, sizeof out->reason,
@@ -253,8 +290,9 @@ static void give_reason(har_grad_result *out)
     const har_grad_fault *f = &out->bad[0];
     char name[CORE_GRAD_NAME_BYTES];
     if (out->n_named > 0)
-        snprintf(out->reason, sizeof out->reason, "%s %s",
+        snprintf(out->reason, sizeof out->reason, "%s%s %s",
                  core_grad_name(f->grad, name),
+                 f->in_exercise ? ", in the exercise," : "",
                  (f->fault & HAR_FAULT_POISON) != 0
                      ? "takes in what was never written (NaN)"
                      : "differs");
@@ -305,9 +343,19 @@ static void add_figures(const back *b, har_grad_result *out)
     out->wait_seconds = waited;
 }
 
+/* Of a rank at least a sum does not fit. */
+static bool is_too_large(const back *b)
+{
+    uint64_t n = !b->stats.exact;
+    par_all_reduce_u64(b->comm, &b->comm->world, &n, 1);
+    return n > 0;
+}
+
 static core_status run(back *b, har_grad_result *out)
 {
     CORE_TRY(make_reference(b));
+    if (!b->reference.exact) /* an exercise, which is left out then */
+        return CORE_OK;
     CORE_TRY(run_forward(b));
     CORE_TRY(run_backward(b));
     CORE_TRY(agree(b, out));
@@ -316,32 +364,106 @@ static core_status run(back *b, har_grad_result *out)
         qualify(b, out);
     par_broadcast(b->comm, &b->comm->world, out, (int64_t)sizeof *out, 0);
     core_status status = CORE_OK;
-    if (out->verdict != HAR_FAIL && !b->stats.exact)
+    out->is_exact = !is_too_large(b);
+    if (out->verdict != HAR_FAIL && !b->stats.exact && b->deal == NULL)
         status = core_fail(CORE_E_EXACT, "%s; verify fewer layers (--layers)",
                            b->stats.not_exact);
     return par_agree(b->comm, status);
 }
 
-core_status har_job_gradients(har_grad_result *out, har_job *job,
-                              par_comm *comm, const par_plan *plan)
+static void close_back(back *b)
 {
-    const core_batch *batch = har_job_batch(job);
+    har_gradwatch_close(&b->watch);
+    par_model_close(b->model);
+    par_tape_close(b->tape);
+    core_st_close(b->file);
+    har_gradlist_free(&b->list);
+    core_arena_free(&b->arena);
+    if (b->is_keeper && !b->job->keeps_files)
+        unlink(b->path);
+}
+
+static core_status go_back(har_grad_result *out, har_job *job, par_comm *comm,
+                           const par_plan *plan, const core_batch *batch,
+                           const par_deal *deal, uint8_t *idle)
+{
     back b = {.job = job,
               .comm = comm,
               .plan = plan,
               .batch = batch,
+              .deal = deal,
+              .idle = idle,
               .n_token = batch->n_b * batch->n_t,
               .arena = core_arena_measure()};
-    *out = (har_grad_result){.is_there = true, .verdict = HAR_PASS};
     const core_status status = run(&b, out);
-    har_gradwatch_close(&b.watch);
-    par_model_close(b.model);
-    par_tape_close(b.tape);
-    core_st_close(b.file);
-    har_gradlist_free(&b.list);
-    core_arena_free(&b.arena);
-    if (b.is_keeper && !job->keeps_files)
-        unlink(b.path);
+    close_back(&b);
+    return status;
+}
+
+/* --- the exercise --- */
+
+/* What it found beside the pass before. */
+static void add_exercise(har_grad_result *out, const har_grad_result *found)
+{
+    out->was_exercised = found->is_exact || found->verdict == HAR_FAIL;
+    if (!out->was_exercised)
+        return;
+    out->n_left = found->n_idle;
+    out->exercise_seconds = found->wall_seconds;
+    if (found->verdict != HAR_FAIL)
+        return;
+    out->verdict = found->verdict;
+    memcpy(out->reason, found->reason, sizeof out->reason);
+    out->n_bad = found->n_bad;
+    out->n_named = found->n_named;
+    memcpy(out->bad, found->bad, sizeof out->bad);
+}
+
+static core_status deal_out(par_deal *deal, core_batch *batch,
+                            const har_job *job, const par_plan *plan)
+{
+    const core_batch *of = har_job_batch(job);
+    CORE_TRY(par_deal_make(deal, job->spec, plan, of->n_b, of->n_t, job->seed));
+    CORE_TRY(
+        core_batch_make(batch, job->spec, of->n_b, deal->n_t, job->seed));
+    memcpy((int64_t *)(uintptr_t)batch->ids, deal->id, /* ours */
+           (size_t)(deal->n_b * deal->n_t) * sizeof *deal->id);
+    return CORE_OK;
+}
+
+static core_status exercise(har_grad_result *out, har_job *job, par_comm *comm,
+                            const par_plan *plan, uint8_t *idle)
+{
+    par_deal deal = {0};
+    core_batch batch = {0};
+    har_grad_result found = {.is_there = true, .verdict = HAR_PASS};
+    core_status status =
+        par_agree(comm, deal_out(&deal, &batch, job, plan));
+    if (status == CORE_OK)
+        status = go_back(&found, job, comm, plan, &batch, &deal, idle);
+    if (status == CORE_OK)
+        add_exercise(out, &found);
+    core_batch_free(&batch);
+    par_deal_free(&deal);
+    return status;
+}
+
+core_status har_job_gradients(har_grad_result *out, har_job *job,
+                              par_comm *comm, const par_plan *plan)
+{
+    const core_spec *spec = job->spec;
+    const int64_t n_expert =
+        core_spec_count_moe(spec, 0, (int)spec->n_l) * spec->n_e;
+    void *idle = NULL;
+    *out = (har_grad_result){.is_there = true, .verdict = HAR_PASS};
+    core_status status =
+        par_agree(comm, core_alloc(&idle, n_expert + 1, 1, "idle experts"));
+    if (status == CORE_OK)
+        status =
+            go_back(out, job, comm, plan, har_job_batch(job), NULL, idle);
+    if (status == CORE_OK && out->n_idle > 0 && out->verdict == HAR_PASS)
+        status = exercise(out, job, comm, plan, idle);
+    free(idle);
     return status;
 }
 

@@ -16,6 +16,7 @@ enum { HAR_MAX_GRAD_FAULTS = 8 };
 /* A gradient that differs, of all ranks together. */
 typedef struct har_grad_fault {
     core_grad grad;
+    bool in_exercise;
     unsigned fault; /* HAR_FAULT_VALUE, _POISON, _COVERAGE, _REPLICA          */
     int64_t n_element, n_different; /* of the whole; of all pieces            */
     int n_rank, first_rank;         /* with such; the first, or -1            */
@@ -33,6 +34,10 @@ typedef struct har_grad_result {
     har_grad_fault bad[HAR_MAX_GRAD_FAULTS]; /* the first, in order           */
     int64_t n_expert,
         n_idle;  /* experts; without a row: their gradients are 0 */
+    bool is_exact; /* every sum fits 53 bits, on both sides                   */
+    bool was_exercised; /* with routing dealt, because some are idle          */
+    int64_t n_left;     /* idle then, too                                     */
+    double exercise_seconds;
     double bits; /* most that a sum of the reference needed      */
     double reference_seconds, wall_seconds, wait_seconds;
     int64_t n_sent[PAR_N_GRAD_AXES]; /* of all ranks                          */

@@ -20,7 +20,8 @@ static void write_fault(const har_grad_fault *f, FILE *out)
 {
     char name[CORE_GRAD_NAME_BYTES];
     const char *comma = "";
-    fprintf(out, "    %-36s ", core_grad_name(f->grad, name));
+    fprintf(out, "    %-36s %s", core_grad_name(f->grad, name),
+            f->in_exercise ? "in the exercise: " : "");
     for (int i = 0; i < N_WORDS; i++)
         if ((f->fault & WORDS[i].fault) != 0) {
             fprintf(out, "%s%s", comma, WORDS[i].word);
@@ -40,6 +41,18 @@ static void write_fault(const har_grad_fault *f, FILE *out)
                 f->ratio);
 }
 
+static void write_exercise(const har_grad_result *g, FILE *out)
+{
+    if (g->was_exercised)
+        fprintf(out,
+                "             exercised with routing dealt: PASS, %lld of %lld "
+                "left without a row\n",
+                (long long)g->n_left, (long long)g->n_expert);
+    else
+        fputs("             not exercised: dealt sums need more than 53 bits\n",
+              out);
+}
+
 void har__report_grad(const har_case_result *c, FILE *out)
 {
     const har_grad_result *g = &c->grad;
@@ -56,6 +69,8 @@ void har__report_grad(const har_case_result *c, FILE *out)
             "             %lld of %lld experts have no row: their gradients "
             "are 0\n",
             (long long)g->n_idle, (long long)g->n_expert);
+    if (g->n_idle > 0 && g->verdict == HAR_PASS)
+        write_exercise(g, out);
     fprintf(out,
             "             reference %.2f s, emulation %.2f s, waiting %.1f s; "
             "sent:",
@@ -83,6 +98,7 @@ static json_t *fault_object(const har_grad_fault *f)
         if ((f->fault & WORDS[i].fault) != 0)
             json_array_append_new(faults, json_string(WORDS[i].word));
     core_json_put(o, "faults", faults);
+    core_json_put(o, "in_exercise", json_boolean(f->in_exercise));
     core_json_put_int(o, "elements", f->n_element);
     core_json_put_int(o, "different", f->n_different);
     core_json_put_int(o, "ranks", f->n_rank);
@@ -108,6 +124,8 @@ json_t *har__grad_object(const har_case_result *c)
     core_json_put_int(o, "different", g->n_bad);
     core_json_put_int(o, "experts", g->n_expert);
     core_json_put_int(o, "idle_experts", g->n_idle);
+    core_json_put(o, "exercised", json_boolean(g->was_exercised));
+    core_json_put_int(o, "idle_in_exercise", g->n_left);
     core_json_put_number(o, "bits", g->bits);
     core_json_put_number(o, "reference_seconds", g->reference_seconds);
     core_json_put_number(o, "seconds", g->wall_seconds);

@@ -182,7 +182,7 @@ static void clear_room(const ref__back *b, const core_weight *weight)
 
 /* The passes, in memory that is there. */
 static core_status run(ref__back *b, ref_model *model,
-                       const core_groups *groups)
+                       const core_groups *groups, const ref_dealt *dealt)
 {
     const core_tap_sink sink = ref__tape_sink(b);
     void *weight = NULL;
@@ -191,7 +191,10 @@ static core_status run(ref__back *b, ref_model *model,
     core_weight_list(b->spec, weight);
     clear_room(b, weight);
     free(weight);
-    CORE_TRY(ref_forward(model, b->batch, groups, &sink, b->stats));
+    CORE_TRY(dealt == NULL ? ref_forward(model, b->batch, groups, &sink,
+                                         b->stats)
+                           : ref_forward_dealt(model, b->batch, groups, dealt,
+                                               &sink, b->stats));
     const core_heads heads = core_spec_heads(b->spec, 0);
     core_rope_table(&heads, b->numerics, b->batch->n_t, b->cos_tj, b->sin_tj);
     const double wall = core_seconds(CLOCK_MONOTONIC);
@@ -206,8 +209,9 @@ static core_status run(ref__back *b, ref_model *model,
 }
 
 core_status ref_gradients(ref_model *model, const core_batch *batch,
-                          const core_groups *groups, uint64_t seed,
-                          const ref_grad_room *room, ref_stats *stats)
+                          const core_groups *groups, const ref_dealt *dealt,
+                          uint64_t seed, const ref_grad_room *room,
+                          ref_stats *stats)
 {
     ref__back b = {.spec = model->spec,
                    .weights = model->weights,
@@ -224,7 +228,7 @@ core_status ref_gradients(ref_model *model, const core_batch *batch,
     carve(&b);
     CORE_TRY_CTX(core_arena_make(&b.arena), "making room for gradients");
     carve(&b);
-    const core_status status = run(&b, model, groups);
+    const core_status status = run(&b, model, groups, dealt);
     core_arena_free(&b.arena);
     return status;
 }

@@ -40,7 +40,7 @@ static ref_stats run(grad_room *room, const core_spec *spec,
     ref_stats stats;
     check_ok(core_batch_make(&batch, spec, N_B, N_T, SEED));
     check_ok(ref_model_open(&model, spec, weights, numerics, &options));
-    check_ok(ref_gradients(model, &batch, &groups, SEED, &to, &stats));
+    check_ok(ref_gradients(model, &batch, &groups, NULL, SEED, &to, &stats));
     ref_model_close(model);
     core_batch_free(&batch);
     return stats;

@@ -10,6 +10,12 @@ expect 0 moeparity verify "$models/gated.yaml" --plan tp=2,etp=2,mb=2 --plan tp=
 expect 0 moeparity verify "$models/gated.yaml" --plan tp=2 --numerics exact --json v.json
 jq -e '.plans[0].cases[0].gradients == null' v.json >/dev/null || fail 'gradients that nobody asked for'
 
+# Experts that no token chooses are exercised: routing is dealt, there and back.
+expect 0 moeparity verify shadow-a --plan dp=2,ep=2 --layers 1 --batch 2x4 --numerics exact --grad --json v.json
+has out '^ +[0-9]+ of 20 experts have no row: their gradients are 0$'
+has out '^ +exercised with routing dealt: PASS, 0 of 20 left without a row$'
+jq -e '.plans[0].cases[0].gradients | .idle_experts > 0 and .exercised and .idle_in_exercise == 0' v.json >/dev/null || fail 'the exercise'
+
 # A checkpoint of another family with the same settings; others are refused by the setting.
 expect 0 moeparity verify "$ORACLE/mixtral/sharded_tied_mqa" --plan tp=2,ep=2 --numerics exact --grad
 refused() { expect 2 moeparity verify "$@"; has err "$said"; [ "$(wc -l <err)" = 1 ] || fail "$(cat err)"; }
