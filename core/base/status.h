@@ -47,6 +47,11 @@ typedef enum core_status {
 /* The process exit code (0..6) that a status ends with.              [local] */
 int core_status_exit_code(core_status status);
 
+/* What an errno of opening, writing or starting something comes to: E_MEMORY if
+ * the system gives no more memory, descriptors or processes, E_SPACE if a disk
+ * is full, else E_FILE.                                              [local] */
+core_status core_status_of_errno(int why);
+
 /* The enumerator's name without its prefix, e.g. "E_PLAN".           [local] */
 const char *core_status_name(core_status status);
 
