@@ -100,4 +100,9 @@ _Noreturn void core_assert_failed(const char *condition, const char *file,
 #define core_assert(condition)                                                 \
     ((condition) ? (void)0 : core_assert_failed(#condition, __FILE__, __LINE__))
 
+#if defined(CORE_ANALYSED)
+/* What scripts/analyse cannot see from outside: a failure is never CORE_OK. */
+#define core_fail(status, ...) (core_fail(status, __VA_ARGS__), (status))
+#endif
+
 #endif
