@@ -50,7 +50,8 @@ enum { N_OF_FILE = sizeof OF_FILE / sizeof OF_FILE[0] };
 static const file_key OF_CLAIM[] = {
     {"id", "text", "its name here, which no other claim has", true},
     {"quantity", "a name of `audit --quantities`", "what it is about", true},
-    {"value", "number", "as published, without a unit or commas; `20..22`: all between", true},
+    {"value", "number",
+     "as published, without a unit or commas; `20..22` is all between", true},
     {"unit", "a unit of the quantity", "of the value; not for counts", false},
     {"relation", "=, ~, <, <=, >, >=",
      "a figure, about a figure, or a requirement (=)", false},
