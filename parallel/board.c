@@ -29,8 +29,8 @@ core_status par_board_create(par_board **out, const char *path, int n_rank,
     char unnamed[400];
     snprintf(unnamed, sizeof unnamed, "%s.%d", path, (int)getpid());
     const int fd = open(unnamed, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: cannot make the board: %s", unnamed,
-                 strerror(errno));
+    CORE_FAIL_IF(fd < 0, core_status_of_errno(errno),
+                 "%s: cannot make the board: %s", unnamed, strerror(errno));
     const int full = posix_fallocate(fd, 0, (off_t)bytes);
     void *map = MAP_FAILED;
     if (full == 0)
@@ -65,8 +65,8 @@ core_status par_board_create(par_board **out, const char *path, int n_rank,
 core_status par_board_map(par_board **out, const char *path)
 {
     const int fd = open(path, O_RDWR | O_CLOEXEC);
-    CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: cannot open the board: %s", path,
-                 strerror(errno));
+    CORE_FAIL_IF(fd < 0, core_status_of_errno(errno),
+                 "%s: cannot open the board: %s", path, strerror(errno));
     struct stat st;
     void *map = MAP_FAILED;
     if (fstat(fd, &st) == 0 && (size_t)st.st_size >= board_bytes(1))
@@ -231,7 +231,7 @@ bool par_board_claim(par_board *board, core_status status, const char *line)
     int expected = 0;
     if (!atomic_compare_exchange_strong(&board->claimed, &expected, 1))
         return false;
-    snprintf(board->line, sizeof board->line, "%s", line);
+    memcpy(board->line, line, strnlen(line, sizeof board->line - 1));
     atomic_store(&board->aborted, (int)status);
     return true;
 }

@@ -144,7 +144,7 @@ void par_board_describe(const par_board *board, int rank, char *out,
                         size_t out_bytes);
 
 /* End the run with this line; true for the first caller only.  CORE_OK: nobody
- * shall end it with a line any more.                                 [local] */
+ * shall end it with a line any more.  Safe in a signal handler.      [local] */
 bool par_board_claim(par_board *board, core_status status, const char *line);
 
 /* --- copies between hosts (board_copy.c) --- */

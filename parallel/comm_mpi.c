@@ -12,6 +12,7 @@
  */
 #include "parallel/comm_impl.h"
 
+#include "core/files/mapped.h"
 #include "parallel/process.h"
 
 #include <mpi.h>
@@ -75,6 +76,20 @@ void par_abort(par_comm *comm, core_status status, const char *fmt, ...)
     if (process.started && getenv("SLURM_STEP_ID") == NULL)
         MPI_Abort(MPI_COMM_WORLD, core_status_exit_code(status));
     _exit(core_status_exit_code(status)); /* srun makes 137 of an abort */
+}
+
+/* A file was cut while this rank read it.  This is in a signal handler, which
+ * may use neither stdio nor MPI_Abort: mpiexec sees the rank go.  It returns
+ * where nobody else prints the line.                                         */
+static void end_for_cut_file(const char *line)
+{
+    par_board *board = process.all ? process.all->impl->board : NULL;
+    if (!board ||
+        (par_board_claim(board, CORE_E_FILE, line) && !board->has_launcher))
+        return;
+    par__await_told(board);
+    const int told = atomic_load(&board->aborted);
+    _exit(core_status_exit_code(told != 0 ? (core_status)told : CORE_E_FILE));
 }
 
 static void must(par_comm *comm, int code, const char *call, int peer)
@@ -301,6 +316,7 @@ core_status par_comm_start(const par_comm_options *options)
     else if (options->board_path == NULL)
         share_own_board(process.all, options);
     par__leave_on_term(process.all->impl->board);
+    core_mapped_tell(end_for_cut_file);
     par_at(process.all, "start", -1);
     return CORE_OK;
 }

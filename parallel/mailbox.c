@@ -69,8 +69,8 @@ core_status par_mailboxes_create(const char *path, int n_rank)
 {
     const size_t bytes = par_mailboxes_bytes(n_rank);
     const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: cannot make the mailboxes: %s", path,
-                 strerror(errno));
+    CORE_FAIL_IF(fd < 0, core_status_of_errno(errno),
+                 "%s: cannot make the mailboxes: %s", path, strerror(errno));
     const int full = posix_fallocate(fd, 0, (off_t)bytes);
     close(fd);
     if (full == 0)
@@ -85,8 +85,8 @@ core_status par_mailboxes_map(par_mailboxes **out, const char *path, int n_rank,
 {
     const size_t bytes = par_mailboxes_bytes(n_rank);
     const int fd = open(path, O_RDWR | O_CLOEXEC);
-    CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: cannot open the mailboxes: %s", path,
-                 strerror(errno));
+    CORE_FAIL_IF(fd < 0, core_status_of_errno(errno),
+                 "%s: cannot open the mailboxes: %s", path, strerror(errno));
     struct stat st;
     void *map = MAP_FAILED;
     if (fstat(fd, &st) == 0 && (size_t)st.st_size == bytes)

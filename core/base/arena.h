@@ -51,4 +51,12 @@ CORE_NODISCARD core_status core_alloc(void **out, int64_t n, size_t elem_bytes,
  * are as they were.                                                          */
 void *core_grow(void *list, int64_t *room, int64_t n, size_t elem_bytes,
                 const char *what);
+#if defined(CORE_ANALYSED)
+/* For scripts/analyse: CORE_OK comes with memory. */
+#define core_alloc(out, n, elem_bytes, what)                                   \
+    (core_alloc(out, n, elem_bytes, what) != CORE_OK ? CORE_E_MEMORY           \
+     : *(out) == NULL ? (__builtin_unreachable(), CORE_E_MEMORY)               \
+                      : CORE_OK)
+#endif
+
 #endif

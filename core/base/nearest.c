@@ -18,7 +18,7 @@ static int least(int a, int b)
 static int plain(char out[LONGEST + 1], const char *word)
 {
     int n = 0;
-    for (; word[n] != '\0' && n < LONGEST; n++)
+    for (; n < LONGEST && word[n] != '\0'; n++)
         out[n] = (char)(strchr("-.", word[n]) != NULL ? '_' : word[n]);
     out[n] = '\0';
     return n;

@@ -9,6 +9,7 @@
 
 #include "core/base/printable.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,14 @@ int core_status_exit_code(core_status status)
 #undef CASE
     }
     return 5;
+}
+
+core_status core_status_of_errno(int why)
+{
+    if (why == ENOMEM || why == EMFILE || why == ENFILE || why == EAGAIN)
+        return CORE_E_MEMORY;
+    return why == ENOSPC || why == EDQUOT || why == EFBIG ? CORE_E_SPACE
+                                                          : CORE_E_FILE;
 }
 
 const char *core_status_name(core_status status)

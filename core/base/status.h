@@ -47,6 +47,11 @@ typedef enum core_status {
 /* The process exit code (0..6) that a status ends with.              [local] */
 int core_status_exit_code(core_status status);
 
+/* What an errno of opening, writing or starting something comes to: E_MEMORY if
+ * the system gives no more memory, descriptors or processes, E_SPACE if a disk
+ * is full, else E_FILE.                                              [local] */
+core_status core_status_of_errno(int why);
+
 /* The enumerator's name without its prefix, e.g. "E_PLAN".           [local] */
 const char *core_status_name(core_status status);
 
@@ -94,5 +99,10 @@ _Noreturn void core_assert_failed(const char *condition, const char *file,
 
 #define core_assert(condition)                                                 \
     ((condition) ? (void)0 : core_assert_failed(#condition, __FILE__, __LINE__))
+
+#if defined(CORE_ANALYSED)
+/* What scripts/analyse cannot see from outside: a failure is never CORE_OK. */
+#define core_fail(status, ...) (core_fail(status, __VA_ARGS__), (status))
+#endif
 
 #endif

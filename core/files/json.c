@@ -96,7 +96,8 @@ static int python_word(const char *s, size_t n)
 {
     int i = 0;
     while (i < N_PYTHON && (strlen(PYTHON[i].word) > n ||
-                            memcmp(s, PYTHON[i].word, strlen(PYTHON[i].word))))
+                            memcmp(s, PYTHON[i].word,
+                                   strlen(PYTHON[i].word)) != 0))
         i++;
     return i;
 }

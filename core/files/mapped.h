@@ -36,8 +36,9 @@ size_t core_mapped_bytes(const core_mapped *file);
  * file and what changed. [local] */
 CORE_NODISCARD core_status core_mapped_check(void);
 
-/* Who is told the line of a SIGBUS, instead of standard error: called from a
- * signal handler, the process ends when it returns.  NULL: nobody.           */
+/* Who is told the line of a SIGBUS before it is printed and the process ends,
+ * and may end it in another way: called from the signal handler, so nothing
+ * that takes a lock or memory.  NULL: nobody.                                */
 void core_mapped_tell(void (*tell)(const char *line));
 
 #endif

@@ -37,7 +37,8 @@ core_status core_open(int *out, const char *path, bool for_writing)
     CORE_FAIL_IF(fd < 0 && errno == ENXIO, CORE_E_FILE,
                  "%s: expected a regular file, found a socket or a device",
                  path);
-    CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: %s", path, strerror(errno));
+    CORE_FAIL_IF(fd < 0, core_status_of_errno(errno), "%s: %s", path,
+                 strerror(errno));
     const core_status status = check_regular(fd, path);
     if (status == CORE_OK)
         *out = fd;
@@ -70,6 +71,7 @@ core_status core_open_text(FILE **out, const char *path)
         return core_open_stream(out, path);
     const int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
                             : open(path, O_RDONLY | O_CLOEXEC);
-    CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: %s", path, strerror(errno));
+    CORE_FAIL_IF(fd < 0, core_status_of_errno(errno), "%s: %s", path,
+                 strerror(errno));
     return stream(out, fd, path);
 }

@@ -177,7 +177,8 @@ static core_status write_all(int fd, const char *path, const char *bytes,
         const ssize_t n = write(fd, bytes, n_bytes);
         if (n < 0 && errno == EINTR)
             continue;
-        CORE_FAIL_IF(n <= 0, CORE_E_FILE, "%s: %s", path, strerror(errno));
+        CORE_FAIL_IF(n <= 0, core_status_of_errno(errno), "%s: %s", path,
+                     strerror(errno));
         bytes += n;
         n_bytes -= (size_t)n;
     }
@@ -189,7 +190,8 @@ static core_status write_file(const char *partial, const char *header,
                               size_t header_bytes, int64_t data_bytes)
 {
     const int fd = open(partial, O_RDWR | O_CLOEXEC);
-    CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: %s", partial, strerror(errno));
+    CORE_FAIL_IF(fd < 0, core_status_of_errno(errno), "%s: %s", partial,
+                 strerror(errno));
     core_status status =
         reserve(fd, partial, (uintmax_t)header_bytes + (uintmax_t)data_bytes);
     if (status == CORE_OK)

@@ -22,8 +22,7 @@
 
 core_status core_target_failed(const char *path, int why)
 {
-    const bool is_full = why == ENOSPC || why == EDQUOT || why == EFBIG;
-    return core_fail(is_full ? CORE_E_SPACE : CORE_E_FILE,
+    return core_fail(core_status_of_errno(why),
                      "%s: cannot be written: %s", path, strerror(why));
 }
 

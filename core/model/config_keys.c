@@ -6,6 +6,7 @@
  */
 #include "core/model/config_impl.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Of training, generation, tokens and files: a * stands for any letters. */
@@ -96,6 +97,7 @@ typedef struct refusal {
     const core_overrides *overrides;
     const json_t *off;
     char names[CORE_CONFIG_TEXT_BYTES]; /* of what is refused                 */
+    char damage[CORE_CONFIG_TEXT_BYTES]; /* the first number that is none     */
 } refusal;
 
 /* Adds a name to a list of them, if there is room. */
@@ -116,10 +118,20 @@ static bool is_asked_to_ignore(const refusal *x, const char *key,
     return false;
 }
 
+/* Of no use to anybody, so the rest of the file need not be right either. */
+static bool is_damaged(const json_t *value)
+{
+    static const double MOST = 1e30; /* of a field, too: spec_validate.c      */
+    return json_is_number(value) && !(fabs(json_number_value(value)) <= MOST);
+}
+
 /* An unread key at `path`; `whole` is the object as it stands in the file. */
 static void judge_key(refusal *x, const char *path, const char *key,
                       const json_t *value)
 {
+    if (is_damaged(value) && x->damage[0] == '\0')
+        snprintf(x->damage, sizeof x->damage, "%.200s %g", path,
+                 json_number_value(value));
     if (json_is_null(value) || core__config_is_listed(key, ANYWHERE) ||
         core__config_is_listed(path, x->ignores) || is_full(key, value) ||
         same_value(value, json_object_get(x->off, key)))
@@ -154,9 +166,11 @@ core_status core__config_refuse_unread(core__reader r, const char *ignores,
 {
     json_t *off = NULL;
     CORE_TRY(core_json_parse(&off, OFF, strlen(OFF), "features that are off"));
-    refusal x = {r, ignores, overrides, off, ""};
+    refusal x = {r, ignores, overrides, off, "", ""};
     judge(&x, r.unread, r.object, "");
     json_decref(off);
+    CORE_FAIL_IF(x.damage[0] != '\0', CORE_E_SPEC,
+                 "%s: %s, expected a number up to 1e+30", r.where, x.damage);
     CORE_FAIL_IF(x.names[0] != '\0', CORE_E_SPEC,
                  "%s: %s: not read for model_type %s, may change the result "
                  "(--ignore-key KEY goes on without)",

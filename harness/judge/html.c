@@ -103,13 +103,18 @@ static void open_section(FILE *out, const char *heading, const char *prefix,
     fputs("</p>\n", out);
 }
 
-static const char ZONES[] =
-    "<div class=\"key\"><span><i style=\"background:var(--good);opacity:.5\">"
-    "</i>within half of the bound</span><span><i "
-    "style=\"background:var(--warn)\"></i>over half: marginal</span><span><i "
-    "style=\"background:var(--bad)\"></i>over the bound, or missing</span>"
-    "<span><i style=\"background:var(--idle);opacity:.4\"></i>not judged"
-    "</span></div>\n";
+/* What har__svg_taps and har__svg_tokens colour by, from end to end. */
+static void write_zones(FILE *out)
+{
+    fputs("<div class=\"key\">", out);
+    har_page_ramp(out, "good", 0.12, 0.57, "0", "half of the bound");
+    har_page_ramp(out, "warn", 0.35, 0.8, "half", "the bound: marginal");
+    har_page_ramp(out, "bad", 0.55, 1.0, "the bound",
+                  "1000 times the bound and more, or missing");
+    fputs("<span><i style=\"background:var(--idle);opacity:.4\"></i>not judged"
+          "</span></div>\n",
+          out);
+}
 
 static void write_pictures(const har_judgement *g, int part, FILE *out)
 {
@@ -121,12 +126,13 @@ static void write_pictures(const har_judgement *g, int part, FILE *out)
                      "execution from top left. A frame marks the first tap "
                      "that fails.");
         har__svg_taps(g, part, out);
-        fputs(ZONES, out);
+        write_zones(out);
         fputs("</section>\n", out);
     }
     open_section(out, "Where in the batch", prefix,
                  "For every token the worst of all taps.");
     har__svg_tokens(g, part, out);
+    write_zones(out);
     fputs("</section>\n", out);
     if (!har__svg_has_routing(g, part))
         return;
@@ -146,7 +152,10 @@ static void write_pictures(const har_judgement *g, int part, FILE *out)
                  "How often the golden's tokens chose each expert; framed "
                  "where the dump's number is another.");
     har__svg_load(g, part, out);
-    fputs("</section>\n", out);
+    fputs("<div class=\"key\">", out);
+    har_page_ramp(out, "load", 0.06, 1.0, "never chosen",
+                  "as often as the busiest of its layer");
+    fputs("</div></section>\n", out);
 }
 
 /* --- tables --- */
@@ -182,13 +191,14 @@ static void write_worst(const har_judgement *g, FILE *out)
     open_section(out, "Worst rows", "",
                  "Observed / bound at the worst element of a token row; at "
                  "most three rows of a tap.");
-    fputs("<table><tr><th>tap<th class=\"n\">row<th class=\"n\">position"
+    fputs("<div class=\"wide\"><table><tr><th>tap<th class=\"n\">row"
+          "<th class=\"n\">position"
           "<th class=\"n\">column<th><th class=\"n\">expected<th class=\"n\">"
           "found<th class=\"n\">observed / bound<th>owner</tr>\n",
           out);
     for (int i = 0; i < g->n_worst && g->worst[i].ratio > 0.0; i++)
         write_spot(g, &g->worst[i], out);
-    fputs("</table></section>\n", out);
+    fputs("</table></div></section>\n", out);
 }
 
 static void write_findings(const har_judgement *g, FILE *out)
@@ -200,7 +210,8 @@ static void write_findings(const har_judgement *g, FILE *out)
     open_section(out, "Tensors", "",
                  "Missing, differing between ranks, misshapen and non-finite "
                  "tensors fail; extra and unknown ones are only told.");
-    fputs("<table><tr><th>what<th>owner<th>tensor<th>expected and found</tr>\n",
+    fputs("<div class=\"wide\"><table><tr><th>what<th>owner<th>tensor<th>"
+          "expected and found</tr>\n",
           out);
     for (int64_t i = 0; i < d->n_finding && i < MAX_ROWS; i++) {
         const har_finding *f = &d->finding[i];
@@ -212,7 +223,7 @@ static void write_findings(const har_judgement *g, FILE *out)
         har_page_cell(out, "text", "%s", f->text);
         fputs("</tr>\n", out);
     }
-    fputs("</table>\n", out);
+    fputs("</table></div>\n", out);
     if (d->n_finding > MAX_ROWS)
         fprintf(out, "<p>and %lld more</p>\n",
                 (long long)(d->n_finding - MAX_ROWS));
@@ -241,14 +252,15 @@ static void write_tap(const har_judgement *g, int64_t i, FILE *out)
 
 static void write_taps(const har_judgement *g, FILE *out)
 {
-    fputs("<section><details><summary>All taps</summary>\n<table><tr><th>tap"
+    fputs("<section><details><summary>All taps</summary>\n<div "
+          "class=\"wide\"><table><tr><th>tap"
           "<th>verdict<th class=\"n\">observed / bound<th class=\"n\">rows"
           "<th class=\"n\">fail<th class=\"n\">marginal<th class=\"n\">set "
           "aside<th class=\"n\">missing<th class=\"n\">relative rms<th></tr>\n",
           out);
     for (int64_t i = 0; i < g->n_tap; i++)
         write_tap(g, i, out);
-    fputs("</table></details></section>\n", out);
+    fputs("</table></div></details></section>\n", out);
 }
 
 void har_judge_html(const har_judgement *g, FILE *out)

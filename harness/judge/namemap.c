@@ -122,7 +122,7 @@ static size_t read_layer(const char *text, int *layer)
 {
     size_t n = 0;
     *layer = 0;
-    for (; isdigit((unsigned char)text[n]) && n < 6; n++)
+    for (; n < 6 && isdigit((unsigned char)text[n]); n++)
         *layer = *layer * 10 + (text[n] - '0');
     return n > 1 && text[0] == '0' ? 0 : n;
 }

@@ -55,6 +55,9 @@ typedef struct har_namemap {
     har_map_first *first;      /* owned                                       */
 } har_namemap;
 
+/* The keys of a map's file, what they may hold and mean, as a table. [local] */
+void har_namemap_write_fields(FILE *out);
+
 /* what: "hf", "megatron", "replay", a YAML file, or NULL for no map.  Free with
  * har_namemap_free.  Errors: E_FILE, E_FORMAT with file, line and column.
  *                                                                    [local] */

@@ -19,6 +19,7 @@
 #include "harness/judge/chosen.h"
 
 #include "core/base/arena.h"
+#include "core/base/nearest.h"
 #include "core/files/text.h"
 #include "core/files/yaml.h"
 
@@ -199,45 +200,132 @@ static core_status read_slices(reader *r, const char *key,
     return each(r, value, "slices", read_one_slice, rank);
 }
 
+/* --- the keys --- */
+
+static core_status read_names(reader *r, const char *key,
+                              const core_yaml_node *value)
+{
+    return each(r, value, key, read_name, 0);
+}
+
+static core_status read_paddings(reader *r, const char *key,
+                                 const core_yaml_node *value)
+{
+    return each(r, value, key, read_padded, 0);
+}
+
+static core_status read_all_slices(reader *r, const char *key,
+                                   const core_yaml_node *value)
+{
+    void *p = NULL;
+    CORE_TRY(core_alloc(&p, MAX_SLICES, sizeof *r->map->slice, "slices"));
+    r->map->slice = p;
+    return each(r, value, key, read_slices, 0);
+}
+
+static core_status read_firsts(reader *r, const char *key,
+                               const core_yaml_node *value)
+{
+    void *p = NULL;
+    int64_t n = 0;
+    for (const core_yaml_node *k = value->first; k != NULL; k = k->next)
+        n++;
+    CORE_TRY(core_alloc(&p, n + 1, sizeof *r->map->first, "ranks"));
+    r->map->first = p;
+    return each(r, value, key, read_first, 0);
+}
+
+static core_status read_word(reader *r, const char *key,
+                             const core_yaml_node *value,
+                             char text[HAR_MAP_TEXT])
+{
+    CORE_FAIL_IF(!scalar(r, value, text, HAR_MAP_TEXT), CORE_E_FORMAT,
+                 "%s: %s: expected a single value", r->where, key);
+    return CORE_OK;
+}
+
+static core_status read_prefix(reader *r, const char *key,
+                               const core_yaml_node *value)
+{
+    return read_word(r, key, value, r->map->prefix);
+}
+
+static core_status read_logical(reader *r, const char *key,
+                                const core_yaml_node *value)
+{
+    return read_word(r, key, value, r->map->logical);
+}
+
+static core_status read_axes(reader *r, const char *key,
+                             const core_yaml_node *value)
+{
+    char text[HAR_MAP_TEXT];
+    CORE_TRY(read_word(r, key, value, text));
+    CORE_FAIL_IF(!har_axes_parse(&r->map->axes, text), CORE_E_FORMAT,
+                 "%s: axes: expected bsh or sbh, found '%s'", r->where, text);
+    r->map->has_axes = true;
+    return CORE_OK;
+}
+
+static const struct {
+    const char *name, *value, *what;
+    core_status (*read)(reader *r, const char *key,
+                        const core_yaml_node *value);
+} KEYS[] = {
+    {"prefix", "text", "what stands before every name of the dump (nothing)",
+     read_prefix},
+    {"axes", "bsh, sbh",
+     "the order of rows of the batch and positions in its tensors (bsh)",
+     read_axes},
+    {"names", "names of the dump to taps",
+     "what is called what: `{l}` stands for the layer, once on both sides or "
+     "on none; a tap with a `?` behind may be missing, one that no name leads "
+     "to is not judged (names are those of taps)",
+     read_names},
+    {"first_layer", "ranks to layers",
+     "the layer of the model that a rank calls its layer 0 (0)", read_firsts},
+    {"slices", "ranks to taps to ranges",
+     "what a rank holds of a tap, or by `\"*\"` of all others: rows `b`, "
+     "positions `t`, columns `c`, `FROM:TO`, any left out (what its file says, "
+     "else everything)",
+     read_all_slices},
+    {"padded", "taps to numbers",
+     "columns of a tap, padding included (as many as the model has)",
+     read_paddings},
+    {"logical", "name of a tensor",
+     "says of each physical expert which one of the model it is (ids are the "
+     "model's)",
+     read_logical},
+};
+enum { N_KEYS = sizeof KEYS / sizeof KEYS[0] };
+
+void har_namemap_write_fields(FILE *out)
+{
+    fputs("| field | value | what it is (what its absence means) |\n"
+          "|---|---|---|\n",
+          out);
+    for (int i = 0; i < (int)N_KEYS; i++)
+        fprintf(out, "| `%s` | %s | %s |\n", KEYS[i].name, KEYS[i].value,
+                KEYS[i].what);
+}
+
+static const char *key_name(const void *unused, int i)
+{
+    (void)unused;
+    return i < (int)N_KEYS ? KEYS[i].name : NULL;
+}
+
 static core_status read_root_pair(reader *r, const char *key,
                                   const core_yaml_node *value, int unused)
 {
-    void *p = NULL;
     (void)unused;
-    if (strcmp(key, "names") == 0)
-        return each(r, value, key, read_name, 0);
-    if (strcmp(key, "padded") == 0)
-        return each(r, value, key, read_padded, 0);
-    if (strcmp(key, "slices") == 0) {
-        CORE_TRY(core_alloc(&p, MAX_SLICES, sizeof *r->map->slice, "slices"));
-        r->map->slice = p;
-        return each(r, value, key, read_slices, 0);
-    }
-    if (strcmp(key, "first_layer") == 0) {
-        int64_t n = 0;
-        for (const core_yaml_node *k = value->first; k != NULL; k = k->next)
-            n++;
-        CORE_TRY(core_alloc(&p, n + 1, sizeof *r->map->first, "ranks"));
-        r->map->first = p;
-        return each(r, value, key, read_first, 0);
-    }
-    char text[HAR_MAP_TEXT];
-    const bool is_axes = strcmp(key, "axes") == 0;
-    const bool is_logical = strcmp(key, "logical") == 0;
-    CORE_FAIL_IF(!is_axes && !is_logical && strcmp(key, "prefix") != 0,
-                 CORE_E_FORMAT,
-                 "%s: %s: unknown key, expected names, prefix, axes, "
-                 "first_layer, slices, padded or logical",
-                 r->where, key);
-    CORE_FAIL_IF(!scalar(r, value, text, sizeof text), CORE_E_FORMAT,
-                 "%s: %s: expected a single value", r->where, key);
-    if (!is_axes)
-        memcpy(is_logical ? r->map->logical : r->map->prefix, text,
-               sizeof text);
-    CORE_FAIL_IF(is_axes && !har_axes_parse(&r->map->axes, text), CORE_E_FORMAT,
-                 "%s: axes: expected bsh or sbh, found '%s'", r->where, text);
-    r->map->has_axes |= is_axes;
-    return CORE_OK;
+    for (int i = 0; i < (int)N_KEYS; i++)
+        if (strcmp(key, KEYS[i].name) == 0)
+            return KEYS[i].read(r, key, value);
+    const char *near = core_nearest(key, key_name, NULL);
+    CORE_FAIL(CORE_E_FORMAT, "%s: %s: unknown key%s%s%s", r->where, key,
+              near != NULL ? ", is it '" : "", near != NULL ? near : "",
+              near != NULL ? "'?" : "");
 }
 
 static core_status read_root(void *self, const core_yaml_node *root)

@@ -116,7 +116,7 @@ void har__svg_taps(const har_judgement *g, int part, FILE *out)
     name_line(LEFT + 2.0 * CELL_W, y, out, "logits");
     tap_cell(g, har__judge_index(g, part, -1, CORE_TAP_LOGITS),
              LEFT + 2.0 * CELL_W, y, out);
-    fputs("</svg>\n", out);
+    har_svg_close(out);
 }
 
 /* --- tokens --- */
@@ -180,7 +180,7 @@ void har__svg_tokens(const har_judgement *g, int part, FILE *out)
             token_cell(g, part, worst, ratio, box, out);
         }
     }
-    fputs("</svg>\n", out);
+    har_svg_close(out);
 }
 
 /* --- routing --- */
@@ -254,7 +254,7 @@ void har__svg_routing(const har_judgement *g, int part, FILE *out)
     har_svg_open(out, LEFT + BAR_W + 220, count_layers(g, part) * CELL_H + 8,
                  "agreement of the chosen experts, by layer");
     write_lines(g, part, 4.0, BAR_W, routing_bar, out);
-    fputs("</svg>\n", out);
+    har_svg_close(out);
 }
 
 /* --- load --- */
@@ -293,5 +293,5 @@ void har__svg_load(const har_judgement *g, int part, FILE *out)
     har_svg_text(out, LEFT + w * (double)n_expert, HEAD_H - 10.0, "end dim",
                  "%lld", (long long)(n_expert - 1));
     write_lines(g, part, HEAD_H, w, load_line, out);
-    fputs("</svg>\n", out);
+    har_svg_close(out);
 }

@@ -24,6 +24,11 @@ CORE_NODISCARD core_status har__start_mpiexec(pid_t *pid, const har_run *run,
                                               int n_rank, const char *watch,
                                               char *const argv[]);
 
+/* Is that program of Open MPI, whose ranks MPICH's library does not know as
+ * such?  out: the first line of what it says to --version; "": nothing. [local]
+ */
+bool har__mpiexec_is_other(char out[HAR_PATH], const har_run *run);
+
 /* Bytes free where a folder lies; negative, and errno, if that cannot be told.
  *                                                                    [local] */
 double har__free_bytes(const char *folder);

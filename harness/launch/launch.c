@@ -15,8 +15,10 @@
 #include "parallel/mailbox.h"
 #include "parallel/process.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -167,40 +169,58 @@ static int count_arrived(const par_board *board)
 }
 
 /* Not all ranks have come, and the run is over: who knows why? */
-static void say_who_came(const watch *w, const char *line)
+static core_status say_who_came(const watch *w, const char *line)
 {
+    static const int wants[] = {EMFILE, ENFILE, EAGAIN, ENOMEM};
     char why[HAR_PATH];
     har__complaint(why, w->run);
     fprintf(stderr, "moeparity: %s%s%s\n", line, why[0] ? ": " : "", why);
+    for (size_t i = 0; i < sizeof wants / sizeof wants[0]; i++)
+        if (strstr(why, strerror(wants[i])) != NULL)
+            return CORE_E_MEMORY;
+    return CORE_E_PEER;
 }
 
 /* Not all ranks have agreed to stop, but mpiexec has ended. */
-static void say_mpiexec_ended(const watch *w)
+static core_status say_mpiexec_ended(const watch *w)
 {
     const int n = count_arrived(w->board);
-    if (n == 0) {
-        say_who_came(w, "mpiexec started no rank");
-    } else if (n < w->board->n_rank) {
+    if (n == 0)
+        return say_who_came(w, "mpiexec started no rank");
+    if (n < w->board->n_rank) {
         char line[80];
         snprintf(line, sizeof line, "mpiexec started %d of %d ranks", n,
                  w->board->n_rank);
-        say_who_came(w, line);
-    } else {
-        fprintf(stderr, "moeparity: mpiexec ended before its ranks had\n");
-        har__copy_log(w->run, stderr);
+        return say_who_came(w, line);
     }
+    fprintf(stderr, "moeparity: mpiexec ended before its ranks had\n");
+    har__copy_log(w->run, stderr);
+    return CORE_E_PEER;
 }
 
-static void say_aborted(const watch *w)
+static core_status say_aborted(const watch *w)
 {
-    if (atomic_load(&w->board->aborted) == CORE_E_PEER &&
-        count_arrived(w->board) < w->board->n_rank) {
-        say_who_came(w, w->board->line);
-        return;
-    }
+    const core_status status = (core_status)atomic_load(&w->board->aborted);
+    if (status == CORE_E_PEER && count_arrived(w->board) < w->board->n_rank)
+        return say_who_came(w, w->board->line);
     fprintf(stderr, "moeparity: %s\n", w->board->line);
-    if (atomic_load(&w->board->aborted) == CORE_E_PEER)
+    if (status == CORE_E_PEER)
         har__copy_log(w->run, stderr);
+    return status;
+}
+
+/* Ranks that did not come, because nobody told them that they are ranks. */
+static bool say_other_mpi(const watch *w)
+{
+    char version[HAR_PATH], ours[PAR_LIBRARY_TEXT];
+    if (count_arrived(w->board) == w->board->n_rank ||
+        !har__mpiexec_is_other(version, w->run))
+        return false;
+    fprintf(stderr,
+            "moeparity: mpiexec is another MPI's: expected that of %s, found "
+            "'%s' (MOEPARITY_MPIEXEC=PROGRAM takes another)\n",
+            par_library(ours), version);
+    return true;
 }
 
 static int settle(const watch *w)
@@ -211,15 +231,13 @@ static int settle(const watch *w)
                 (int)signal_seen);
         return 128 + signal_seen;
     }
+    if (say_other_mpi(w))
+        return core_status_exit_code(CORE_E_PROGRAM);
     copy_file(w->run, "errors", stderr);
-    if (aborted) {
-        say_aborted(w);
-        return core_status_exit_code((core_status)aborted);
-    }
-    if (!par_board_all_finished(w->board) || !WIFEXITED(w->wait_status)) {
-        say_mpiexec_ended(w);
-        return 5;
-    }
+    if (aborted)
+        return core_status_exit_code(say_aborted(w));
+    if (!par_board_all_finished(w->board) || !WIFEXITED(w->wait_status))
+        return core_status_exit_code(say_mpiexec_ended(w));
     show_report(w->run);
     return WEXITSTATUS(w->wait_status);
 }

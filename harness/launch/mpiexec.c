@@ -12,11 +12,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+extern char **environ;
 
 #ifndef HAR_MPIEXEC
 #define HAR_MPIEXEC "mpiexec"
@@ -114,11 +117,16 @@ static char **make_args(const char *mpiexec, const char *self, const char *n,
     return (char **)(uintptr_t)args;
 }
 
+static const char *program_to_start(void)
+{
+    const char *chosen = getenv("MOEPARITY_MPIEXEC");
+    return chosen && chosen[0] ? chosen : HAR_MPIEXEC;
+}
+
 core_status har__start_mpiexec(pid_t *pid, const har_run *run, int n_rank,
                                const char *watch, char *const argv[])
 {
-    const char *chosen = getenv("MOEPARITY_MPIEXEC");
-    const char *mpiexec = chosen && chosen[0] ? chosen : HAR_MPIEXEC;
+    const char *mpiexec = program_to_start();
     char self[4096], n[16], log[HAR_PATH];
     const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     CORE_FAIL_IF(length < 0, CORE_E_FILE, "/proc/self/exe: %s",
@@ -128,7 +136,8 @@ core_status har__start_mpiexec(pid_t *pid, const har_run *run, int n_rank,
     har__path(log, run, "log");
     const int log_fd =
         open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    CORE_FAIL_IF(log_fd < 0, CORE_E_FILE, "%s: %s", log, strerror(errno));
+    CORE_FAIL_IF(log_fd < 0, core_status_of_errno(errno), "%s: %s", log,
+                 strerror(errno));
     int pipe_fd[2] = {-1, -1}, error = 0;
     char **args = make_args(mpiexec, self, n, argv);
     if (!args || pipe(pipe_fd) != 0) {
@@ -149,9 +158,48 @@ core_status har__start_mpiexec(pid_t *pid, const har_run *run, int n_rank,
     if (*pid > 0 && read(pipe_fd[0], &error, sizeof error) > 0)
         waitpid(*pid, NULL, 0);
     close(pipe_fd[0]);
-    CORE_FAIL_IF(error != 0, CORE_E_FILE, "mpiexec '%s' cannot be started: %s",
-                 mpiexec, strerror(error));
+    CORE_FAIL_IF(error != 0, core_status_of_errno(error),
+                 "mpiexec '%s' cannot be started: %s", mpiexec,
+                 strerror(error));
     return CORE_OK;
+}
+
+/* --- which one it is --- */
+
+/* What a program says to --version, in a file. */
+static bool ask_version(const char *program, const char *path)
+{
+    char name[HAR_PATH], version[] = "--version";
+    char *const args[] = {name, version, NULL};
+    posix_spawn_file_actions_t actions;
+    pid_t pid;
+    snprintf(name, sizeof name, "%s", program);
+    if (posix_spawn_file_actions_init(&actions) != 0)
+        return false;
+    const bool is_started =
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY,
+                                         0) == 0 &&
+        posix_spawn_file_actions_addopen(
+            &actions, 1, path, O_WRONLY | O_CREAT | O_TRUNC, 0600) == 0 &&
+        posix_spawn_file_actions_adddup2(&actions, 1, 2) == 0 &&
+        posix_spawnp(&pid, name, &actions, NULL, args, environ) == 0;
+    posix_spawn_file_actions_destroy(&actions);
+    return is_started && waitpid(pid, NULL, 0) == pid;
+}
+
+bool har__mpiexec_is_other(char out[HAR_PATH], const har_run *run)
+{
+    char path[HAR_PATH];
+    har__path(path, run, "version");
+    out[0] = '\0';
+    FILE *said =
+        ask_version(program_to_start(), path) ? fopen(path, "r") : NULL;
+    if (said != NULL && fgets(out, HAR_PATH, said) != NULL)
+        out[strcspn(out, "\n")] = '\0';
+    if (said != NULL)
+        fclose(said);
+    unlink(path);
+    return strstr(out, "Open MPI") != NULL || strstr(out, "OpenRTE") != NULL;
 }
 
 /* --- what it left --- */

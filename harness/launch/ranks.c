@@ -1,7 +1,6 @@
 /* harness/launch/ranks.c -- see ranks.h. */
 #include "harness/launch/ranks.h"
 
-#include "core/files/mapped.h"
 #include "harness/launch/ending.h"
 #include "harness/launch/host_file.h"
 #include "harness/launch/host_folder.h"
@@ -124,12 +123,6 @@ static void end_with_proxy(void)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-/* A file was cut while this rank read it. */
-static void abort_run(const char *line)
-{
-    par_abort(NULL, CORE_E_FILE, "%s", line);
-}
-
 core_status har_ranks_start(har_ranks *out, int n_rank, double stall_seconds,
                             size_t need_bytes)
 {
@@ -145,7 +138,6 @@ core_status har_ranks_start(har_ranks *out, int n_rank, double stall_seconds,
     }
     const par_comm_options options = {stall_seconds, board};
     CORE_TRY(par_comm_start(&options));
-    core_mapped_tell(abort_run);
     CORE_TRY(check_started(n_rank));
     return is_launched ? CORE_OK
                        : agree_folders(out, stall_seconds, need_bytes);

@@ -56,8 +56,8 @@ core_status har_watch_start(const char *folder, har_watch_role role,
     snprintf(what, sizeof what, "%d%s", (int)role, speaks ? "s" : "");
     if (role != HAR_WATCH_MIDDLE)
         return spawn(argv, -1);
-    CORE_FAIL_IF(pipe(pipe_fd) != 0, CORE_E_FILE, "no pipe to the watch: %s",
-                 strerror(errno));
+    CORE_FAIL_IF(pipe(pipe_fd) != 0, core_status_of_errno(errno),
+                 "no pipe to the watch: %s", strerror(errno));
     fcntl(pipe_fd[0], F_SETFD, FD_CLOEXEC);
     fcntl(pipe_fd[1], F_SETFD, FD_CLOEXEC);
     core_status status = spawn(argv, pipe_fd[1]);

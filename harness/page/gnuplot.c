@@ -9,6 +9,7 @@
  */
 #include "harness/page/gnuplot.h"
 
+#include "core/base/printable.h"
 #include "harness/page/page.h"
 
 #include <errno.h>
@@ -143,11 +144,11 @@ static void write_script(FILE *out, const char *script, int width, int height)
 
 void har_gnuplot_text(FILE *script, const char *text)
 {
-    for (; *text != '\0'; text++)
-        fputc(*text == '\'' || *text == '"' || *text == '\n' || *text == '@'
-                  ? ' '
-                  : *text,
-              script);
+    char shown[CORE_SHOWN_BYTES];
+    for (int n; *text != '\0'; text += n) {
+        core_shown(shown, text, &n);
+        fputs(strchr("'\"\\`@", *text) == NULL ? shown : " ", script);
+    }
 }
 
 /* --- the picture --- */
@@ -237,8 +238,8 @@ static core_status copy_picture(FILE *out, const char *text, int width,
                  "are none",
                  strlen(text));
     fprintf(out,
-            "<svg class=\"plot\" viewBox=\"0 0 %d %d\" width=\"%d\" "
-            "role=\"img\" aria-label=\"",
+            "<div class=\"wide\"><svg class=\"plot\" viewBox=\"0 0 %d %d\" "
+            "width=\"%d\" role=\"img\" aria-label=\"",
             width, height, width);
     har_page_text(out, label);
     fputs("\"><g>\n", out);
@@ -248,7 +249,7 @@ static core_status copy_picture(FILE *out, const char *text, int width,
             fputc(*at, out);
         at += n > 0 ? n : 1;
     }
-    fputs("</svg>\n", out);
+    fputs("</svg></div>\n", out);
     return CORE_OK;
 }
 

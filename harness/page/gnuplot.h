@@ -23,8 +23,8 @@ CORE_NODISCARD core_status har_gnuplot_draw(FILE *out, const char *script,
                                             int width, int height,
                                             const char *label);
 
-/* "1.2e+06" the way a plot's text wants it is gnuplot's business; a text that
- * stands in single quotes of a script is not: write it without them.         */
+/* A text for between quotes of a script: what would end them or run a command
+ * becomes a space, the rest is printable (core/base/printable.h).            */
 void har_gnuplot_text(FILE *script, const char *text);
 
 #endif

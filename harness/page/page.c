@@ -9,7 +9,7 @@
 
 static const char STYLE[] =
     ":root{color-scheme:light dark;--paper:#fbfbfa;--card:#fff;--line:#e3e3df;"
-    "--ink:#1d1f21;--soft:#6a6f75;--good:#2b8a6e;--warn:#d98a00;--bad:#c8362b;"
+    "--ink:#1d1f21;--soft:#6a6f75;--good:#26806a;--warn:#a06600;--bad:#c8362b;"
     "--idle:#9aa0a6;--load:#3d6fb6}\n"
     "@media (prefers-color-scheme:dark){:root{--paper:#15171a;--card:#1d2024;"
     "--line:#32363b;--ink:#e8e9ea;--soft:#9aa1a9;--good:#47b494;--warn:#f0a93b;"
@@ -19,7 +19,8 @@ static const char STYLE[] =
     "font:15px/1.5 system-ui,sans-serif}\n"
     "main{max-width:1120px;margin:0 auto;padding:28px 20px 60px}\n"
     "section,header{background:var(--card);border:1px solid var(--line);"
-    "border-radius:10px;padding:18px 22px;margin:0 0 18px;overflow-x:auto}\n"
+    "border-radius:10px;padding:18px 22px;margin:0 0 18px}\n"
+    ".wide{overflow-x:auto}\n"
     "h1{font-size:26px;margin:0;line-height:1.2}\n"
     "h2{font-size:17px;margin:0 0 2px}\n"
     "p{margin:4px 0 12px;color:var(--soft)}\n"
@@ -46,8 +47,15 @@ static const char STYLE[] =
     "color:var(--soft);margin:10px 0 0}\n"
     ".key i{display:inline-block;width:13px;height:13px;border-radius:3px;"
     "margin-right:6px;vertical-align:-2px}\n"
+    ".ramp i{width:7px;margin:0;border-radius:0}\n"
     "summary{cursor:pointer;font-weight:600}\n"
-    "footer{color:var(--soft);font-size:13px}\n";
+    "footer{color:var(--soft);font-size:13px}\n"
+    "@media (max-width:500px){main{padding:12px 8px 40px}"
+    "section,header{padding:14px 12px}dl{grid-template-columns:1fr}"
+    "dd{margin-bottom:6px}}\n"
+    "@media print{main{padding:0}section,header{break-inside:auto}"
+    "svg{max-width:100%;height:auto}td,th,td.text{white-space:normal;"
+    "min-width:0;padding-right:6px;font-size:11px;overflow-wrap:anywhere}}\n";
 
 void har_page_text(FILE *out, const char *text)
 {
@@ -110,6 +118,17 @@ void har_page_fact(FILE *out, const char *name, const char *fmt, ...)
     har_page_format(out, fmt, args);
     fputs("</dd>\n", out);
     va_end(args);
+}
+
+void har_page_ramp(FILE *out, const char *colour, double from, double to,
+                   const char *low, const char *high)
+{
+    enum { STEPS = 8 };
+    fprintf(out, "<span>%s <span class=\"ramp\">", low);
+    for (int k = 0; k < STEPS; k++)
+        fprintf(out, "<i style=\"background:var(--%s);opacity:%.2f\"></i>",
+                colour, from + (to - from) * k / (STEPS - 1));
+    fprintf(out, "</span> %s</span>\n", high);
 }
 
 void har_page_cell(FILE *out, const char *class, const char *fmt, ...)

@@ -30,6 +30,10 @@ void har_page_end(FILE *out, const char *note);
 void har_page_fact(FILE *out, const char *name, const char *fmt, ...)
     CORE_PRINTF(3, 4);
 
+/* In a legend: a colour's strengths from end to end, and what the ends mean.  */
+void har_page_ramp(FILE *out, const char *colour, double from, double to,
+                   const char *low, const char *high);
+
 /* Cells of a table: of a class, of a number. */
 void har_page_cell(FILE *out, const char *class, const char *fmt, ...)
     CORE_PRINTF(3, 4);

@@ -45,7 +45,8 @@ static void write_origin(FILE *out, har_origin origin)
 static void write_numbers(const har_machine *m, FILE *out)
 {
     fputs("<details><summary>Numbers of the machine and where they come from"
-          "</summary>\n<table><thead><tr><th>number</th><th class=\"n\">value"
+          "</summary>\n<div class=\"wide\"><table><thead><tr><th>number</th>"
+          "<th class=\"n\">value"
           "</th><th>origin</th></tr></thead><tbody>\n",
           out);
     for (int i = 0; i < m->n_link; i++) {
@@ -67,7 +68,7 @@ static void write_numbers(const har_machine *m, FILE *out)
         har_page_cell(out, "n", "%.3g %%", 100 * m->sigma[i].value);
         write_origin(out, m->sigma[i].origin);
     }
-    fputs("</tbody></table></details>\n", out);
+    fputs("</tbody></table></div></details>\n", out);
 }
 
 /* What the intervals hold. */

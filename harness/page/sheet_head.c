@@ -70,7 +70,7 @@ static void write_shares(const har_prediction *p, FILE *out)
                       100 * part[i].r.high);
         x += w;
     }
-    fputs("</svg>\n", out);
+    har_svg_close(out);
     har__key_open(out);
     for (int i = 0; i < N; i++)
         har__key(out, part[i].colour, part[i].strength, "%s %.1f %%",
@@ -202,7 +202,8 @@ void har__sheet_figures(const har__sheet *s, FILE *out)
     har__section(out, "figures", "Figures",
                  "Every headline figure with its 90 %% interval and what it "
                  "means, as moeparity predict prints them.");
-    fputs("<table><thead><tr><th>figure</th><th class=\"n\">value</th>"
+    fputs("<div class=\"wide\"><table><thead><tr><th>figure</th>"
+          "<th class=\"n\">value</th>"
           "<th class=\"n\">low</th><th class=\"n\">high</th><th>unit</th>"
           "<th>what it is</th></tr></thead><tbody>\n",
           out);
@@ -218,5 +219,5 @@ void har__sheet_figures(const har__sheet *s, FILE *out)
         har_page_cell(out, "text", "%s", f.meaning);
         fputs("</tr>\n", out);
     }
-    fputs("</tbody></table></section>\n", out);
+    fputs("</tbody></table></div></section>\n", out);
 }

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-enum { LEFT = 76, RIGHT = 200, BAR_H = 22, LINE_H = 34, HEAD_H = 20 };
+enum { LEFT = 76, RIGHT = 232, BAR_H = 22, LINE_H = 34, HEAD_H = 20 };
 
 typedef struct part {
     const char *colour, *text;
@@ -60,8 +60,9 @@ static void write_bars(const har__sheet *s, FILE *out)
         write_bar(s, i, scale, HEAD_H + (double)i * LINE_H, out);
     fprintf(out,
             "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\" "
-            "stroke=\"var(--bad)\" stroke-width=\"1.5\"/>\n</svg>\n",
+            "stroke=\"var(--bad)\" stroke-width=\"1.5\"/>\n",
             end, end, HEAD_H - 4, height - 6);
+    har_svg_close(out);
 }
 
 void har__sheet_memory(const har__sheet *s, FILE *out)
@@ -79,7 +80,8 @@ void har__sheet_memory(const har__sheet *s, FILE *out)
         har__key(out, list[i].colour, 1, "%s", list[i].text);
     har__key(out, "idle", 0.3, "free");
     har__key_close(out);
-    fputs("<table><thead><tr><th class=\"n\">stage</th><th class=\"n\">GPU</th>"
+    fputs("<div class=\"wide\"><table><thead><tr><th class=\"n\">stage</th>"
+          "<th class=\"n\">GPU</th>"
           "<th class=\"n\">weights, GB</th><th class=\"n\">KV cache</th>"
           "<th class=\"n\">activations</th><th class=\"n\">buffers</th>"
           "<th class=\"n\">total</th></tr></thead><tbody>\n",
@@ -95,5 +97,5 @@ void har__sheet_memory(const har__sheet *s, FILE *out)
         har__number(out, m->total, 1e-9, har__digits);
         fputs("</tr>\n", out);
     }
-    fputs("</tbody></table></section>\n", out);
+    fputs("</tbody></table></div></section>\n", out);
 }

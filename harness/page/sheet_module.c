@@ -183,7 +183,7 @@ static void write_picture(const har__sheet *s, FILE *out)
                      "replica %d", d);
     for (int stage = 0; stage < plan->pp; stage++)
         write_stage(s, &g, stage, HEAD_H + stage_h * stage, out);
-    fputs("</svg>\n", out);
+    har_svg_close(out);
 }
 
 /* --- the table --- */

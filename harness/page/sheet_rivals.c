@@ -327,7 +327,8 @@ static void write_legend(const har__rivals *r, FILE *out)
 
 static void write_table(const har__rivals *r, FILE *out)
 {
-    fputs("<table id=\"rivals\"><thead><tr><th class=\"n\"></th><th>plan</th>"
+    fputs("<div class=\"wide\"><table id=\"rivals\"><thead><tr>"
+          "<th class=\"n\"></th><th>plan</th>"
           "<th class=\"n\">GPUs</th><th class=\"n\">latency, ms</th>"
           "<th class=\"n\">tokens/s</th><th class=\"n\">GPU seconds per "
           "million tokens</th><th class=\"n\">GB</th><th></th></tr></thead>"
@@ -351,7 +352,7 @@ static void write_table(const har__rivals *r, FILE *out)
                                                  : "");
         fputs("</tr>\n", out);
     }
-    fputs("</tbody></table>\n", out);
+    fputs("</tbody></table></div>\n", out);
 }
 
 static core_status draw(const har__rivals *r, FILE *out)

@@ -194,7 +194,8 @@ static int next_longest(const har_prediction *p, double seconds, int last)
 
 static void write_table(const har__sheet *s, const roof *r, FILE *out)
 {
-    fputs("<table id=\"operators\"><thead><tr><th>operator</th>"
+    fputs("<div class=\"wide\"><table id=\"operators\"><thead><tr>"
+          "<th>operator</th>"
           "<th class=\"n\">ms of a pass</th><th class=\"n\">share</th>"
           "<th class=\"n\">flop/byte</th><th class=\"n\">TFLOP/s</th>"
           "<th class=\"n\">GB/s</th><th class=\"n\">% of the roof</th>"
@@ -207,7 +208,7 @@ static void write_table(const har__sheet *s, const roof *r, FILE *out)
         seconds = s->p.class_of[i].seconds;
         write_row(s, &s->p.class_of[i], r, out);
     }
-    fputs("</tbody></table>\n<p>Not hidden: from the last arrival at a "
+    fputs("</tbody></table></div>\n<p>Not hidden: from the last arrival at a "
           "transfer to its end, for all its members; so it can be more than "
           "the mean of what they take.</p>\n",
           out);

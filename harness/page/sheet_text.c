@@ -13,7 +13,7 @@ const char har__sheet_style[] =
     "--g5:#7f8a1f}\n"
     "@media (prefers-color-scheme:dark){:root{--g0:#6fa0ea;--g1:#f0a35a;"
     "--g2:#47b494;--g3:#b48be0;--g4:#e57fae;--g5:#b9c656}}\n"
-    "section>svg,header>svg{width:100%;height:auto}\n"
+    ".wide>svg{width:100%;height:auto}\n"
     "h3{font-size:15px;margin:18px 0 2px}\n"
     "code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}\n"
     "nav{display:flex;flex-wrap:wrap;gap:2px 16px;margin:14px 0 0;"
@@ -40,13 +40,14 @@ const char har__sheet_style[] =
     "td.says{white-space:normal;min-width:8em}\n"
     "svg .big{font-size:13px;font-weight:600}svg .small{font-size:11px}\n"
     "svg.plot text{fill:inherit}\n"
-    "section>table,.scroll{margin-top:14px}\n"
+    ".wide,.scroll{margin-top:14px}\n"
     "svg .rule{stroke:var(--line);stroke-width:1}\n"
     "@media (max-width:900px){td,th{padding-right:8px;font-size:13px}"
-    "section{padding:16px 14px}section>svg{min-width:720px}"
+    "section{padding:16px 14px}.wide>svg{min-width:720px}"
     ".tiles{grid-template-columns:repeat(3,1fr)}}\n"
     "@media (max-width:500px){.tiles{grid-template-columns:repeat(2,1fr)}}\n"
-    "@media print{section{break-inside:avoid}.scroll{max-height:none}}\n";
+    "@media print{section{break-inside:avoid}.scroll{max-height:none}"
+    ".wide>svg{min-width:0}}\n";
 
 void har__section(FILE *out, const char *id, const char *heading,
                   const char *fmt, ...)

@@ -249,7 +249,7 @@ static void write_whole(const har__timeline *t, FILE *out)
         write_track(t, i,
                     HEAD_H + pitch * i + GAP * (i * t->step / t->n_in_stage),
                     pitch - 3, out);
-    fputs("</svg>\n", out);
+    har_svg_close(out);
 }
 
 /* --- the closer look --- */
@@ -286,7 +286,7 @@ static void write_close(const har__timeline *t, FILE *out)
     }
     for (int64_t i = 0; i < t->n_span; i++)
         write_span(t, &t->span[i], H, out);
-    fputs("</svg>\n", out);
+    har_svg_close(out);
 }
 
 void har__sheet_timeline(const har__sheet *s, FILE *out)

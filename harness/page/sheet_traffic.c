@@ -126,14 +126,16 @@ static void write_matrix(const har_traffic *t, FILE *out)
             write_cell(t, i, j, peak, w, out);
     if (peak > 0)
         write_scale(t, peak, out);
-    fputs("</svg>\n", out);
+    har_svg_close(out);
 }
 
 static void write_links(const har__sheet *s, FILE *out)
 {
     const har_machine *m = &s->setup->machine;
     const har_traffic *t = &s->traffic;
-    fputs("<table><thead><tr><th>bytes of a pass, all GPUs</th>", out);
+    fputs("<div class=\"wide\"><table><thead><tr>"
+          "<th>bytes of a pass, all GPUs</th>",
+          out);
     for (int i = 0; i < m->n_link; i++) {
         fputs("<th class=\"n\">over ", out);
         har_page_text(out, m->link[i].name);
@@ -153,7 +155,7 @@ static void write_links(const har__sheet *s, FILE *out)
         har__number(out, sum, 1, bytes_of);
         fputs("</tr>\n", out);
     }
-    fputs("</tbody></table>\n", out);
+    fputs("</tbody></table></div>\n", out);
 }
 
 void har__sheet_traffic(const har__sheet *s, FILE *out)

@@ -173,7 +173,8 @@ static void write_table(const har__sheet *s, const json_t *o, FILE *out)
 {
     size_t i, k;
     json_t *plan, *c;
-    fputs("<table id=\"verdicts\"><thead><tr><th>plan</th>"
+    fputs("<div class=\"wide\"><table id=\"verdicts\"><thead><tr>"
+          "<th>plan</th>"
           "<th class=\"n\">ranks</th><th>numerics</th><th>verdict</th>"
           "<th class=\"n\">taps</th><th class=\"n\">elements</th>"
           "<th class=\"n\">taps that differ</th><th></th></tr></thead>"
@@ -185,7 +186,7 @@ static void write_table(const har__sheet *s, const json_t *o, FILE *out)
         json_array_foreach(json_object_get(plan, "cases"), k, c)
             write_case(plan, c, is_ours, out);
     }
-    fputs("</tbody></table>\n", out);
+    fputs("</tbody></table></div>\n", out);
 }
 
 static void write_run(const json_t *o, FILE *out)

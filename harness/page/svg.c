@@ -6,9 +6,14 @@
 void har_svg_open(FILE *out, int width, int height, const char *label)
 {
     fprintf(out,
-            "<svg viewBox=\"0 0 %d %d\" width=\"%d\" role=\"img\" "
-            "aria-label=\"%s\">\n",
+            "<div class=\"wide\"><svg viewBox=\"0 0 %d %d\" width=\"%d\" "
+            "role=\"img\" aria-label=\"%s\">\n",
             width, height, width, label);
+}
+
+void har_svg_close(FILE *out)
+{
+    fputs("</svg></div>\n", out);
 }
 
 void har_svg_text(FILE *out, double x, double y, const char *class,

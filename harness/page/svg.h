@@ -10,8 +10,10 @@
 
 #include <stdio.h>
 
-/* To be ended with </svg>.  label: what a screen reader says. */
+/* A picture, in a box that scrolls sideways where it has no room.  label: what
+ * a screen reader says. */
 void har_svg_open(FILE *out, int width, int height, const char *label);
+void har_svg_close(FILE *out);
 
 void har_svg_text(FILE *out, double x, double y, const char *class,
                   const char *fmt, ...) CORE_PRINTF(5, 6);

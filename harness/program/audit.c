@@ -9,14 +9,14 @@
 
 typedef struct request {
     const char *path, *json;
-    bool quantities;
+    bool quantities, fields;
     core_overrides overrides;
 } request;
 
 static void check_request(const void *self, struct argp_state *state)
 {
     const request *r = self;
-    if (r->path == NULL && !r->quantities)
+    if (r->path == NULL && !r->quantities && !r->fields)
         argp_error(state, "expected a claims file");
 }
 
@@ -35,6 +35,8 @@ static void read_command_line(request *r, int argc, char **argv)
         {"json", .text = &r->json},
         {"quantities", .flag = &r->quantities,
          .help = "list the quantities of a claims file and their units"},
+        {"fields", .flag = &r->fields,
+         .help = "list the fields of a claims file"},
         {0}};
     har_parse(&line, options, r, argc, argv);
 }
@@ -73,6 +75,10 @@ int har_cmd_audit(int argc, char **argv)
     read_command_line(&r, argc, argv);
     if (r.quantities) {
         write_quantities();
+        return 0;
+    }
+    if (r.fields) {
+        har_claims_write_fields(stdout);
         return 0;
     }
     core_status status = core_alloc(&claims, 1, sizeof(har_claims), r.path);

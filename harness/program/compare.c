@@ -8,6 +8,7 @@
 #include "harness/judge/comparison.h"
 #include "harness/judge/dump.h"
 #include "harness/judge/explain.h"
+#include "harness/judge/namemap.h"
 #include "harness/judge/report.h"
 #include "harness/launch/outfile.h"
 #include "harness/launch/waiting.h"
@@ -19,13 +20,13 @@ typedef struct request {
     const char *golden, *dump, *map, *numerics, *rows, *positions;
     const char *json, *junit, *html;
     const char *model;
-    bool forced_routing, explain;
+    bool forced_routing, explain, fields;
 } request;
 
 static void check_request(const void *self, struct argp_state *state)
 {
     const request *r = self;
-    if (r->dump == NULL)
+    if (r->dump == NULL && !r->fields)
         argp_error(state, "expected GOLDEN and DUMP");
     if (r->model != NULL && !r->explain)
         argp_error(state, "--model belongs to --explain");
@@ -51,6 +52,7 @@ static void read_command_line(request *r, int argc, char **argv)
         {"map", .text = &r->map, .argument = "MAP",
          .help = "names of the dump: hf, megatron, replay, or a YAML "
                  "file (docs/compare.md)"},
+        {"fields", .flag = &r->fields, .help = "list the fields of a map"},
         {"numerics", .text = &r->numerics},
         {"rows", .text = &r->rows, .argument = "FROM:TO",
          .help = "the dump holds these rows of the batch, TO not among them"},
@@ -219,6 +221,10 @@ int har_cmd_compare(int argc, char **argv)
 {
     request r = {.golden = NULL};
     read_command_line(&r, argc, argv);
+    if (r.fields) {
+        har_namemap_write_fields(stdout);
+        return 0;
+    }
     const core_status status = is_plain(&r) ? compare_files(&r)
                                             : compare_foreign(&r);
     return status == CORE_E_DIFFERS ? core_status_exit_code(status)

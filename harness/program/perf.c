@@ -28,11 +28,13 @@ static const har_command_line line = {
     "fit --machine M --kind KIND --table FILE... --out FILE\n"
     "score --machine M --kind KIND --table FILE... [--held-out]\n"
     "check MACHINE\n"
-    "machines",
+    "machines\n"
+    "fields",
     "Fits the coefficients of a machine on a table of measured times, "
     "scores its predictions on one, looks for contradictions in a machine "
-    "file, or lists the machines that come with the program.\vOne shape in five, chosen by its hash, is for "
-    "fitting.\n" HAR_EXIT_CODES,
+    "file, or lists the machines that come with the program, or the fields of "
+    "a machine file.\vOne shape in five, chosen by its hash, is for fitting.\n"
+    HAR_EXIT_CODES,
     NULL};
 
 static void read_command_line(request *r, int argc, char **argv)
@@ -265,10 +267,14 @@ int har_cmd_perf(int argc, char **argv)
                                  r.action, r.checked));
     if (strcmp(r.action, "machines") == 0)
         return har_end(list_machines());
+    if (strcmp(r.action, "fields") == 0) {
+        har_machine_write_fields(stdout);
+        return 0;
+    }
     if (strcmp(r.action, "fit") != 0 && strcmp(r.action, "score") != 0)
         return har_end(core_fail(CORE_E_USAGE,
-                                 "perf: expected fit, score, check or machines, "
-                                 "found '%s'",
+                                 "perf: expected fit, score, check, machines "
+                                 "or fields, found '%s'",
                                  r.action));
     return har_end(run(&r));
 }

@@ -16,7 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Of OpenBLAS, for each of its threads, as its packages are built. */
@@ -82,6 +84,34 @@ static void look_for_room(void)
     munmap(room, bytes);
 }
 
+/* OpenBLAS starts its threads, one for each core, and its OpenMP exits where it
+ * may not.  As many children, which cost no memory: may they be had?  Limits
+ * that are far away are left alone.                                          */
+static void look_for_threads(void)
+{
+    enum { FEW = 1024, MOST = 256 };
+    struct rlimit limit;
+    pid_t child[MOST];
+    int n = 0, wanted = (int)n_threads() - 1;
+    if (getrlimit(RLIMIT_NPROC, &limit) != 0 || limit.rlim_cur >= FEW)
+        return;
+    wanted = wanted < MOST ? wanted : MOST;
+    while (n < wanted && (child[n] = fork()) > 0)
+        n++;
+    if (n < wanted && child[n] == 0)
+        for (;;)
+            pause();
+    for (int i = 0; i < n; i++) {
+        kill(child[i], SIGKILL);
+        waitpid(child[i], NULL, 0);
+    }
+    if (n < wanted)
+        end(CORE_E_MEMORY,
+            "moeparity: not enough processes to start: OpenBLAS takes a thread "
+            "for each core; raise the limit (ulimit -u) or set "
+            "OPENBLAS_NUM_THREADS=1\n");
+}
+
 static void catch_crashes(void)
 {
 #if !defined(__SANITIZE_ADDRESS__)
@@ -112,6 +142,7 @@ static void catch_interrupts(void)
 static void before_libraries(void)
 {
     look_for_room();
+    look_for_threads();
     ours = getpid();
     on_exit(at_exit, NULL);
     catch_crashes();

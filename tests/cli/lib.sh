@@ -33,6 +33,22 @@ refused()
     has err "^moeparity: .*$2"
 }
 
+# one_error CODE REGEX: so the last run ended, its exit code being $code: no
+# report, and one line beside the estimate
+one_error()
+{
+    [ "$code" = "$1" ] || fail "exit $code, expected $1"
+    [ ! -s out ] || fail 'a report of a run that failed'
+    [ "$(grep -vc '^moeparity: about [0-9]' err)" = 1 ] || fail 'not one line'
+    has err "^moeparity: .*$2"
+}
+
+# calm FILE: a report without what differs from run to run, times and memory
+calm()
+{
+    sed -E '/^time |^  (memory|reference|emulation) |processor seconds|largest rank held/d' "$1"
+}
+
 # hold RANK POINT COMMAND...: run it in the background, as process $run, with a
 # rank that waits there for its end, as process $held.  (A shell starts
 # background jobs with SIGINT ignored: env puts it back.)

@@ -6,17 +6,22 @@
  * TOKEN marks its processes for test_comm_faults.sh.  The ranks add numbers
  * over pairs ("pair") and over the world; in tick 3 rank 2 commits FAULT.
  */
+#include "core/files/mapped.h"
 #include "harness/launch/launch.h"
 #include "parallel/comm.h"
+#include "parallel/process.h"
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { FAULTY = 2, TICK = 3, N_TICK = 6 };
+enum { FAULTY = 2, TICK = 3, N_TICK = 6, CANNOT = 9 };
 
 /* Uses the processor for so long, and publishes nothing. */
 static void compute(double seconds)
@@ -24,6 +29,35 @@ static void compute(double seconds)
     const clock_t end = clock() + (clock_t)(seconds * CLOCKS_PER_SEC);
     while (clock() < end) /* asking is work enough */
         ;
+}
+
+static _Noreturn void *hold_stdout(void *held)
+{
+    flockfile(stdout);
+    atomic_store((_Atomic int *)held, 1);
+    for (;;)
+        pause();
+}
+
+/* A mapped file is cut while another thread is in the middle of printing: who
+ * ends the run from the signal's handler must not wait for that one.         */
+static void touch_cut_file(void)
+{
+    char path[300];
+    core_mapped *file = NULL;
+    pthread_t printer;
+    _Atomic int held = 0;
+    snprintf(path, sizeof path, "%s/cut", har_rank_folder());
+    const int fd = open(path, O_RDWR | O_CREAT, 0600);
+    if (fd < 0 || ftruncate(fd, 1 << 16) != 0 ||
+        core_map(&file, path, CORE_MAP_OURS, 1) != CORE_OK ||
+        pthread_create(&printer, NULL, hold_stdout, &held) != 0)
+        exit(CANNOT);
+    while (atomic_load(&held) == 0)
+        par_nap_ms(1);
+    if (ftruncate(fd, 0) != 0 ||
+        ((volatile unsigned char *)core_mapped_at(file))[1 << 15] == 0)
+        exit(CANNOT); /* it should have been there no more */
 }
 
 static void commit(par_comm *comm, const par_group *pair, const char *fault)
@@ -40,6 +74,8 @@ static void commit(par_comm *comm, const par_group *pair, const char *fault)
         core_assert(x <= 0);
     else if (strcmp(fault, "abort") == 0)
         par_abort(comm, CORE_E_EXACT, "rank 2 needs 54 bits");
+    else if (strcmp(fault, "cut") == 0)
+        touch_cut_file();
     else if (strcmp(fault, "slow") == 0)
         compute(4);
     else if (strcmp(fault, "sleep") == 0)

@@ -10,6 +10,7 @@ add_unit(test_har_dump SOURCES test_har_dump.c LIBS harness LABELS unit)
 add_unit(test_har_estimate SOURCES test_har_estimate.c LIBS harness LABELS unit)
 add_unit(test_har_limits SOURCES test_har_limits.c LIBS harness LABELS unit)
 add_unit(test_har_need SOURCES test_har_need.c LIBS harness LABELS unit)
+add_unit(test_har_page SOURCES test_har_page.c LIBS harness LABELS unit)
 add_unit(test_har_pieces SOURCES test_har_pieces.c LIBS harness LABELS unit)
 add_unit(test_har_precision SOURCES test_har_precision.c LIBS harness LABELS unit)
 add_unit(test_har_spread

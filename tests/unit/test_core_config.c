@@ -126,6 +126,36 @@ START_TEST(a_key_that_nobody_reads_is_refused)
 }
 END_TEST
 
+/* Of a damaged file, even where nobody reads the key; and the twin. */
+static const struct {
+    const char *member, *message, *twin;
+} DAMAGED[] = {
+    {"\"router_aux_loss_coef\": 1e308",
+     "router_aux_loss_coef 1e+308, expected a number up to 1e+30",
+     "\"router_aux_loss_coef\": 0.001"},
+    {"\"router_jitter_noise\": -1e31",
+     "router_jitter_noise -1e+31, expected a number up to 1e+30",
+     "\"router_jitter_noise\": 0.0"},
+    {"\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 1e308}",
+     "rope.factor 1e+308, expected a positive number from 1e-30 to 1e+30",
+     "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4.0}"},
+    {"\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4.0, "
+     "\"beta_fast\": 1e308}",
+     "rope.beta_fast 1e+308, expected a positive number",
+     "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4.0, "
+     "\"beta_fast\": 16}"},
+};
+
+START_TEST(no_file_holds_such_a_number)
+{
+    char text[TEXT_BYTES];
+    with(text, DAMAGED[_i].member);
+    refused(text, DAMAGED[_i].message);
+    with(text, DAMAGED[_i].twin);
+    (void)taken(text, NULL, NULL);
+}
+END_TEST
+
 START_TEST(whoever_asks_goes_on_without_a_key)
 {
     char text[TEXT_BYTES];
@@ -592,6 +622,7 @@ int main(void)
     TCase *tcase = tcase_create("config");
     tcase_add_loop_test(tcase, a_key_that_nobody_reads_is_refused, 0,
                         COUNT(UNREAD));
+    tcase_add_loop_test(tcase, no_file_holds_such_a_number, 0, COUNT(DAMAGED));
     tcase_add_test(tcase, whoever_asks_goes_on_without_a_key);
     tcase_add_test(tcase, what_every_file_says_may_pass);
     tcase_add_test(tcase, an_absent_key_has_the_value_of_the_class_and_is_told);

@@ -4,6 +4,7 @@
  * out on paper: 1 Tflop/s over ten units, 100 GB/s, every fraction 1.  What a
  * search relies on is held on the real presets: more work never takes less.
  */
+#include "core/files/yaml_list.h"
 #include "harness/perf/machine/machine.h"
 #include "tests/support/check_main.h"
 
@@ -582,6 +583,52 @@ START_TEST(an_assumed_link_without_sigma_gets_the_documented_one)
 }
 END_TEST
 
+/* The row of the table that a key of a file belongs to. */
+static void field_of(char out[CORE_YAML_PATH], const char *path)
+{
+    size_t n = 0;
+    const bool has_parts = strncmp(path, "coefficients.", 13) == 0 ||
+                           strncmp(path, "sigma.", 6) == 0;
+    if (strncmp(path, "peak_tflops.", 12) == 0)
+        path = "peak_tflops.DTYPE";
+    else if (strncmp(path, "tiles[", 6) == 0)
+        path = "tiles";
+    for (; *path != '\0' &&
+           !(has_parts && (strcmp(path, ".value") == 0 ||
+                           strcmp(path, ".from") == 0));
+         path++)
+        if (path[0] < '0' || path[0] > '9' || n == 0 ||
+            (out[n - 1] != '[' && strchr("0123456789", out[n - 1]) == NULL))
+            out[n++] = *path;
+    out[n] = '\0';
+}
+
+START_TEST(the_table_of_fields_has_every_key)
+{
+    char *table = NULL;
+    const char *name, *text;
+    size_t n = 0;
+    FILE *out = open_memstream(&table, &n);
+    har_machine_write_fields(out);
+    ck_assert_int_eq(fclose(out), 0);
+    for (int i = 0; har_machine_preset(i, &name, &text); i++) {
+        core_yaml_list yaml;
+        ck_assert_int_eq(
+            core_yaml_list_read(&yaml, text, name, "a machine", "samples"),
+            CORE_OK);
+        for (size_t k = 0; k < yaml.n; k++) {
+            char field[CORE_YAML_PATH], row[CORE_YAML_PATH + 8];
+            field_of(field, yaml.at[k].path);
+            snprintf(row, sizeof row, "\n| `%s` | ", field);
+            ck_assert_msg(strstr(table, row) != NULL, "%s: %s has no row", name,
+                          field);
+        }
+        core_yaml_list_free(&yaml);
+    }
+    free(table);
+}
+END_TEST
+
 static Suite *machine_suite(void)
 {
     Suite *suite = suite_create("har_machine");
@@ -609,6 +656,7 @@ static Suite *machine_suite(void)
     suite_add_tcase(suite, times);
     TCase *files = tcase_create("files");
     tcase_add_test(files, presets_are_complete);
+    tcase_add_test(files, the_table_of_fields_has_every_key);
     tcase_add_loop_test(files, files_are_read_strictly, 0, N_EDITS);
     tcase_add_test(files, a_file_without_a_coefficient_is_refused);
     tcase_add_test(files, no_such_machine);

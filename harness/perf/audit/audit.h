@@ -167,6 +167,9 @@ typedef struct har_claims {
     har_claim at[HAR_MAX_CLAIMS];
 } har_claims;
 
+/* The keys of a claims file, what they may hold and mean, as a table. [local] */
+void har_claims_write_fields(FILE *out);
+
 /* Read a claims file; overrides, or NULL: keys of its model's config.json. [local]
  * Errors: E_FILE; E_FORMAT as file:line:column; what core_config_open and
  * par_plan_parse refuse; *out unspecified.                                    */

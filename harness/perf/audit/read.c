@@ -28,6 +28,60 @@
 
 enum { MAX_FILE_BYTES = 1 << 20 };
 
+typedef struct file_key {
+    const char *name, *value, *what;
+    bool is_needed;
+} file_key;
+
+static const file_key OF_FILE[] = {
+    {"document", "text", "what is audited", true},
+    {"source", "text", "where it is from", false},
+    {"model", "MODEL", "what `moeparity spec` takes", true},
+    {"hardware", "quantities to numbers",
+     "what the document says of a GPU: `peak_flops: 400 TFLOPS`", false},
+    {"assume", "quantities to numbers",
+     "what nobody states and is taken for granted", false},
+    {"plan", "PLAN",
+     "the one plan to judge by (every plan that the degrees may mean)", false},
+    {"claims", "list", "the figures, each with the keys below", true},
+};
+enum { N_OF_FILE = sizeof OF_FILE / sizeof OF_FILE[0] };
+
+static const file_key OF_CLAIM[] = {
+    {"id", "text", "its name here, which no other claim has", true},
+    {"quantity", "a name of `audit --quantities`", "what it is about", true},
+    {"value", "number",
+     "as published, without a unit or commas; `20..22` is all between", true},
+    {"unit", "a unit of the quantity", "of the value; not for counts", false},
+    {"relation", "=, ~, <, <=, >, >=",
+     "a figure, about a figure, or a requirement (=)", false},
+    {"rounding", "number",
+     "what the value is rounded to; `~` needs one (a unit of its last digit)",
+     false},
+    {"means", "a meaning of the word",
+     "which one the document means (all are tried)", false},
+    {"line", "number", "of the document", false},
+    {"quote", "text", "the document's own words", false},
+};
+enum { N_OF_CLAIM = sizeof OF_CLAIM / sizeof OF_CLAIM[0] };
+
+static void write_keys(FILE *out, const char *before, const file_key *keys,
+                       int n)
+{
+    for (int i = 0; i < n; i++)
+        fprintf(out, "| `%s%s` | %s | %s | %s |\n", before, keys[i].name,
+                keys[i].is_needed ? "yes" : "no", keys[i].value, keys[i].what);
+}
+
+void har_claims_write_fields(FILE *out)
+{
+    fputs("| field | must it be there? | value | what it is (what its absence "
+          "means) |\n|---|---|---|---|\n",
+          out);
+    write_keys(out, "", OF_FILE, N_OF_FILE);
+    write_keys(out, "claims[].", OF_CLAIM, N_OF_CLAIM);
+}
+
 /* Where we are: the last thing looked at. */
 typedef struct reader {
     const char *path;
@@ -229,15 +283,12 @@ static const core_yaml_entry *look_up(reader *r, const fields *f,
 
 static core_status check_keys(reader *r, const fields *f)
 {
-    static const char *const known[] = {"id",   "quantity", "value",
-                                        "unit", "relation", "rounding",
-                                        "line", "quote",    "means"};
     for (int i = 0; i < f->n; i++) {
         const char *key = f->at[i].path + f->prefix;
         const size_t n = strcspn(key, "[.");
         bool found = false;
-        for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
-            found = found || is_under(key, known[k]);
+        for (int k = 0; k < N_OF_CLAIM; k++)
+            found = found || is_under(key, OF_CLAIM[k].name);
         look_at_key(r, &f->at[i]);
         if (!found)
             return fail_at(r, "unknown key '%.*s' of a claim", (int)n, key);
@@ -455,10 +506,9 @@ static bool has_key(const core_yaml_list *y, const char *key)
 
 static core_status read_list(reader *r, const core_yaml_list *y)
 {
-    static const char *const needed[] = {"document", "model", "claims"};
-    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
-        if (!has_key(y, needed[i]))
-            return fail_at(r, "%s: is missing", needed[i]);
+    for (int i = 0; i < N_OF_FILE; i++)
+        if (OF_FILE[i].is_needed && !has_key(y, OF_FILE[i].name))
+            return fail_at(r, "%s: is missing", OF_FILE[i].name);
     for (size_t i = 0, n = 1; i < y->n; i += n, n = 1) {
         if (is_under(y->at[i].path, "claims"))
             CORE_TRY(read_run(r, y, i, &n));

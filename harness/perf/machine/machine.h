@@ -141,6 +141,9 @@ typedef struct har_machine {
  * Errors: E_FILE; E_FORMAT as FILE:LINE:COLUMN: key: expected, found.        */
 CORE_NODISCARD core_status har_machine_open(har_machine *out, const char *name);
 
+/* The keys of a machine file, what they may hold and mean, as a table. [local] */
+void har_machine_write_fields(FILE *out);
+
 /* The same from a text; `name` stands in messages.                   [local] */
 CORE_NODISCARD core_status har_machine_parse(har_machine *out, const char *text,
                                              const char *name);

@@ -16,7 +16,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_FILE_BYTES = 4 << 20 };
+enum {
+    MAX_FILE_BYTES = 4 << 20,
+    MOST_SPLITS = 1024,
+    MOST_GPUS = 1 << 20,
+    MOST_EXTRA_US = 10000
+};
 
 typedef struct reader {
     har_machine m;
@@ -76,14 +81,19 @@ static const struct {
     const char *path;
     size_t offset;
     double unit, least, most;
+    const char *what;
 } NUMBERS[] = {
-    {"memory.gbytes", offsetof(har_machine, memory_bytes), 1e9, 0.1, 1e5},
-    {"memory.gbytes_per_s", offsetof(har_machine, memory_bw), 1e9, 0.1, 1e6},
-    {"units.count", offsetof(har_machine, n_unit), 1, 1, 1e5},
-    {"units.clock_mhz", offsetof(har_machine, clock_hz), 1e6, 10, 1e5},
+    {"memory.gbytes", offsetof(har_machine, memory_bytes), 1e9, 0.1, 1e5,
+     "memory, 10^9 bytes"},
+    {"memory.gbytes_per_s", offsetof(har_machine, memory_bw), 1e9, 0.1, 1e6,
+     "its peak, 10^9 bytes/s"},
+    {"units.count", offsetof(har_machine, n_unit), 1, 1, 1e5, "SMs or cores"},
+    {"units.clock_mhz", offsetof(har_machine, clock_hz), 1e6, 10, 1e5,
+     "the clock that belongs to the peaks"},
     {"units.bytes_per_clock", offsetof(har_machine, unit_bytes_per_clock), 1,
-     0.5, 1e4},
-    {"units.cache_mbytes", offsetof(har_machine, l2_bytes), 1e6, 0.01, 1e5},
+     0.5, 1e4, "from the shared cache into one of them (with `arch`: 64)"},
+    {"units.cache_mbytes", offsetof(har_machine, l2_bytes), 1e6, 0.01, 1e5,
+     "the shared cache, 10^6 bytes"},
 };
 enum { N_NUMBERS = sizeof NUMBERS / sizeof NUMBERS[0] };
 
@@ -94,6 +104,69 @@ static const double COEFS[HAR_N_COEF][2] = {
     HAR_COEF_LIST(COEF_LIMITS)
 #undef COEF_LIMITS
 };
+static const char *const COEF_WHAT[HAR_N_COEF] = {
+#define COEF_TEXT(name, key, kind, start, least, most, text) text,
+    HAR_COEF_LIST(COEF_TEXT)
+#undef COEF_TEXT
+};
+
+static void write_field(FILE *out, const char *path, const char *value,
+                        const char *what)
+{
+    fprintf(out, "| `%s` | %s | %s |\n", path, value, what);
+}
+
+static void write_number(FILE *out, const char *above, const char *path,
+                         double least, double most, const char *what)
+{
+    fprintf(out, "| `%s%s` | %g to %g | %s |\n", above, path, least, most,
+            what);
+}
+
+void har_machine_write_fields(FILE *out)
+{
+    fputs("| field | value | what it is (what its absence means) |\n"
+          "|---|---|---|\n",
+          out);
+    write_field(out, "machine", "text", "its name");
+    write_field(out, "about", "text", "a sentence for people (nothing)");
+    write_field(out, "arch", "sm80, sm89, sm90, sm100, sm120",
+                "the generation whose rules hold (none: everything is stated, "
+                "nothing carried over)");
+    write_number(out, "peak_tflops.", "DTYPE", PEAK[0], PEAK[1],
+                 "a dense peak, 10^12 flop/s; `f32` must be there (the rate of "
+                 "f32)");
+    for (int i = 0; i < (int)N_NUMBERS; i++)
+        write_number(out, "", NUMBERS[i].path, NUMBERS[i].least,
+                     NUMBERS[i].most, NUMBERS[i].what);
+    write_field(out, "tiles", "list of [rows, columns]",
+                "output tiles that the library has kernels for (with `arch`: a "
+                "list)");
+    write_number(out, "", "max_split", 1, MOST_SPLITS,
+                 "into how many parts the library splits K (with `arch`: 16)");
+    write_field(out, "links[].name", "text", "of a tier, the nearest first");
+    write_number(out, "links[].", "gpus", 2, MOST_GPUS,
+                 "GPUs that it reaches, more than the one before");
+    write_number(out, "links[].", "gbytes_per_s", LINK[0], LINK[1],
+                 "out of one GPU in one direction, 10^9 bytes/s");
+    write_number(out, "links[].", "extra_us", 0, MOST_EXTRA_US,
+                 "of a step (0)");
+    write_field(out, "links[].kind", "plain, switch, pcie",
+                "one that adds up, or one without peers (with `arch`: by the "
+                "name, else plain)");
+    write_number(out, "links[].", "sigma", SIGMA[0], SIGMA[1],
+                 "how far off an assumed one may be (0.5)");
+    write_field(out, "links[].from",
+                "datasheet, measured, transferred, assumed", "where the bandwidth is from");
+    for (int i = 0; i < HAR_N_COEF; i++)
+        write_number(out, "coefficients.", har_coef_key(i), COEFS[i][0],
+                     COEFS[i][1], COEF_WHAT[i]);
+    write_field(out, "coefficients_from", "MACHINE",
+                "whose measured coefficients are carried over (a100-sxm)");
+    for (int i = 0; i < HAR_N_KIND; i++)
+        write_number(out, "sigma.", har_kind_name(i), SIGMA[0], SIGMA[1],
+                     "relative uncertainty of that kind, one sigma");
+}
 
 void har_machine_clamp(har_machine *m)
 {
@@ -163,7 +236,7 @@ static core_status read_link(reader *r, const core_yaml_entry *e,
     if (strcmp(key, "name") == 0)
         return word(r, e, link->name, sizeof link->name);
     if (strcmp(key, "gpus") == 0)
-        return whole(r, e, 2, 1 << 20, &link->n_gpu);
+        return whole(r, e, 2, MOST_GPUS, &link->n_gpu);
     if (strcmp(key, "from") == 0) {
         r->link_from[i] = true;
         return origin(r, e, &link->origin);
@@ -178,7 +251,7 @@ static core_status read_link(reader *r, const core_yaml_entry *e,
     if (strcmp(key, "sigma") == 0)
         return har__read_number(r->file, e, SIGMA[0], SIGMA[1], &link->sigma);
     if (strcmp(key, "extra_us") == 0) {
-        CORE_TRY(har__read_number(r->file, e, 0, 1e4, &link->alpha));
+        CORE_TRY(har__read_number(r->file, e, 0, MOST_EXTRA_US, &link->alpha));
         link->alpha *= 1e-6;
         return CORE_OK;
     }
@@ -243,7 +316,7 @@ static core_status read_entry(reader *r, const core_yaml_entry *e)
     if (strcmp(e->path, "coefficients_from") == 0)
         return word(r, e, r->reference, sizeof r->reference);
     if (strcmp(e->path, "max_split") == 0)
-        return whole(r, e, 1, 1024, &r->m.max_split);
+        return whole(r, e, 1, MOST_SPLITS, &r->m.max_split);
     for (int i = 0; i < (int)N_NUMBERS; i++)
         if (strcmp(e->path, NUMBERS[i].path) == 0) {
             double value = 0;

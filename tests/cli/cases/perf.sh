@@ -47,7 +47,7 @@ expect 0 moeparity perf score --machine a100-sxm --kind plan --table $data/plans
 has out '^ranking    tau 0\.[0-9]+, regret '
 jq -e '.ranking.groups > 5 and .ranking.tau > 0.5' plan.json >/dev/null || fail 'ranking'
 
-refused 2 "perf: expected fit, score, check or machines, found 'guess'" moeparity perf guess
+refused 2 "perf: expected fit, score, check, machines or fields, found 'guess'" moeparity perf guess
 refused 2 '--machine: missing' moeparity perf score --kind gemm --table $data/gemm.csv
 refused 2 '--kind: missing' moeparity perf score --machine a100-sxm --table $data/gemm.csv
 refused 2 '--table: missing' moeparity perf score --machine a100-sxm --kind gemm
