@@ -40,7 +40,9 @@ def _python(cell: Cell) -> str:
     pins = PINS / f"{name}.txt"
     if not folder.exists():
         print(f"making {folder}", file=sys.stderr)
-        subprocess.run([f"python{cell.release.python}", "-m", "venv", folder], check=True)
+        interpreter = f"python{cell.release.python}"
+        if shutil.which(interpreter) is None or subprocess.run([interpreter, "-m", "venv", folder], check=False).returncode != 0:
+            sys.exit(f"scripts/frameworks: {name} wants {interpreter}, which makes no environment here")
         subprocess.run([folder / "bin/pip", "install", "--quiet", "--requirement", pins], check=True)
         for more in PINS.glob(f"{name}.python*.txt"):  # without what they want: a later Python, or much that is not used here
             site = next(folder.glob("lib/python*/site-packages"))
