@@ -70,8 +70,8 @@ core_status har_parse_types(core_types *out, const char *option,
     for (const core_profile *p = core_profiles; p->name != NULL; p++)
         is_known |= strcmp(p->name, text) == 0;
     CORE_FAIL_IF(!is_known, CORE_E_USAGE,
-                 "%s: expected f16, bf16, f32 or f64, fp8, int8, mxfp4, nvfp4 "
-                 "or int4, a profile, or slot=type+..., found '%s'",
+                 "%s: expected f16, bf16, f32, f64, fp8, int8, mxfp4, nvfp4, "
+                 "int4, a profile or slot=type+..., found '%s'",
                  option, text);
     return core_types_parse(out, text);
 }

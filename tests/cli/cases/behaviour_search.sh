@@ -90,7 +90,7 @@ bad 'one of --batch BxT and --decode' seed-mini $on --gpus 4
 bad 'one of --batch BxT and --decode' seed-mini $on --gpus 4 --batch 16x8 --decode 16x8
 bad '--slo: expected latency_ms<X' seed-mini $on --gpus 4 --batch 16x8 --slo 'latency<5'
 bad "--slo: expected a number above 0, found 'nan'" seed-mini $on --gpus 4 --batch 16x8 --slo 'latency_ms<nan'
-bad '--dtype: expected f16, bf16, f32 or f64, fp8' seed-mini $on --gpus 4 --batch 16x8 --dtype f8
+bad '--dtype: expected f16, bf16, f32, f64, fp8' seed-mini $on --gpus 4 --batch 16x8 --dtype f8
 bad 'act=fp8: expected narrow weights' seed-mini $on --gpus 4 --batch 16x8 --dtype bf16+act=fp8
 bad 'H % tp.*, while reading --mark$' seed-mini $on --gpus 4 --batch 16x8 --mark tp=3
 bad 'expected a plan without stages, placement, sp and cp' seed-mini $on --gpus 4 --batch 16x8 --mark tp=4,sp=1

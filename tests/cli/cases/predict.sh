@@ -111,7 +111,7 @@ expect 0 $SEED --popularity zipf:1 --routing expected
 refused 2 'zipf:x: expected an exponent' $SEED --popularity zipf:x
 refused 2 'routing: expected drawn' $SEED --routing guessed
 refused 2 'overlap: expected none, pipeline or all' $SEED --overlap some
-refused 2 'dtype: expected f16, bf16, f32 or f64, fp8' $SEED --dtype fp9
+refused 2 'dtype: expected f16, bf16, f32, f64, fp8' $SEED --dtype fp9
 refused 2 "'fp9' of 'kv=fp9'" $SEED --dtype w=fp8+kv=fp9
 expect 0 moeparity predict seed-mini --plan tp=2 --machine h100-sxm --batch 8x64 --dtype w=mxfp4+act=bf16+kv=fp8 --json p.json
 jq -e '.dtype == "w=mxfp4+act=BF16+kv=fp8"' p.json >jq.out || fail "types"
