@@ -9,6 +9,8 @@
  */
 #include "harness/launch/impl.h"
 
+#include "parallel/process.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -166,6 +168,20 @@ core_status har__start_mpiexec(pid_t *pid, const har_run *run, int n_rank,
 
 /* --- which one it is --- */
 
+/* It has a second to answer: one that hangs is not asked for ever. */
+static bool ends_soon(pid_t pid)
+{
+    enum { NAP_MS = 10, NAPS = 100 };
+    for (int i = 0; i < NAPS; i++) {
+        if (waitpid(pid, NULL, WNOHANG) == pid)
+            return true;
+        par_nap_ms(NAP_MS);
+    }
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    return false;
+}
+
 /* What a program says to --version, in a file. */
 static bool ask_version(const char *program, const char *path)
 {
@@ -184,7 +200,7 @@ static bool ask_version(const char *program, const char *path)
         posix_spawn_file_actions_adddup2(&actions, 1, 2) == 0 &&
         posix_spawnp(&pid, name, &actions, NULL, args, environ) == 0;
     posix_spawn_file_actions_destroy(&actions);
-    return is_started && waitpid(pid, NULL, 0) == pid;
+    return is_started && ends_soon(pid);
 }
 
 bool har__mpiexec_is_other(char out[HAR_PATH], const har_run *run)

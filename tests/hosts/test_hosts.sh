@@ -236,7 +236,7 @@ case_input()
     says 'unable to change wdir to /tmp/here'
     rm -r /tmp/here
     nothing_left
-    printf '#!/bin/sh\nexec sleep 100\n' >sleeper
+    printf '#!/bin/sh\nexec sleep 1000\n' >sleeper
     chmod +x sleeper
     MOEPARITY_MPIEXEC=$work/sleeper expect 5 "$program" $small
     says '8 of 8 ranks did not come within 5 s'
