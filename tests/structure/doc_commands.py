@@ -20,6 +20,7 @@ ELSEWHERE = {
     r"\b(calibrate|cpu\.yaml)\b": "minutes: cli.calibrate",
     r"\$T/": "tables that are not in the repository",
     r"HYDRA_HOST_FILE|mpiexec|srun": "several hosts: hosts.verify",
+    r"verify DeepSeek-V3": "a config.json that is not in the repository, and eight minutes",
     r"scaled\.yaml": "an operator that is not there: adding_operator",
     r"^scripts/|launch\.sh": "scripts, and a file of the reader",
     r"compare bundle dump": "a dump by torch: cli.foreign_docs",
