@@ -25,20 +25,15 @@ static void *make(par_model *m, int l)
     return par__keep(&m->shards, &attention, sizeof attention);
 }
 
-static int64_t max_of(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* Layers of both kinds of heads use the same buffers. */
 static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
 {
     int64_t n_q = 0, n_k = 0, n_o = 0;
     for (int kind = 0; kind < CORE_HEAD_KINDS; kind++) {
         const par_heads *mine = &lay->heads[kind];
-        n_q = max_of(n_q, mine->n_h * mine->all.n_dh);
-        n_k = max_of(n_k, mine->n_kv * mine->all.n_dh);
-        n_o = max_of(n_o, mine->n_h * mine->all.n_dv);
+        n_q = par__max(n_q, mine->n_h * mine->all.n_dh);
+        n_k = par__max(n_k, mine->n_kv * mine->all.n_dh);
+        n_o = par__max(n_o, mine->n_h * mine->all.n_dv);
     }
     w->q = par__result(w, n_q);
     w->k = par__result(w, n_k);

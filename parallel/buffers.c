@@ -5,11 +5,6 @@
 
 #include <string.h>
 
-static int64_t max_of(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 void *par__fresh(par_work *w, int64_t n, size_t elem_bytes)
 {
     void *at = core_arena_take(&w->arena, n, elem_bytes);
@@ -37,13 +32,13 @@ void par__lasting(par_work *w, void *field, int64_t n, size_t elem_bytes)
 
 void par__lasting_operand(par_work *w, double **field, int64_t n_col)
 {
-    w->n_in = max_of(w->n_in, n_col);
+    w->n_in = par__max(w->n_in, n_col);
     par__lasting_result(w, field, n_col);
 }
 
 void par__lasting_result(par_work *w, double **field, int64_t n_col)
 {
-    w->n_out = max_of(w->n_out, n_col);
+    w->n_out = par__max(w->n_out, n_col);
     par__lasting(w, field, w->n * n_col, sizeof **field);
 }
 
@@ -80,12 +75,12 @@ void *par__keep_buffers(par_work *w, const void *from, size_t bytes)
 
 double *par__operand(par_work *w, int64_t n_col)
 {
-    w->n_in = max_of(w->n_in, n_col);
+    w->n_in = par__max(w->n_in, n_col);
     return par__result(w, n_col);
 }
 
 double *par__result(par_work *w, int64_t n_col)
 {
-    w->n_out = max_of(w->n_out, n_col);
+    w->n_out = par__max(w->n_out, n_col);
     return par__fresh_f64(w, w->n * n_col);
 }

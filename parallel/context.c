@@ -79,11 +79,6 @@ void par__own_slots(par_model *m)
 
 /* --- buffers ------------------------------------------------------------- */
 
-static int64_t largest(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 void par__context_carve(par_work *w, const core_spec *spec,
                         const par_layout *lay)
 {
@@ -100,7 +95,7 @@ void par__context_carve(par_work *w, const core_spec *spec,
         parts = par__ulysses_carve(w, lay);
     else if (cuts)
         parts = par__gather_carve(w, lay);
-    w->parts = par__fresh_f64(w, largest(parts, w->n_all * n_choice));
+    w->parts = par__fresh_f64(w, par__max(parts, w->n_all * n_choice));
     w->gathered_routing = (par_routing){
         .idx = par__fresh(w, w->n_all * n_choice, sizeof(int64_t)),
         .slot = par__fresh(w, w->n_all * n_choice, sizeof(int64_t)),

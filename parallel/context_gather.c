@@ -77,21 +77,16 @@ void par__gather_open(par_model *m, int l)
     par__view_values(view, w->row_v);
 }
 
-static int64_t largest(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 int64_t par__gather_carve(par_work *w, const par_layout *lay)
 {
     int64_t n_k = 0, n_v = 0; /* of the wider kind of heads */
     for (int kind = 0; kind < CORE_HEAD_KINDS; kind++) {
         const par_heads *mine = &lay->heads[kind];
-        n_k = largest(n_k, mine->n_kv * mine->all.n_dh);
-        n_v = largest(n_v, mine->n_kv * mine->all.n_dv);
+        n_k = par__max(n_k, mine->n_kv * mine->all.n_dh);
+        n_v = par__max(n_v, mine->n_kv * mine->all.n_dv);
     }
     w->packed = par__fresh_f64(w, w->n * n_v);
     w->row_k = par__fresh_f64(w, w->n_all * n_k);
     w->row_v = par__fresh_f64(w, w->n_all * n_v);
-    return w->n_all * largest(n_k, n_v);
+    return w->n_all * par__max(n_k, n_v);
 }

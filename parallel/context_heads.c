@@ -138,11 +138,6 @@ void par__ulysses_close(par_model *m, int l)
 
 /* --- buffers ------------------------------------------------------------- */
 
-static int64_t largest(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 int64_t par__ulysses_carve(par_work *w, const par_layout *lay)
 {
     int64_t leaving = 0, parts = 0, n_v = 0, row[N_SIDES] = {0};
@@ -150,17 +145,17 @@ int64_t par__ulysses_carve(par_work *w, const par_layout *lay)
         const par_heads *mine = &lay->heads[kind];
         if (mine->n_h == 0)
             continue;
-        n_v = largest(n_v, mine->n_kv * mine->all.n_dv);
+        n_v = par__max(n_v, mine->n_kv * mine->all.n_dv);
         for (int what = 0; what < (int)N_SIDES; what++) {
             int64_t given = 0; /* columns, those of shared kv heads repeatedly */
             for (int c = 0; c < lay->plan.cp; c++)
                 given += columns_of(lay, kind, c, (side)what).n;
             const int64_t got = columns_of(lay, kind, lay->c, (side)what).n;
             const bool goes_back = what == CONTEXT;
-            row[what] = largest(row[what], got);
+            row[what] = par__max(row[what], got);
             leaving =
-                largest(leaving, goes_back ? w->n_all * got : w->n * given);
-            parts = largest(parts, goes_back ? w->n * given : w->n_all * got);
+                par__max(leaving, goes_back ? w->n_all * got : w->n * given);
+            parts = par__max(parts, goes_back ? w->n * given : w->n_all * got);
         }
     }
     w->packed = par__fresh_f64(w, w->n * n_v);

@@ -23,11 +23,6 @@ par_digests *par__digests_make(par_model *m, int l,
     return par__keep(&m->shards, &s, sizeof s);
 }
 
-static int64_t max_of(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* Layers of all kinds use the same buffers. */
 void par__digests_carve(par_work *w, const core_spec *spec)
 {
@@ -37,10 +32,10 @@ void par__digests_carve(par_work *w, const core_spec *spec)
         if (run == 0)
             continue;
         const int64_t vectors = core_spec_digest_vectors(spec, l);
-        n_dh = max_of(n_dh, core_spec_heads(spec, l).n_dh);
-        width = max_of(width, vectors * max_of(n_dh, spec->digests.n_pd));
-        longest = max_of(longest, vectors * run);
-        w->n_digest = max_of(w->n_digest, w->n_t / run);
+        n_dh = par__max(n_dh, core_spec_heads(spec, l).n_dh);
+        width = par__max(width, vectors * par__max(n_dh, spec->digests.n_pd));
+        longest = par__max(longest, vectors * run);
+        w->n_digest = par__max(w->n_digest, w->n_t / run);
     }
     w->digest = par__result(w, n_dh);
     w->digest_kv = par__result(w, width);

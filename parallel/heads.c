@@ -196,11 +196,6 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static int64_t most(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 static void fill(double *p, int64_t n, double value)
 {
     for (int64_t j = 0; j < n; j++)
@@ -222,7 +217,7 @@ static double merge_largest(const head *h, const block *b, const span *part,
                             int64_t lo, int64_t hi, double *s, double largest)
 {
     const int64_t end = least(hi, part->at + part->n);
-    for (int64_t j = most(lo, part->at); j < end; j++)
+    for (int64_t j = par__max(lo, part->at); j < end; j++)
         if (is_visible(h, b, b->j0 + j)) {
             s[j] *= h->of->scale;
             largest = s[j] > largest ? s[j] : largest;
@@ -235,7 +230,7 @@ static double merge_sum(const par_model *m, const head *h, const block *b,
                         const span *part, int64_t lo, int64_t hi, double *s,
                         double largest, double sum)
 {
-    const int64_t from = most(lo, part->at);
+    const int64_t from = par__max(lo, part->at);
     const int64_t end = least(hi, part->at + part->n);
     for (int64_t j = from; j < end; j++)
         s[j] = is_visible(h, b, b->j0 + j) ? exp(s[j] - largest) : 0.0;

@@ -9,18 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int64_t max_of(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* Inner columns of the largest MLP of this stage that fall to me. */
 static int64_t max_mlp_columns(const core_spec *spec, const par_layout *lay)
 {
     int64_t most = 0;
     for (int i = 0; i < lay->n_my_layer; i++) {
         const int64_t n_f = core_spec_n_mlp(spec, lay->my_layer[i]);
-        most = max_of(most, core_split_first(n_f, lay->plan.tp, lay->t + 1) -
+        most = par__max(most, core_split_first(n_f, lay->plan.tp, lay->t + 1) -
                                 core_split_first(n_f, lay->plan.tp, lay->t));
     }
     return most;
@@ -32,7 +27,7 @@ static int64_t most_seen(const core_spec *spec)
     int64_t most = 0;
     for (int l = 0; l < (int)spec->n_l; l++) {
         const core_seen seen = core_spec_seen(spec, l);
-        most = max_of(most, seen.n_set * seen.n_key);
+        most = par__max(most, seen.n_set * seen.n_key);
     }
     return most;
 }
@@ -121,19 +116,19 @@ static void carve_f32(par_work *w, const core_spec *spec, const par_layout *lay)
     const bool has_heads = has(spec, lay, &par__attention);
     int64_t n_dh = 0;
     for (int kind = 0; kind < CORE_HEAD_KINDS; kind++)
-        n_dh = max_of(
-            n_dh, max_of(lay->heads[kind].all.n_dh, lay->heads[kind].all.n_dv));
+        n_dh = par__max(
+            n_dh, par__max(lay->heads[kind].all.n_dh, lay->heads[kind].all.n_dv));
     const int64_t block =
-        has_heads ? PAR_QUERY_BLOCK * max_of(w->n_t + w->n_digest, n_dh) : 0;
-    w->chunk = max_of(16, 2 * PAR_TILE_ELEMENTS / (w->n_in + w->n_out));
-    if (w->chunk > max_of(16, w->n))
-        w->chunk = max_of(16, w->n);
+        has_heads ? PAR_QUERY_BLOCK * par__max(w->n_t + w->n_digest, n_dh) : 0;
+    w->chunk = par__max(16, 2 * PAR_TILE_ELEMENTS / (w->n_in + w->n_out));
+    if (w->chunk > par__max(16, w->n))
+        w->chunk = par__max(16, w->n);
     w->a32 =
-        core_arena_take(a, max_of(w->chunk * w->n_in, block), sizeof(float));
+        core_arena_take(a, par__max(w->chunk * w->n_in, block), sizeof(float));
     w->b32 = core_arena_take(
         a, has_heads ? (w->n_t + w->n_digest) * n_dh : 0, sizeof(float));
     w->c32 =
-        core_arena_take(a, max_of(w->chunk * w->n_out, block), sizeof(float));
+        core_arena_take(a, par__max(w->chunk * w->n_out, block), sizeof(float));
 }
 
 /* Streams: two, for what is worked on and what arrives, of every lane; no more
@@ -142,7 +137,7 @@ static void carve_streams(par_work *w, const core_spec *spec,
                           const par_layout *lay)
 {
     const int64_t most = (int64_t)lay->plan.mb * lay->plan.vpp;
-    w->n_x = (int)max_of(2, 2 * w->n_lane < most ? 2 * w->n_lane : most);
+    w->n_x = (int)par__max(2, 2 * w->n_lane < most ? 2 * w->n_lane : most);
     const int64_t n_s = lay->plan.sp ? slice_of(lay, w->n) : w->n;
     w->ld_x = n_s * core_spec_n_x(spec) + w->n * most_seen(spec);
     w->x = core_arena_f64(&w->arena, w->n_x * w->ld_x);
