@@ -197,7 +197,7 @@ part() {
         ;;
     deepseek)
         show "DeepSeek-V3, 671B, exact" "60 min, 18 GiB, every expert" \
-            verify "$here/deepseek-v3" --numerics exact \
+            verify "$here/../../docs/claims/models/deepseek-v3" --numerics exact \
             --plan tp=2,pp=2,dp=2,ep=4,mb=1
         seconds
         operators
