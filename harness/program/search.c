@@ -204,8 +204,8 @@ static core_status mark_asked(const request *r, const har_search_case *c,
             plan.n_stage > 0 || plan.n_placed > 0 || plan.sp || plan.cp > 1 ||
                 plan.vpp > 1 || plan.overlap != 0,
             CORE_E_USAGE,
-            "--mark: expected a plan without stages, placement, sp and cp, "
-            "found '%s'",
+            "--mark: expected a plan without stages, placement, sp, cp, vpp and "
+            "overlap, found '%s'",
             r->mark[i]);
         CORE_TRY(price(replayer, e, c, &plan, r->mark[i], &mark[(*n)++]));
     }
