@@ -289,6 +289,34 @@ START_TEST(a_short_convolution_remembers_its_last_inputs)
 }
 END_TEST
 
+/* Three choices a token, a quarter of the experts here: a token that reaches the
+ * rank has (3 / 4) / (1 - (3 / 4)^3) = 48 / 37 of its choices there.  Ten rows are
+ * of 7.7 tokens, for 8 experts a block of 16 rows each; eleven are of 8.5: 64.
+ * With a ninth expert, which has no row, they go in blocks of 16 again. */
+START_TEST(blocks_of_experts_go_by_tokens)
+{
+    step *s = make_step(FIX_LATENT, 1);
+    har_time time[3];
+    s->machine.memory_bw = s->machine.unit_bytes_per_clock = 1e18;
+    s->machine.coef[HAR_COEF_FILL].value = 1e-9;
+    s->timer.ep = 4;
+    ck_assert_int_eq(s->spec.n_k, 3);
+    for (int i = 0; i < 3; i++) {
+        const core_cost c = {.kind = CORE_COST_GROUPED_GEMM,
+                             .m = i == 0 ? 10 : 11,
+                             .m_max = 3,
+                             .n = 65536,
+                             .k = 65536,
+                             .n_expert = 8};
+        s->timer.n_held = i == 2 ? 9 : 8;
+        ck_assert_int_eq(har_timer_ask(&s->timer, &c, 0, &time[i]), CORE_OK);
+    }
+    ck_assert(fabs(time[1].seconds / time[0].seconds - 4) < 1e-2);
+    ck_assert(fabs(time[2].seconds / time[0].seconds - 1) < 1e-2);
+    free_step(s);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("decode");
@@ -303,6 +331,7 @@ int main(void)
     tcase_add_test(t, mamba_reads_and_writes_its_state);
     tcase_add_test(t, a_short_convolution_remembers_its_last_inputs);
     tcase_add_test(t, a_delta_net_reads_and_writes_its_state);
+    tcase_add_test(t, blocks_of_experts_go_by_tokens);
     suite_add_tcase(s, t);
     return check_main(s);
 }

@@ -213,15 +213,46 @@ START_TEST(groups_are_padded_to_blocks_and_empty_ones_not_read)
     hand.coef[HAR_COEF_FILL].value = 1e-6;
     const double k = 1e5, n = 640;
     const double a =
-        har_time_grouped_gemm(&hand, CORE_DTYPE_F32, full, 4, n, k).seconds;
-    near(har_time_grouped_gemm(&hand, CORE_DTYPE_F32, padded, 4, n, k).seconds,
+        har_time_grouped_gemm(&hand, CORE_DTYPE_F32, full, 4, 256, n, k).seconds;
+    near(har_time_grouped_gemm(&hand, CORE_DTYPE_F32, padded, 4, 256, n, k).seconds,
          1.25 * a, 0.01);
     hand.memory_bw = 1e9;
     hand.peak[CORE_DTYPE_F32] = 1e18;
     const double b =
-        har_time_grouped_gemm(&hand, CORE_DTYPE_F32, full, 4, n, k).seconds;
-    near(har_time_grouped_gemm(&hand, CORE_DTYPE_F32, empty, 4, n, k).seconds,
+        har_time_grouped_gemm(&hand, CORE_DTYPE_F32, full, 4, 256, n, k).seconds;
+    near(har_time_grouped_gemm(&hand, CORE_DTYPE_F32, empty, 4, 256, n, k).seconds,
          b * (n * k + 256 * (n + k)) / (4 * n * k + 256 * (n + k)), 0.01);
+}
+END_TEST
+
+/* 64 experts of 8 choices: 64 tokens go in blocks of 16, 65 in blocks of 64,
+ * in the layer as in its two products. */
+START_TEST(a_layer_and_its_products_have_the_same_blocks)
+{
+    hand.memory_bw = 1e18;
+    hand.coef[HAR_COEF_FILL].value = 1e-6;
+    const double d = 64000, f = 32000;
+    double seconds[2];
+    for (int i = 0; i < 2; i++) {
+        const har_moe moe = {.n_token = 64 + i,
+                             .n_d = d,
+                             .n_f = f,
+                             .n_expert = 64,
+                             .n_k = 8,
+                             .ep = 1,
+                             .n_matrix = 3};
+        double row[64];
+        har_moe_counts(&moe, row);
+        seconds[i] = har_time_grouped_gemm(&hand, CORE_DTYPE_F32, row, 64,
+                                           moe.n_token, 2 * f, d)
+                         .seconds +
+                     har_time_grouped_gemm(&hand, CORE_DTYPE_F32, row, 64,
+                                           moe.n_token, d, f)
+                         .seconds;
+        near(har_time_moe(&hand, CORE_DTYPE_F32, &moe).seconds, seconds[i],
+             1e-3);
+    }
+    near(seconds[1], 4 * seconds[0], 1e-3);
 }
 END_TEST
 
@@ -645,6 +676,7 @@ static Suite *machine_suite(void)
     tcase_add_test(times,
                    a_skewed_layer_reads_less_and_its_worst_rank_works_more);
     tcase_add_test(times, groups_are_padded_to_blocks_and_empty_ones_not_read);
+    tcase_add_test(times, a_layer_and_its_products_have_the_same_blocks);
     tcase_add_test(times, prefill_is_causal_and_a_window_cuts_it);
     tcase_add_test(times, decode_reads_the_cache);
     tcase_add_test(times, latents_are_read_once_and_multiplied_by_all_heads);

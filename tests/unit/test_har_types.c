@@ -92,9 +92,9 @@ START_TEST(few_rows_take_the_time_of_their_weights)
                   of_b, of_a);
     const double row[2] = {1, 1};
     const double of_2a =
-        har_time_grouped_product(&m, &a, row, 2, n, k).seconds;
+        har_time_grouped_product(&m, &a, row, 2, 2, n, k).seconds;
     const double of_2b =
-        har_time_grouped_product(&m, &b, row, 2, n, k).seconds;
+        har_time_grouped_product(&m, &b, row, 2, 2, n, k).seconds;
     ck_assert_msg(of_2b < 0.4 * of_2a && of_2b > 4.25 / 16 * of_2a, "%g of %g",
                   of_2b, of_2a);
 }

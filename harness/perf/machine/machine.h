@@ -231,14 +231,14 @@ har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,
                        double n, double k);
 
 /* Products of row[i] rows, i < n_group, each with its own b [k, n], in one
- * kernel; groups of no row are not read.                                      */
+ * kernel, for choices of n_token tokens; groups of no row are not read.       */
 har_time har_time_grouped_product(const har_machine *machine,
                                   const har_operands *operands,
-                                  const double *row, int n_group, double n,
-                                  double k);
+                                  const double *row, int n_group,
+                                  double n_token, double n, double k);
 har_time har_time_grouped_gemm(const har_machine *machine, core_dtype dtype,
-                               const double *row, int n_group, double n,
-                               double k);
+                               const double *row, int n_group,
+                               double n_token, double n, double k);
 
 /* Which experts are popular.  A power law has each expert's share drawn from
  * p(x) ~ x^-exponent between 1 and 0.8 times the tokens.                      */

@@ -4,7 +4,8 @@
  * expert's rows are padded to whole blocks, its weights are read once if it has
  * a row, and not at all if it has none, so that the number of distinct experts
  * decides what few tokens cost.  The kernels of serving systems use blocks of
- * 16 rows up to one token per expert and of 64 beyond.
+ * 16 rows up to one token per expert that they hold and of 64 beyond: tokens,
+ * not their choices.
  *
  * The power law is that of the published tables: every expert's weight is drawn
  * from p(x) ~ x^-a, here taken at the middles of equal slices of probability,
@@ -137,12 +138,17 @@ static double reached(const har_moe *moe, const double *count, double stride)
     return fmax(1, moe->n_token * (1 - none));
 }
 
+static double block_rows(double n_token, int n_held)
+{
+    return n_token <= n_held ? SMALL_ROWS : LARGE_ROWS;
+}
+
 static share slowest(const har_moe *moe, const double *count)
 {
     const int n_local = moe->n_expert / moe->ep;
     const double stride = stride_of(moe, count);
     const double tokens = reached(moe, count, stride);
-    share out = {.block_rows = tokens <= n_local ? SMALL_ROWS : LARGE_ROWS};
+    share out = {.block_rows = block_rows(tokens, n_local)};
     for (int i = 0; i < n_local; i++) {
         const double c = count[(int)(i * stride)];
         out.rows += c;
@@ -181,13 +187,12 @@ static void add_product(const har_machine *machine, const har_operands *of,
 
 har_time har_time_grouped_product(const har_machine *machine,
                                   const har_operands *of, const double *row,
-                                  int n_group, double n, double k)
+                                  int n_group, double n_token, double n,
+                                  double k)
 {
-    share s = {.rows = 0};
-    for (int i = 0; i < n_group; i++)
-        s.rows += row[i];
-    s.block_rows = s.rows <= n_group ? SMALL_ROWS : LARGE_ROWS;
+    share s = {.block_rows = block_rows(n_token, n_group)};
     for (int i = 0; i < n_group; i++) {
+        s.rows += row[i];
         s.blocks += ceil(row[i] / s.block_rows);
         s.distinct += fmin(1, row[i]);
     }
@@ -197,11 +202,11 @@ har_time har_time_grouped_product(const har_machine *machine,
 }
 
 har_time har_time_grouped_gemm(const har_machine *machine, core_dtype dtype,
-                               const double *row, int n_group, double n,
-                               double k)
+                               const double *row, int n_group,
+                               double n_token, double n, double k)
 {
     const har_operands of = har_operands_plain(dtype);
-    return har_time_grouped_product(machine, &of, row, n_group, n, k);
+    return har_time_grouped_product(machine, &of, row, n_group, n_token, n, k);
 }
 
 har_time har_time_moe(const har_machine *machine, core_dtype dtype,

@@ -2,6 +2,8 @@
  *
  * A grouped record says how many experts have rows, how many rows the fullest
  * has and how many there are in all: the others get an even share of the rest.
+ * The tokens behind the rows follow from popularity alike: a token that reaches
+ * a rank chose at least one of its experts.
  *
  * Records are made for rows of one token; a step that decodes has a past.  The
  * query of attention sees the cached keys that its span reaches: of n_kv, the
@@ -199,14 +201,28 @@ static core_status room_for_rows(har_timer *t, int64_t n)
     return CORE_OK;
 }
 
+/* Tokens whose choices so many rows of a rank are. */
+static double tokens_of(const har_timer *t, double rows)
+{
+    const double mine = t->ep > 0 ? 1.0 / t->ep : 1, k = (double)t->spec->n_k;
+    return rows * (1 - pow(1 - mine, k)) / (k * mine);
+}
+
+static int64_t groups_of(const har_timer *t, const core_cost *c)
+{
+    return c->n_expert > t->n_held ? c->n_expert : t->n_held;
+}
+
 static har_time grouped(const har_timer *t, const core_cost *c)
 {
     const double rest = (double)(c->m - c->m_max);
-    for (int64_t i = 0; i < c->n_expert; i++)
-        t->row[i] =
-            i == 0 ? (double)c->m_max : rest / (double)(c->n_expert - 1);
-    return har_time_grouped_product(t->machine, &t->expert, t->row,
-                                    (int)c->n_expert, (double)c->n,
+    const int64_t n = groups_of(t, c);
+    for (int64_t i = 0; i < n; i++)
+        t->row[i] = i == 0            ? (double)c->m_max
+                    : i < c->n_expert ? rest / (double)(c->n_expert - 1)
+                                      : 0;
+    return har_time_grouped_product(t->machine, &t->expert, t->row, (int)n,
+                                    tokens_of(t, (double)c->m), (double)c->n,
                                     (double)c->k);
 }
 
@@ -298,6 +314,14 @@ static bool has_keys(const core_cost *c)
            (c->kind == CORE_COST_GEMM && c->kv_read > 0);
 }
 
+/* Whose experts the rows of a grouped product are. */
+static int64_t dealt(const har_timer *t, const core_cost *c)
+{
+    return c->kind == CORE_COST_GROUPED_GEMM
+               ? (int64_t)t->n_held * 65536 + t->ep
+               : 0;
+}
+
 static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
 {
     const bool is_attention = c->kind == CORE_COST_ATTENTION;
@@ -308,7 +332,7 @@ static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
                                   is_attention ? c->n_head : c->n_expert,
                                   is_attention ? c->kv_read : c->m_max,
                                   has_keys(c) ? reach(t, c) : 0,
-                                  is_attention ? shared(t, c) : 0};
+                                  is_attention ? shared(t, c) : dealt(t, c)};
     memcpy(key, shape, sizeof shape);
 }
 
@@ -341,7 +365,7 @@ static core_status ask(har_timer *t, const core_cost *c, int tier,
     make_key(t, c, key);
     har_known_time *known = &t->known[slot_of(key)];
     if (memcmp(known->key, key, sizeof key) != 0) {
-        CORE_TRY(room_for_rows(t, c->n_expert));
+        CORE_TRY(room_for_rows(t, groups_of(t, c)));
         memcpy(known->key, key, sizeof key);
         known->time = compute(t, c);
     }

@@ -27,6 +27,8 @@ typedef struct har_timer {
     int64_t n_kv;
     int n_cut;              /* ranks that share the queries of a row          */
     int n_near;             /* of an expert group in a node; 0: as 1          */
+    int n_held, ep;         /* experts of a rank, of ep that share them; 0:
+                             * those with rows, 1                             */
     double before, miss;    /* har_residency; before is of the last question  */
     har_known_time *known;  /* owned                                          */
     har_machine *slower;    /* owned: the same with slower links              */

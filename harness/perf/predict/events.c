@@ -277,6 +277,9 @@ static void join_all(putting *u, const par_layout *lay, bool speaks)
                            .etp = k->etp,
                            .scope = k->scope};
     u->p->timer.n_near = har_experts_near(m, &mesh);
+    u->p->timer.ep = k->ep;
+    u->p->timer.n_held =
+        lay->n_my_expert * (k->scope == PAR_SCOPE_REPLICA ? k->pp : 1);
     join(u, CORE_AXIS_TP, &lay->tp_group);
     join(u, CORE_AXIS_CP, &lay->cp_group);
     join(u, CORE_AXIS_EP, &lay->ep_group);

@@ -203,6 +203,8 @@ static core_status set_flow(har_search_memo *m, const har__part_key *k,
     m->lay.ep_group.n = f->n_set;
     m->lay.ep_group.me = f->me * k->etp;
     m->lay.n_my_expert = (int)n_mine;
+    m->timer.ep = k->ep;
+    m->timer.n_held = f->n_bucket * (int)n_mine;
     for (int i = 0; i < f->n_set; i++) {
         const int64_t end =
             core_split_first(m->demand.n_e, k->ep, i / k->etp + 1);
