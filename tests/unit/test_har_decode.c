@@ -266,6 +266,89 @@ START_TEST(a_delta_net_reads_and_writes_its_state)
 }
 END_TEST
 
+/* 6 of 12 heads of 4, 3 groups of 5 states: 24 channels.
+ *   convolution of x: 4 taps (2 x 4), bias, silu: 10 flop, 1200; in, out 240
+ *   elements, weights 24 x 5, three inputs before it read and written 720
+ *   scan: 5 x 5 + 2 flop a channel, 3240; x, dt, B and C 5 x (24 + 6 + 30) = 300,
+ *   y 120, rates 12, the state read and written 5 x 24 x 10 = 1200           */
+START_TEST(a_state_space_reads_and_writes_its_state)
+{
+    step *s = make_step(FIX_SSD, 5000);
+    expect(s, find(s, CORE_TAP_SSD_ACT, 0, CORE_COST_ELEMENTWISE, false), 1200,
+           2 * (240 + 120 + 720));
+    expect(s, find(s, CORE_TAP_SSD_Y, 2, CORE_COST_ELEMENTWISE, false), 3240,
+           2 * (300 + 120 + 12 + 1200));
+    /* two layers of 24 x 5, and 24 + 2 x 15 channels x 3 */
+    ck_assert_int_eq(har_cost_state(&s->spec, &s->lay), 2 * (120 + 162));
+    free_step(s);
+}
+END_TEST
+
+/* Prefill of 5 million tokens, nothing but arithmetic: products at 400 Tflop/s,
+ * the rest at 25.  Of a token and a column:
+ *   Mamba-2: chunks of 256 with 5 states and heads of 4: 640 + 512 + 20 flop
+ *   delta net: chunks of 64, keys of 5, values of 19: 64 x (30 / 19 + 4) + 30
+ *   mamba: 37 of the recurrence, one by one                                  */
+START_TEST(recurrences_take_the_time_of_their_arithmetic)
+{
+    static const struct {
+        int family;
+        core_tap_kind tap;
+        double flop, rate;
+    } of[] = {
+        {FIX_SSD, CORE_TAP_SSD_Y, 24 * 1172.0, 400e12},
+        {FIX_DELTANET, CORE_TAP_DELTANET_Y, 114 * (64 * (30.0 / 19 + 4) + 30),
+         400e12},
+        {FIX_MAMBA, CORE_TAP_MAMBA_Y, 19 * 37.0, 25e12},
+    };
+    for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
+        step *s = make_step(of[i].family, 1);
+        core_cost c = *find(s, of[i].tap, 0, CORE_COST_ELEMENTWISE, false);
+        har_time time, of_step;
+        for (int k = 0; k < HAR_N_COEF; k++)
+            s->machine.coef[k].value = 1;
+        s->machine.memory_bw = 1e18;
+        c.flops *= 1000000;
+        c.m *= 1000000;
+        ck_assert_int_eq(har_timer_ask(&s->timer, &c, 0, &of_step), CORE_OK);
+        s->timer.is_decode = false;
+        ck_assert_int_eq(har_timer_ask(&s->timer, &c, 0, &time), CORE_OK);
+        const double expected = 2e-6 + 5e6 * of[i].flop / of[i].rate;
+        ck_assert_msg(fabs(time.seconds / expected - 1) < 1e-3,
+                      "tap %d: %g s, expected %g", (int)of[i].tap,
+                      time.seconds, expected);
+        ck_assert(of_step.seconds < 0.1 * time.seconds);
+        free_step(s);
+    }
+}
+END_TEST
+
+/* Prefill of the indexer: of 64 cached keys a query scores those before it and
+ * itself, 33 in the mean. */
+START_TEST(an_indexer_does_not_score_what_comes_later)
+{
+    step *s = make_step(FIX_INDEXER, 37);
+    har_time time[2];
+    core_cost c = *find(s, CORE_TAP_EDGE, 0, CORE_COST_GEMM, false);
+    s->timer.is_decode = false;
+    c.m = 64000;
+    c.k = 1 << 20;
+    c.n = 64;
+    c.n_pair = c.m * 65 / 2;
+    s->machine.n_tile = 1;
+    s->machine.tile[0][0] = s->machine.tile[0][1] = 1;
+    s->machine.memory_bw = s->machine.unit_bytes_per_clock = 1e18;
+    s->machine.coef[HAR_COEF_FILL].value = 1e-9;
+    ck_assert_int_eq(har_timer_ask(&s->timer, &c, 0, &time[0]), CORE_OK);
+    c.n_pair = 0;
+    c.n = 33;
+    c.kv_read = 0;
+    ck_assert_int_eq(har_timer_ask(&s->timer, &c, 0, &time[1]), CORE_OK);
+    ck_assert(fabs(time[0].seconds / time[1].seconds - 1) < 1e-3);
+    free_step(s);
+}
+END_TEST
+
 /* 18 of 36 channels, two remembered inputs each.
  *   gate: one product an element, 90; two operands and the result 270 elements
  *   convolution: 3 taps (2 x 3), bias: 7 flop a channel, 630; in, out 180
@@ -331,6 +414,9 @@ int main(void)
     tcase_add_test(t, mamba_reads_and_writes_its_state);
     tcase_add_test(t, a_short_convolution_remembers_its_last_inputs);
     tcase_add_test(t, a_delta_net_reads_and_writes_its_state);
+    tcase_add_test(t, a_state_space_reads_and_writes_its_state);
+    tcase_add_test(t, recurrences_take_the_time_of_their_arithmetic);
+    tcase_add_test(t, an_indexer_does_not_score_what_comes_later);
     tcase_add_test(t, blocks_of_experts_go_by_tokens);
     suite_add_tcase(s, t);
     return check_main(s);

@@ -129,6 +129,21 @@ static void decode(har__step *step, const core_spec *spec, const core_cost *c,
             2 * (double)(c->m * c->n) * (double)spec->deltanet.n_dk;
 }
 
+/* The chunked form (Yang and others 2024), with its authors' chunks.  Of a token
+ * and a value head: k k, q k and the rows of the inverse times k, 2 chunk n_dk
+ * each; those times v, and scores times what is left of v, 2 chunk n_dv each;
+ * three products with the state, 2 n_dk n_dv each. */
+static har__work work(const core_spec *spec, const core_cost *c)
+{
+    const double chunk = 64, n_dk = (double)spec->deltanet.n_dk,
+                 n_dv = (double)spec->deltanet.n_dv;
+    const double of_column = chunk * (6 * n_dk / n_dv + 4) + 6 * n_dk;
+    return (har__work){c->tap.kind == CORE_TAP_DELTANET_Y
+                           ? (double)(c->m * c->n) * of_column
+                           : 0,
+                       0};
+}
+
 static void probe(har_dice *d, core_spec *s)
 {
     const int64_t n_kh = har_dice_between(d, 1, 8);
@@ -144,4 +159,5 @@ const har__operator har__mixer_deltanet = {.put = put_deltanet,
                                            .split = split,
                                            .state = state,
                                            .decode = decode,
+                                           .work = work,
                                            .probe = probe};

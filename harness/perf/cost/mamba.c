@@ -88,6 +88,14 @@ static void decode(har__step *step, const core_spec *spec, const core_cost *c,
             2 * (double)(c->m * c->n) * (double)spec->mamba.n_s;
 }
 
+/* A channel has decays of its own for every state: nothing becomes a product. */
+static har__work work(const core_spec *spec, const core_cost *c)
+{
+    (void)spec;
+    return (har__work){
+        0, c->tap.kind == CORE_TAP_MAMBA_Y ? (double)c->flops : 0};
+}
+
 static void probe(har_dice *d, core_spec *s)
 {
     s->mamba = (core_mamba){.n_c = har_dice_between(d, 16, 512),
@@ -101,4 +109,5 @@ const har__operator har__mixer_mamba = {.put = put_mamba,
                                         .split = split,
                                         .state = state,
                                         .decode = decode,
+                                        .work = work,
                                         .probe = probe};

@@ -41,6 +41,12 @@ typedef struct har__step {
                        * columns that are values; 0: each kv head has its own */
 } har__step;
 
+/* What the units do in a recurrence along the tokens of rows: flop of products of
+ * chunks of tokens, and one by one.                                          */
+typedef struct har__work {
+    double product, single;
+} har__work;
+
 /* A convolution that several operators have: its record, with its activation
  * or without one; of a step, which has the last n_conv - 1 inputs to read and
  * write.                                                                     */
@@ -75,6 +81,9 @@ typedef struct har__operator {
     /* Change *step where a step has a past; its query sees n_key keys. */
     void (*decode)(har__step *step, const core_spec *spec,
                    const core_cost *cost, int64_t n_key);
+    /* Of a record whose time is not that of its bytes alone; rows of many
+     * tokens. */
+    har__work (*work)(const core_spec *spec, const core_cost *cost);
     /* Throw its sizes for a model that is timed (calibrate/probe.h); NULL: no
      * such model has it. */
     void (*probe)(har_dice *dice, core_spec *spec);

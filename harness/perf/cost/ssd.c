@@ -124,6 +124,20 @@ static void decode(har__step *step, const core_spec *spec, const core_cost *c,
         step->elements += 2 * (double)(c->m * c->n) * (double)spec->ssd.n_s;
 }
 
+/* The chunked form of the paper (Dao and Gu 2024, section 6), with its authors'
+ * chunks.  Of a token and a head of n_p columns: products with B of a chunk,
+ * 2 chunk n_s, with its x, 2 chunk n_p; into the state and out of it, 2 n_s n_p
+ * each. */
+static har__work work(const core_spec *spec, const core_cost *c)
+{
+    const double chunk = 256, n_s = (double)spec->ssd.n_s;
+    const double of_column =
+        2 * chunk * n_s / (double)spec->ssd.n_p + 2 * chunk + 4 * n_s;
+    return (har__work){
+        c->tap.kind == CORE_TAP_SSD_Y ? (double)(c->m * c->n) * of_column : 0,
+        0};
+}
+
 static void probe(har_dice *d, core_spec *s)
 {
     const int64_t n_g = har_dice_between(d, 1, 8);
@@ -139,4 +153,5 @@ const har__operator har__mixer_ssd = {.put = put_ssd,
                                       .split = split,
                                       .state = state,
                                       .decode = decode,
+                                      .work = work,
                                       .probe = probe};

@@ -115,11 +115,23 @@ har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,
     return har_time_product(machine, &of, m, n, k);
 }
 
-har_time har_time_elementwise(const har_machine *machine, double bytes)
+har_time har_time_recurrence(const har_machine *machine, core_dtype dtype,
+                             double bytes, double multiplied,
+                             double single)
 {
+    const double share = har__coef(machine, HAR_COEF_COMPUTE);
+    const double products = multiplied / har__peak(machine, dtype) /
+                            har__coef(machine, HAR_COEF_ATTENTION);
+    const double singles = single / har__peak(machine, CORE_DTYPE_F32);
     const har__parts parts = {.overhead =
                                   har__seconds(machine, HAR_COEF_LAUNCH),
                               .latency = har__seconds(machine, HAR_COEF_FILL),
+                              .compute = (products + singles) / share,
                               .memory = bytes / har__memory_bw(machine)};
     return har__together(machine, HAR_GEMM, parts);
+}
+
+har_time har_time_elementwise(const har_machine *machine, double bytes)
+{
+    return har_time_recurrence(machine, CORE_DTYPE_F32, bytes, 0, 0);
 }

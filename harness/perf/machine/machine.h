@@ -289,6 +289,12 @@ har_time har_time_decode(const har_machine *machine, core_dtype dtype,
 /* A kernel that only moves bytes.                                             */
 har_time har_time_elementwise(const har_machine *machine, double bytes);
 
+/* A recurrence: moves bytes, multiplies chunks of tokens with so many flop, as
+ * well as attention multiplies, and does the rest number by number.           */
+har_time har_time_recurrence(const har_machine *machine, core_dtype dtype,
+                             double bytes, double multiplied,
+                             double single);
+
 typedef enum har_collective {
     HAR_ALL_REDUCE,
     HAR_ALL_GATHER,

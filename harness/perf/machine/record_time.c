@@ -234,17 +234,43 @@ static bool is_linear(const core_cost *c)
            core_tap_slot(c->tap.kind) != CORE_SLOT_ROUTER;
 }
 
+/* Of a product.  Where the right operand is cached keys: in decode as many as
+ * there are, else those before a query, in the mean. */
+static double columns(const har_timer *t, const core_cost *c)
+{
+    if (c->kv_read > 0 && t->is_decode)
+        return (double)decode_keys(t, c->tap);
+    return c->n_pair > 0 ? ceil((double)c->n_pair / (double)c->m)
+                         : (double)c->n;
+}
+
+/* Steps of a recurrence, one token a row, are bound by their states. */
+static har__work work_of(const har_timer *t, const core_cost *c)
+{
+    const har__work none = {0, 0};
+    if (t->is_decode || c->tap.kind >= CORE_TAP_ATTN_OUT)
+        return none;
+    const har__operator *mixer =
+        har__mixer_row[core_spec_mixer(t->spec, c->tap.layer)];
+    return mixer->work != NULL ? mixer->work(t->spec, c) : none;
+}
+
+static har_time elementwise(const har_timer *t, const core_cost *c)
+{
+    const har__work work = work_of(t, c);
+    return har_time_recurrence(t->machine, t->types.dtype,
+                               har_timer_bytes(t, c), work.product,
+                               work.single);
+}
+
 static har_time compute(const har_timer *t, const core_cost *c)
 {
     if (c->kind == CORE_COST_ATTENTION)
         return attention(t, c);
     if (c->kind == CORE_COST_GROUPED_GEMM)
         return grouped(t, c);
-    /* the right operand is cached keys: in decode as many as there are */
-    const bool has_past = t->is_decode && c->kv_read > 0;
-    return har_time_product(
-        t->machine, is_linear(c) ? &t->linear : &t->plain, (double)c->m,
-        has_past ? (double)decode_keys(t, c->tap) : (double)c->n, (double)c->k);
+    return har_time_product(t->machine, is_linear(c) ? &t->linear : &t->plain,
+                            (double)c->m, columns(t, c), (double)c->k);
 }
 
 /* A step for each block but mine. */
@@ -359,7 +385,7 @@ static core_status ask(har_timer *t, const core_cost *c, int tier,
         return CORE_OK;
     }
     if (c->kind == CORE_COST_ELEMENTWISE || c->m * c->n * c->k == 0) {
-        *out = har_time_elementwise(t->machine, har_timer_bytes(t, c));
+        *out = elementwise(t, c);
         return CORE_OK;
     }
     make_key(t, c, key);
