@@ -29,11 +29,12 @@ static const har_command_line line = {
     "score --machine M --kind KIND --table FILE... [--held-out]\n"
     "check MACHINE\n"
     "machines\n"
+    "tables\n"
     "fields",
     "Fits the coefficients of a machine on a table of measured times, "
     "scores its predictions on one, looks for contradictions in a machine "
-    "file, or lists the machines that come with the program, or the fields of "
-    "a machine file.\vOne shape in five, chosen by its hash, is for fitting.\n"
+    "file, or lists the machines that come with the program, the columns of "
+    "such tables, or the fields of a machine file.\vOne shape in five, chosen by its hash, is for fitting.\n"
     HAR_EXIT_CODES,
     NULL};
 
@@ -271,10 +272,14 @@ int har_cmd_perf(int argc, char **argv)
         har_machine_write_fields(stdout);
         return 0;
     }
+    if (strcmp(r.action, "tables") == 0) {
+        har_table_write_formats(stdout);
+        return 0;
+    }
     if (strcmp(r.action, "fit") != 0 && strcmp(r.action, "score") != 0)
         return har_end(core_fail(CORE_E_USAGE,
-                                 "perf: expected fit, score, check, machines "
-                                 "or fields, found '%s'",
+                                 "perf: expected fit, score, check, machines, "
+                                 "tables or fields, found '%s'",
                                  r.action));
     return har_end(run(&r));
 }

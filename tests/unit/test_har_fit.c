@@ -273,6 +273,11 @@ END_TEST
 /* --- refusals ---------------------------------------------------------------
  */
 
+#define PLAN_COLUMNS                                                           \
+    "# GPUs,global batch,micro batch,hidden size,attention heads,# layers,"    \
+    "sequence length,tensor parallelism,data parallelism,pipeline "            \
+    "parallelism,iteration time (ms)\n"
+
 static const struct {
     const char *text, *message; /* no message: is read                        */
     har_kind kind;
@@ -287,7 +292,24 @@ static const struct {
     {"m,n,k,latency\n1,2,3\n", ":2:3: expected 4 fields, found 3", HAR_GEMM},
     {"m,n,k,latency\n", ": a table without a row", HAR_GEMM},
     {"", ":1:1: an empty table", HAR_GEMM},
-    {"m,n,latency\n1,2,3\n", ":1:1: the columns of no known table", HAR_GEMM},
+    {"m,n,latency\n1,2,3\n",
+     ":1:3: the columns of no known table of kind gemm (perf tables lists them)"
+     ": expected m,n,k,latency, found 'latency' at column 3",
+     HAR_GEMM},
+    {"Parameters (million)," PLAN_COLUMNS "1,8,16,1,1024,16,24,1024,2,2,2,100\n",
+     ":1:1: the columns of no known table of kind plan (perf tables lists them)"
+     ": expected # GPUs,global batch,micro batch,",
+     HAR_PLAN},
+    {"Parameters (billion)," PLAN_COLUMNS
+     "18.4,8,16,1,1024,16,24,1024,2,2,2,100\n",
+     NULL, HAR_PLAN},
+    {"Parameters (billion)," PLAN_COLUMNS
+     "many,8,16,1,1024,16,24,1024,2,2,2,100\n",
+     ":2:1: Parameters (billion): expected a number", HAR_PLAN},
+    {"Parameters (billion)," PLAN_COLUMNS
+     "18.4,4,16,1,1024,16,24,1024,2,2,2,100\n",
+     ":2:9: tensor x data x pipeline parallelism = 8, expected the 4 GPUs",
+     HAR_PLAN},
     {"m,n,k,latency\n1,2,3,0.5\n",
      ":1:1: columns of a table of kind gemm, expected moe", HAR_MOE},
     {"op_name,nccl_dtype,num_gpus,message_size,latency\n"
@@ -309,14 +331,10 @@ static const struct {
     {"op_name,nccl_dtype,num_gpus,message_size,latency\n"
      "all_reduce,half,1,256,0.01\n",
      ":2:3: num_gpus: expected a number from 2", HAR_COLLECTIVE},
-    {"# GPUs,global batch,micro batch,hidden size,attention heads,# layers,"
-     "sequence length,tensor parallelism,data parallelism,pipeline "
-     "parallelism,iteration time (ms)\n4,16,1,1024,16,24,1024,2,2,2,100\n",
+    {PLAN_COLUMNS "4,16,1,1024,16,24,1024,2,2,2,100\n",
      ":2:8: tensor x data x pipeline parallelism = 8, expected the 4 GPUs",
      HAR_PLAN},
-    {"# GPUs,global batch,micro batch,hidden size,attention heads,# layers,"
-     "sequence length,tensor parallelism,data parallelism,pipeline "
-     "parallelism,iteration time (ms)\n8,16,3,1024,16,24,1024,2,2,2,100\n",
+    {PLAN_COLUMNS "8,16,3,1024,16,24,1024,2,2,2,100\n",
      ":2:2: a batch of 16 does not split", HAR_PLAN},
     {"kernel_source,num_tokens,hidden_size,inter_size,topk,num_experts,"
      "moe_tp_size,moe_ep_size,distribution,latency\n"
@@ -328,6 +346,33 @@ static const struct {
      ":2:5: topk: expected a number from 1 to 8, found '9'", HAR_MOE},
 };
 enum { N_TABLES = sizeof TABLES / sizeof TABLES[0] };
+
+/* A row is the same shape, on the same side of the split, in both tables of
+ * plans: the parameters only name it.                                        */
+START_TEST(parameters_only_name_a_plan)
+{
+    static const char *const TEXT[] = {
+        PLAN_COLUMNS "8,16,1,1024,16,24,2048,4,2,1,100\n",
+        "Parameters (billion)," PLAN_COLUMNS
+        "18.4,8,16,1,1024,16,24,2048,4,2,1,100\n"};
+    har_table table[2];
+    for (int i = 0; i < 2; i++) {
+        FILE *file = fopen(path, "w");
+        fputs(TEXT[i], file);
+        fclose(file);
+        ck_assert_int_eq(har_table_read(&table[i], path, HAR_PLAN), CORE_OK);
+    }
+    const har_training *s = &table[1].row[0].shape.as.training;
+    ck_assert(s->n_gpu == 8 && s->batch == 16 && s->micro_batch == 1 &&
+              s->n_d == 1024 && s->n_h == 16 && s->n_l == 24 &&
+              s->n_t == 2048 && s->tp == 4 && s->dp == 2 && s->pp == 1);
+    ck_assert_double_eq(table[1].row[0].seconds, 0.1);
+    ck_assert_mem_eq(s, &table[0].row[0].shape.as.training, sizeof *s);
+    ck_assert_uint_eq(table[0].row[0].hash, table[1].row[0].hash);
+    for (int i = 0; i < 2; i++)
+        har_table_free(&table[i]);
+}
+END_TEST
 
 START_TEST(tables_are_read_strictly)
 {
@@ -362,6 +407,7 @@ static Suite *fit_suite(void)
     tcase_add_loop_test(all, excerpts_are_read_and_scored, 0, N_EXCERPTS);
     tcase_add_test(all, dispatch_and_combine_are_rows_of_their_own);
     tcase_add_test(all, ranking_of_a_reversed_order);
+    tcase_add_test(all, parameters_only_name_a_plan);
     tcase_add_loop_test(all, tables_are_read_strictly, 0, N_TABLES);
     suite_add_tcase(suite, all);
     return suite;

@@ -82,6 +82,49 @@ static bool fits(const har__format *format, char *const field[], int n)
     return true;
 }
 
+/* How many columns, from the left, are those of a format. */
+static int agreeing(const har__format *format, char *const field[], int n)
+{
+    int i = 0;
+    while (i < n && i < format->n_column &&
+           strcmp(field[i], format->column[i]) == 0)
+        i++;
+    return i;
+}
+
+/* Its header line; returns text. */
+static const char *header_of(const har__format *f, char text[MAX_LINE])
+{
+    size_t n = 0;
+    for (int i = 0; i < f->n_column && n < MAX_LINE; i++)
+        n += (size_t)snprintf(text + n, MAX_LINE - n, "%s%s", i > 0 ? "," : "",
+                              f->column[i]);
+    return text;
+}
+
+/* Say what the nearest table of the kind has. */
+static core_status refuse_header(const char *path, har_kind kind,
+                                 char *const field[], int n)
+{
+    char text[MAX_LINE];
+    const har__format *best = NULL;
+    int at = -1;
+    if (n > HAR__MAX_FIELDS)
+        n = HAR__MAX_FIELDS;
+    for (int i = 0; i < har__n_format; i++) {
+        const har__format *f = &har__format_list[i];
+        if (f->kind == kind && agreeing(f, field, n) > at) {
+            best = f;
+            at = agreeing(f, field, n);
+        }
+    }
+    CORE_FAIL(CORE_E_FORMAT,
+              "%s:1:%d: the columns of no known table of kind %s (perf tables "
+              "lists them): expected %s, found '%.40s' at column %d",
+              path, at + 1, har_kind_name(kind), header_of(best, text),
+              at < n ? field[at] : "", at + 1);
+}
+
 static core_status read_header(FILE *file, const char *path, har_kind kind,
                                const har__format **out)
 {
@@ -98,8 +141,18 @@ static core_status read_header(FILE *file, const char *path, har_kind kind,
                          har_kind_name(kind));
             return CORE_OK;
         }
-    CORE_FAIL(CORE_E_FORMAT, "%s:1:1: the columns of no known table of kind %s",
-              path, har_kind_name(kind));
+    return refuse_header(path, kind, field, n);
+}
+
+void har_table_write_formats(FILE *out)
+{
+    char text[MAX_LINE];
+    fputs("| kind | columns | of |\n|---|---|---|\n", out);
+    for (int i = 0; i < har__n_format; i++) {
+        const har__format *f = &har__format_list[i];
+        fprintf(out, "| %s | `%s` | %s |\n", har_kind_name(f->kind),
+                header_of(f, text), f->source);
+    }
 }
 
 static core_status append(har_table *table, int64_t *room, const har_row *row)

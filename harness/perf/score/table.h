@@ -2,7 +2,8 @@
  *
  * The header line says whose table it is: aiconfigurator's gemm (two layouts),
  * moe, attention (context, generation), nccl and custom all-reduce; vidur's
- * all_reduce and send_recv; vTrain's plans.  A row that cannot be read, or whose
+ * all_reduce and send_recv; vTrain's plans, with the model's parameters or
+ * without.  A row that cannot be read, or whose
  * numbers are out of range, is refused with its line and column.
  */
 #ifndef HAR_PERF_TABLE_H
@@ -11,6 +12,7 @@
 #include "harness/perf/machine/machine.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 typedef struct har_op_shape {
     har_kind kind;
@@ -53,6 +55,9 @@ typedef struct har_table {
  * column counts fields from 1).                                      [local] */
 CORE_NODISCARD core_status har_table_read(har_table *out, const char *path,
                                           har_kind kind);
+
+/* The columns of every table that is read, as a table.                [local] */
+void har_table_write_formats(FILE *out);
 
 /* Put the rows of `more` behind those of `table` and free it.  Errors:
  * E_MEMORY.                                                           [local] */

@@ -193,24 +193,40 @@ static core_status read_vidur(const har__line *l, har_op_shape *out)
     return CORE_OK;
 }
 
-static core_status read_training(const har__line *l, har_op_shape *out)
+/* Ten columns from `first` on. */
+static core_status read_plan(const har__line *l, int first, har_op_shape *out)
 {
     har_training *t = &out->as.training;
     int *const fields[] = {&t->n_gpu, &t->batch, &t->micro_batch, &t->n_d,
                            &t->n_h,   &t->n_l,   &t->n_t,         &t->tp,
                            &t->dp,    &t->pp};
     for (int i = 0; i < 10; i++)
-        CORE_TRY(field_whole(l, i, 1, 1 << 20, fields[i]));
+        CORE_TRY(field_whole(l, first + i, 1, 1 << 20, fields[i]));
     CORE_FAIL_IF((int64_t)t->tp * t->dp * t->pp != t->n_gpu, CORE_E_FORMAT,
-                 "%s:%d:8: tensor x data x pipeline parallelism = %lld, "
+                 "%s:%d:%d: tensor x data x pipeline parallelism = %lld, "
                  "expected the %d GPUs",
-                 l->path, l->number, (long long)t->tp * t->dp * t->pp,
-                 t->n_gpu);
-    CORE_FAIL_IF(t->batch % (t->dp * t->micro_batch) != 0, CORE_E_FORMAT,
-                 "%s:%d:2: a batch of %d does not split into micro-batches of "
+                 l->path, l->number, first + 8,
+                 (long long)t->tp * t->dp * t->pp, t->n_gpu);
+    CORE_FAIL_IF(t->batch % ((int64_t)t->dp * t->micro_batch) != 0,
+                 CORE_E_FORMAT,
+                 "%s:%d:%d: a batch of %d does not split into micro-batches of "
                  "%d over %d replicas",
-                 l->path, l->number, t->batch, t->micro_batch, t->dp);
+                 l->path, l->number, first + 2, t->batch, t->micro_batch,
+                 t->dp);
     return CORE_OK;
+}
+
+static core_status read_training(const har__line *l, har_op_shape *out)
+{
+    return read_plan(l, 0, out);
+}
+
+/* The parameters follow from the other columns: a name. */
+static core_status read_named_training(const har__line *l, har_op_shape *out)
+{
+    double billions = 0;
+    CORE_TRY(har__field_number(l, 0, 1e-6, 1e6, &billions));
+    return read_plan(l, 1, out);
 }
 
 #define VIDUR_COLUMNS(op)                                                      \
@@ -224,6 +240,11 @@ static core_status read_training(const har__line *l, har_op_shape *out)
 #define DEEPEP_COLUMNS                                                         \
     "framework", "version", "device", "op_name", "kernel_source", "node_num",  \
         "hidden_size", "num_token", "num_topk", "num_experts"
+
+#define PLAN_COLUMNS                                                           \
+    "# GPUs", "global batch", "micro batch", "hidden size", "attention heads", \
+        "# layers", "sequence length", "tensor parallelism",                   \
+        "data parallelism", "pipeline parallelism", "iteration time (ms)"
 
 const har__format har__format_list[] = {
     {"aiconfigurator gemm",
@@ -304,15 +325,15 @@ const har__format har__format_list[] = {
      har__read_normal,
      .second = 14,
      .unit = 1e-6},
-    {"vtrain plans",
-     HAR_PLAN,
-     11,
-     {"# GPUs", "global batch", "micro batch", "hidden size", "attention heads",
-      "# layers", "sequence length", "tensor parallelism", "data parallelism",
-      "pipeline parallelism", "iteration time (ms)"},
-     10,
-     1 << 10,
+    {"vtrain plans", HAR_PLAN, 11, {PLAN_COLUMNS}, 10, 1 << 10,
      .read = read_training},
+    {"vtrain plans, with parameters",
+     HAR_PLAN,
+     12,
+     {"Parameters (billion)", PLAN_COLUMNS},
+     11,
+     1 << 11 | 1 << 0,
+     .read = read_named_training},
 };
 const int har__n_format =
     (int)(sizeof har__format_list / sizeof har__format_list[0]);

@@ -45,9 +45,15 @@ refused 2 "only: no row is of operator 'sum'" moeparity perf score --machine h10
     --table $data/deepep_ll.csv --only sum
 expect 0 moeparity perf score --machine a100-sxm --kind plan --table $data/plans.csv --json plan.json
 has out '^ranking    tau 0\.[0-9]+, regret '
+sed 's/^[0-9]/18.4,&/; s/^#/Parameters (billion),&/' $data/plans.csv >named.csv
+expect 0 moeparity perf score --machine a100-sxm --kind plan --table named.csv --json named.json
+jq -s -e '.[0].median == .[1].median and .[1].source == "vtrain plans, with parameters"' plan.json named.json >/dev/null ||
+    fail 'a table with parameters says something else'
+expect 0 moeparity perf tables
+has out '^| plan | `Parameters \(billion\),# GPUs,global batch,'
 jq -e '.ranking.groups > 5 and .ranking.tau > 0.5' plan.json >/dev/null || fail 'ranking'
 
-refused 2 "perf: expected fit, score, check, machines or fields, found 'guess'" moeparity perf guess
+refused 2 "perf: expected fit, score, check, machines, tables or fields, found 'guess'" moeparity perf guess
 refused 2 '--machine: missing' moeparity perf score --kind gemm --table $data/gemm.csv
 refused 2 '--kind: missing' moeparity perf score --machine a100-sxm --table $data/gemm.csv
 refused 2 '--table: missing' moeparity perf score --machine a100-sxm --kind gemm
