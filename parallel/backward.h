@@ -42,6 +42,8 @@ typedef struct par_grad_piece {
 typedef struct par_grad_observer {
     void *self;
     void (*observe)(void *self, const par_grad_piece *piece);
+    /* A record of each transfer, once it is over; NULL: nobody looks.        */
+    void (*cost)(void *self, const core_cost *cost);
 } par_grad_observer;
 
 /* What is sent for what, in elements that left this rank: what the collective

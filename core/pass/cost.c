@@ -26,6 +26,7 @@ const char *core_collective_name(core_collective collective)
 const char *core_axis_name(core_axis axis)
 {
     static const char *const name[CORE_N_AXES] = {"none", "tp", "ep",
-                                                  "etp",  "pp", "cp"};
+                                                  "etp",  "pp", "cp",
+                                                  "dp",   "edp", "ends"};
     return axis < CORE_N_AXES ? name[axis] : "nothing";
 }

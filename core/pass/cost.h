@@ -49,6 +49,9 @@ typedef enum core_axis {
     CORE_AXIS_ETP,
     CORE_AXIS_PP,
     CORE_AXIS_CP,
+    CORE_AXIS_DP,   /* replicas of a weight, over dp and cp                   */
+    CORE_AXIS_EDP,  /* all who have the same columns of an expert             */
+    CORE_AXIS_ENDS, /* the two owners of a tied table                         */
     CORE_N_AXES
 } core_axis;
 

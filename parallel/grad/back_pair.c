@@ -61,12 +61,27 @@ static int64_t plan_sends(par__back *b, int layer, const tables *t,
     return n_row;
 }
 
-static void exchange(par__back *b, const tables *t, const void *in, void *out)
+/* In elements. */
+static int64_t sum(const par__back *b, const int64_t *bytes)
 {
+    int64_t n = 0;
+    for (int i = 0; i < b->layout->ep_group.n; i++)
+        n += bytes[i];
+    return n / (int64_t)sizeof(double);
+}
+
+static void exchange(par__back *b, const tables *t, core_cost_type type,
+                     const void *in, void *out)
+{
+    const par_group *group = &b->layout->ep_group;
     const int64_t before = b->comm->n_bytes[PAR_ALL_TO_ALL];
-    par_all_to_all(b->comm, &b->layout->ep_group, in, t->in_at, t->in_bytes,
-                   out, t->out_at, t->out_bytes);
-    par__g_count(b, PAR_GRAD_EP, PAR_ALL_TO_ALL, before);
+    core_cost cost = par__g_transfer(b, CORE_ALL_TO_ALL, group,
+                                     sum(b, t->in_bytes), sum(b, t->out_bytes));
+    cost.type = type;
+    par_all_to_all(b->comm, group, in, t->in_at, t->in_bytes, out, t->out_at,
+                   t->out_bytes);
+    par__g_count(b, PAR_GRAD_EP, cost,
+                 b->comm->n_bytes[PAR_ALL_TO_ALL] - before);
 }
 
 static int64_t exchange_counts(par__back *b, const tables *t)
@@ -78,15 +93,15 @@ static int64_t exchange_counts(par__back *b, const tables *t)
         t->in_at[i] = t->out_at[i] = i * word;
         t->in_bytes[i] = t->out_bytes[i] = word;
     }
-    exchange(b, t, t->count_out, t->count_in);
+    exchange(b, t, CORE_COST_WORDS, t->count_out, t->count_in);
     t->first_in[0] = 0;
     for (int i = 0; i < n; i++)
         t->first_in[i + 1] = t->first_in[i] + t->count_in[i];
     return t->first_in[n];
 }
 
-static void exchange_rows(par__back *b, const tables *t, const void *in,
-                          void *out, int64_t words)
+static void exchange_rows(par__back *b, const tables *t, core_cost_type type,
+                          const void *in, void *out, int64_t words)
 {
     const int64_t bytes = words * (int64_t)sizeof(double);
     for (int i = 0; i < b->layout->ep_group.n; i++) {
@@ -95,7 +110,7 @@ static void exchange_rows(par__back *b, const tables *t, const void *in,
         t->out_at[i] = t->first_in[i] * bytes;
         t->out_bytes[i] = t->count_in[i] * bytes;
     }
-    exchange(b, t, in, out);
+    exchange(b, t, type, in, out);
 }
 
 /* Rows [*r0, *r1) of a block of n that column part i returns. */
@@ -121,7 +136,7 @@ static void exchange_back(par__back *b, const tables *t, const double *dx,
         t->out_at[i] = (t->first_out[i / lay->plan.etp] + r0) * bytes;
         t->out_bytes[i] = (r1 - r0) * bytes;
     }
-    exchange(b, t, dx, home);
+    exchange(b, t, CORE_COST_VALUES, dx, home);
 }
 
 /* Metadata and dy, weight included and not yet stored, of my kept choices. */
@@ -183,8 +198,8 @@ par__g_pair par__g_exchange(par__back *b, int layer, bool is_mine,
     const int64_t n_in = exchange_counts(b, &t);
     int64_t *meta_in = par__g_words(b, PAR__G_META_IN, n_in * META);
     double *dy = par__g_room(b, PAR__G_RECV, n_in * n_d);
-    exchange_rows(b, &t, meta, meta_in, META);
-    exchange_rows(b, &t, rows, dy, n_d);
+    exchange_rows(b, &t, CORE_COST_WORDS, meta, meta_in, META);
+    exchange_rows(b, &t, CORE_COST_VALUES, rows, dy, n_d);
     const double *dx = serve(b, layer, meta_in, dy, n_in);
     double *home = par__g_room(b, PAR__G_ROWS_BACK, n * n_d);
     exchange_back(b, &t, dx, home);

@@ -64,18 +64,23 @@ static bool is_mine(const par_layout *lay, int l)
 /* The gradient of the output of a last layer of mine, whole on every t. */
 static void receive(par__back *b, double *dx)
 {
-    const int64_t bytes = b->n * b->spec->n_d * (int64_t)sizeof *dx;
+    const int64_t n = b->n * b->spec->n_d;
+    const int64_t bytes = n * (int64_t)sizeof *dx;
     par_wait(b->comm,
              par_post_recv(b->comm, b->layout->next_rank, 0, dx, bytes));
+    par__g_count(b, PAR_GRAD_PP, par__g_transfer(b, CORE_RECEIVE, NULL, 0, n),
+                 0);
 }
 
 static void send(par__back *b, const double *dx)
 {
-    const int64_t bytes = b->n * b->spec->n_d * (int64_t)sizeof *dx;
+    const int64_t n = b->n * b->spec->n_d;
+    const int64_t bytes = n * (int64_t)sizeof *dx;
     const int64_t before = b->comm->n_bytes[PAR_SEND];
     par_wait(b->comm,
              par_post_send(b->comm, b->layout->prev_rank, 0, dx, bytes));
-    par__g_count(b, PAR_GRAD_PP, PAR_SEND, before);
+    par__g_count(b, PAR_GRAD_PP, par__g_transfer(b, CORE_SEND, NULL, n, 0),
+                 b->comm->n_bytes[PAR_SEND] - before);
 }
 
 /* dmid = dout round the feed-forward part, and through it. */
@@ -133,11 +138,13 @@ static void micro_batch(par__back *b)
     for (int l = (int)b->spec->n_l - 1; l >= 0; l--) {
         char name[CORE_NAME_BYTES];
         const core_tap tap = {CORE_TAP_OUT, l};
-        par_at(b->comm, core_tap_name(tap, name), b->tick++);
+        b->at = l;
+        par_at(b->comm, core_tap_name(tap, name), b->tick);
         if (is_mine(lay, l))
             layer(b, l, dx);
         else if (serves_all && core_spec_is_moe(b->spec, l))
             par__g_exchange(b, l, false, NULL);
+        b->tick++;
     }
 }
 

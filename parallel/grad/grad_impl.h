@@ -3,7 +3,7 @@
  * Read in this order: backward.c (rounds, layers) -> back_ends.c, back_ffn.c,
  * back_attention.c, back_norm.c -> back_moe.c, back_pair.c (rows to experts and
  * home), back_experts.c, back_router.c -> reduce.c; below them tape.c,
- * params.c, groups.c and sums.c.
+ * params.c, groups.c, sums.c and cost.c.
  *
  * Placements: the gradient of what is Replicate over tp is Partial until it has
  * been summed over tp, that of what is Shard is whole.  Whatever is stored is
@@ -132,7 +132,8 @@ typedef struct par__back {
         size_t bytes;
     } buffer[PAR__N_GRAD_BUFFERS]; /* grow, never shrink                      */
 
-    int round, mb; /* the micro-batch at hand                          */
+    int round, mb; /* the micro-batch at hand; mb -1: weights          */
+    int at;        /* the layer at hand                                */
     int64_t tick;  /* counts layers of micro-batches, for messages     */
     int64_t row0, n_row;
     int64_t n, first; /* tokens, the first of them                        */
@@ -171,8 +172,15 @@ double par__g_column_norm(const double *x, int64_t n_row, int64_t n_col);
 /* Sums over a group, counted.                                                */
 void par__g_all_reduce(par__back *b, const par_group *group, par_grad_axis axis,
                        double *x, int64_t n);
-void par__g_count(par__back *b, par_grad_axis axis, par_op_kind op,
-                  int64_t bytes_before);
+
+/* --- cost.c --------------------------------------------------------------- */
+
+/* A record of what is to be sent over a group; NULL: to another stage.       */
+core_cost par__g_transfer(const par__back *b, core_collective collective,
+                          const par_group *group, int64_t in, int64_t out);
+/* It was sent, so many bytes: counted, and shown to who wants records.       */
+void par__g_count(par__back *b, par_grad_axis axis, core_cost transfer,
+                  int64_t bytes);
 
 /* --- show.c --------------------------------------------------------------- */
 

@@ -28,6 +28,7 @@ static void reduce(par__back *b, par__param *p)
     const bool is_tied = p->id.kind == CORE_W_EMBED && b->spec->tied;
     char name[CORE_NAME_BYTES];
     int n_part = 1, n_copy = replicas->n, i_copy = replicas->me;
+    b->at = p->id.layer;
     par_at(b->comm, core_weight_name(p->id, name), b->tick);
     if (p->is_partial)
         sum(b, &b->layout->tp_group, p, &n_part);
@@ -44,6 +45,7 @@ static void reduce(par__back *b, par__param *p)
 
 void par__g_reduce(par__back *b)
 {
+    b->mb = -1;
     for (int64_t i = 0; i < b->params.n; i++)
         reduce(b, &b->params.all[i]);
 }

@@ -139,17 +139,11 @@ void par__g_weight(par__back *b, par__param *p, const double *dy,
                 (blasint)p->n_col, 1.0, p->g, (blasint)p->n_col);
 }
 
-void par__g_count(par__back *b, par_grad_axis axis, par_op_kind op,
-                  int64_t bytes_before)
-{
-    const int64_t bytes = b->comm->n_bytes[op] - bytes_before;
-    b->stats->n_sent[axis] += bytes / (int64_t)sizeof(double);
-}
-
 void par__g_all_reduce(par__back *b, const par_group *group, par_grad_axis axis,
                        double *x, int64_t n)
 {
     const int64_t before = b->comm->n_bytes[PAR_ALL_REDUCE];
     par_all_reduce(b->comm, group, x, n, PAR_SUM, CORE_EXACT);
-    par__g_count(b, axis, PAR_ALL_REDUCE, before);
+    par__g_count(b, axis, par__g_transfer(b, CORE_ALL_REDUCE, group, n, n),
+                 b->comm->n_bytes[PAR_ALL_REDUCE] - before);
 }

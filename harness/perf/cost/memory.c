@@ -63,6 +63,12 @@ static double sizes(const core_spec *spec, const par_layout *lay,
            size_of(types, kind);
 }
 
+int64_t har_cost_weight_elements(const core_spec *spec, const par_layout *lay,
+                                 core_weight_kind kind, int layer)
+{
+    return (int64_t)sizes(spec, lay, NULL, kind, layer);
+}
+
 static double scope_size(const core_spec *spec, const par_layout *lay,
                          const core_types *types, int layer,
                          core_weight_scope scope)

@@ -19,6 +19,11 @@ typedef struct har_cost_memory {
 /* Bytes of its shards as deployed; without types (NULL) elements.      [local] */
 double har_cost_weight_size(const core_spec *spec, const par_layout *layout,
                             const core_types *types);
+/* Elements of my part of one weight of a layer, of one expert's in each; 0: the
+ * model has none.                                                      [local] */
+int64_t har_cost_weight_elements(const core_spec *spec,
+                                 const par_layout *layout,
+                                 core_weight_kind kind, int layer);
 /* The second of them.                                                  [local] */
 int64_t har_cost_kv(const core_spec *spec, const par_layout *layout);
 /* Elements of states, kept for a row however long it is.               [local] */

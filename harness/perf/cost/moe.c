@@ -129,6 +129,37 @@ static void find_flow(har__walk *w, int pair, bool sends)
     }
 }
 
+static int stage_of(const par_layout *lay, int layer)
+{
+    int part = 0;
+    while (lay->first_layer[part + 1] <= layer)
+        part++;
+    return part % lay->plan.pp;
+}
+
+/* The same on the way back, where all members are at the same layer, each in
+ * its own stage, and at the same micro-batch of their own.                    */
+static void find_flow_back(har__walk *w, int layer, bool sends)
+{
+    const par_layout *lay = w->lay;
+    const par_plan *plan = &lay->plan;
+    memset(w->bucket, 0,
+           (size_t)plan->pp * (size_t)lay->n_my_expert * sizeof *w->bucket);
+    if (!sends)
+        find_to(w, NULL);
+    for (int i = 0; i < lay->ep_group.n; i++) {
+        const par_place at = par_layout_place(plan, lay->ep_group.rank[i]);
+        const uint64_t *load = har_load_at(
+            w->request->load, layer,
+            ((int64_t)w->round * plan->dp + at.d) * plan->mb + w->mb,
+            (int64_t)at.c * plan->tp + at.t);
+        const bool has = stage_of(lay, layer) == at.stage;
+        if (sends && lay->ep_group.rank[i] == lay->rank)
+            find_to(w, load);
+        w->from[i] = add_from(w, has ? load : NULL, at.stage);
+    }
+}
+
 static int64_t sum(const int64_t *n, int n_member)
 {
     int64_t total = 0;
@@ -396,4 +427,44 @@ void har__put_pair(har__walk *w, int pair, bool sends)
 {
     find_flow(w, pair, sends);
     har__put_flow(w, name_pair(w, pair), sends);
+}
+
+/* Rows of a block that a column part returns on the way back. */
+static int64_t share_back(const har__walk *w, int64_t n, int i)
+{
+    return core_split_first(n, w->lay->plan.etp, i + 1) -
+           core_split_first(n, w->lay->plan.etp, i);
+}
+
+/* Rows of gradients to the experts, with their expert and choice; home again,
+ * once they are whole over etp.                                              */
+void har__put_pair_back(har__walk *w, int layer, bool sends)
+{
+    enum { META_BACK = 2 };
+    const par_layout *lay = w->lay;
+    const int n = lay->ep_group.n, me = lay->ep_group.me;
+    find_flow_back(w, layer, sends);
+    const int64_t n_d = core_spec_n_de(w->spec), to = sum(w->to, n),
+                  from = sum(w->from, n), stays = w->to[me];
+    int64_t in = 0, out = 0;
+    w->layer = layer;
+    put_exchange(w, CORE_TAP_OUT, CORE_COST_WORDS, n, n, 1);
+    put_exchange(w, CORE_TAP_OUT, CORE_COST_WORDS, META_BACK * to,
+                 META_BACK * from, META_BACK * stays);
+    put_exchange(w, CORE_TAP_OUT, CORE_COST_VALUES, n_d * to, n_d * from,
+                 n_d * stays);
+    core_cost whole = har__record(w, CORE_COST_COLLECTIVE, CORE_TAP_OUT);
+    whole.collective = CORE_ALL_REDUCE;
+    whole.axis = CORE_AXIS_ETP;
+    whole.group = lay->plan.etp;
+    whole.in = whole.out = from * n_d;
+    whole.sent =
+        har__all_reduce_sends(lay->plan.etp, lay->etp_i, from * n_d);
+    har__put(w, whole);
+    for (int i = 0; i < n; i++) {
+        in += share_back(w, w->from[i], lay->etp_i);
+        out += share_back(w, w->to[i], i % lay->plan.etp);
+    }
+    put_exchange(w, CORE_TAP_OUT, CORE_COST_VALUES, n_d * in, n_d * out,
+                 n_d * share_back(w, w->from[me], lay->etp_i));
 }

@@ -59,4 +59,7 @@ void har__put_pair(har__walk *w, int pair, bool sends);
 /* A pair of layer `layer` whose rows are already in to, from and bucket.     */
 void har__put_flow(har__walk *w, int layer, bool sends);
 
+/* The same pair on the way back, of the micro-batch at hand.                  */
+void har__put_pair_back(har__walk *w, int layer, bool sends);
+
 #endif
