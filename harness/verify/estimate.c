@@ -77,24 +77,37 @@ size_t har_tap_bytes(const core_spec *spec, int64_t n_token,
     return n;
 }
 
+/* The routed experts' weights, of all of them together. */
+static double expert_parameters(const core_spec *spec)
+{
+    const double other = (double)(core_spec_parameters(spec) -
+                                  core_spec_active_parameters(spec));
+    return spec->n_e > spec->n_k
+               ? other / (double)(spec->n_e - spec->n_k) * (double)spec->n_e
+               : 0.0;
+}
+
+/* Of them those that n_token tokens together choose. */
+static double chosen_parameters(const core_spec *spec, double n_token)
+{
+    return spec->n_e > 0
+               ? expert_parameters(spec) *
+                     -expm1(-n_token * (double)spec->n_k / (double)spec->n_e)
+               : 0.0;
+}
+
 /* Weights that a pass over n_token tokens reads if it reads what it needs. */
 static double touched_parameters(const core_spec *spec, double n_token)
 {
-    const double all = (double)core_spec_parameters(spec);
-    const double active = (double)core_spec_active_parameters(spec);
-    const double n_e = (double)spec->n_e, n_k = (double)spec->n_k;
-    if (!(n_e > n_k))
-        return all;
-    const double n_chosen = n_e * -expm1(-n_token * n_k / n_e);
-    const double share = (n_chosen - n_k) / (n_e - n_k);
-    return active + (all - active) * (share > 0.0 ? share : 0.0);
+    return (double)core_spec_parameters(spec) - expert_parameters(spec) +
+           chosen_parameters(spec, n_token);
 }
 
 /* What making, multiplying and storing cost a case, on one processor. */
 typedef struct costs {
     double work;   /* products and taps of a pass over the batch        */
     double weight; /* to make or read one                               */
-    double of_model, of_ranks;      /* weights: all; that ranks have in all   */
+    double of_model, of_ranks; /* weights: all; that ranks have in all        */
     double of_batch, of_parts, of_groups; /* that a pass reads if it keeps none:
                                      * over the whole batch, over micro-batches,
                                      * over those of a stage together         */
@@ -104,20 +117,40 @@ typedef struct costs {
                          * make floats of it                                  */
 } costs;
 
-static double read_by(const core_spec *spec, int n_part, int64_t n_token)
+/* Of an expert, each for tokens of its own. */
+static double n_copies(const par_plan *plan)
 {
-    return n_part * touched_parameters(spec, (double)n_token / n_part);
+    int n_replica = 0;
+    for (int e = 0; e < plan->n_placed; e++)
+        n_replica += plan->n_replica[e];
+    const double placed =
+        plan->n_placed > 0 ? (double)n_replica / plan->n_placed : 1.0;
+    return placed * (plan->scope == PAR_SCOPE_REPLICA
+                         ? plan->dp
+                         : plan->dp * plan->cp * plan->tp / (plan->ep * plan->etp));
 }
 
-/* Without a plan: one part.  reaches_all: every weight takes part, as in an
- * exercise.                                                                  */
-static costs costs_of(const core_spec *spec, const par_plan *plan,
-                      int64_t n_token, int64_t n_t, size_t tap_bytes,
-                      const har_limits *limits, core_numerics numerics,
+/* Weights that ranks which hold of_ranks read if they keep none: an expert's for
+ * the rows of n_run runs that each of its copies gets, the others' for every
+ * micro-batch.                                                               */
+static double read_by(const core_spec *spec, const par_plan *plan,
+                      double of_ranks, double n_run, int64_t n_token,
                       bool reaches_all)
 {
-    const int n_group = plan != NULL ? plan->rounds * plan->dp : 1;
-    const int n_part = plan != NULL ? n_group * plan->mb : 1;
+    const double n_part = n_run * n_copies(plan);
+    const double held = n_copies(plan) * expert_parameters(spec);
+    const double chosen =
+        n_part * chosen_parameters(spec, (double)n_token / n_part);
+    return (of_ranks - held) * plan->rounds * plan->mb +
+           (reaches_all ? fmax(chosen, held) : chosen);
+}
+
+/* Without what ranks read.  reaches_all: every weight takes part, as in an
+ * exercise.                                                                  */
+static costs costs_of(const core_spec *spec, int64_t n_token, int64_t n_t,
+                      size_t tap_bytes, const har_limits *limits,
+                      core_numerics numerics, bool reaches_all)
+{
     const double width = (double)spec->n_d;
     const har_rates *rates = &limits->rates[numerics == CORE_EXACT];
     const double flop =
@@ -132,8 +165,6 @@ static costs costs_of(const core_spec *spec, const par_plan *plan,
         .of_model = (double)core_spec_parameters(spec),
         .of_batch = reaches_all ? (double)core_spec_parameters(spec)
                                 : touched_parameters(spec, (double)n_token),
-        .of_parts = read_by(spec, n_part, n_token),
-        .of_groups = read_by(spec, n_group, n_token),
         .n_draw = 1 + har_spread_draws(numerics),
         .n_read =
             1 + 2 * har_spread_draws(numerics) + core_has_bounds(numerics)};
@@ -230,9 +261,9 @@ size_t har_reference_budget(const core_spec *spec, core_numerics numerics,
                             size_t files)
 {
     const int64_t n_token = n_b * n_t;
-    const costs c = costs_of(spec, NULL, n_token, n_t,
-                             har_tap_bytes(spec, n_token, numerics), limits,
-                             numerics, false);
+    const costs c =
+        costs_of(spec, n_token, n_t, har_tap_bytes(spec, n_token, numerics),
+                 limits, numerics, false);
     const size_t weights =
         ref_resident_bytes(spec, har_spread_draws(numerics) > 0);
     if (!is_worth_keeping((double)weights, reference_seconds(&c, true),
@@ -362,14 +393,14 @@ static core_status make(har_estimate *out, const core_spec *spec,
     e.reference_bytes = (size_t)core_spec_parameters(spec) * sizeof(double) +
                         ref_workspace_bytes(spec, n_b, n_t);
     e.tap_bytes = har_tap_bytes(spec, n_b * n_t, numerics);
-    costs c = costs_of(spec, plan, n_b * n_t, n_t, e.tap_bytes, limits,
-                       numerics, reaches_all);
+    costs c = costs_of(spec, n_b * n_t, n_t, e.tap_bytes, limits, numerics,
+                       reaches_all);
     for (int i = 0; i < world && status == CORE_OK; i++)
         c.of_ranks += (double)rank[i].all / weight_bytes(numerics);
-    if (reaches_all) {
-        c.of_parts = fmax(c.of_parts, c.of_ranks);
-        c.of_groups = fmax(c.of_groups, c.of_ranks);
-    }
+    c.of_parts = read_by(spec, plan, c.of_ranks, plan->rounds * plan->mb,
+                         n_b * n_t, reaches_all);
+    c.of_groups = read_by(spec, plan, c.of_ranks, plan->rounds, n_b * n_t,
+                          reaches_all);
     c.ticks = tick_seconds(spec, plan, limits);
     e.reference_keeps = is_worth_keeping(
         (double)ref_resident_bytes(spec, har_spread_draws(numerics) > 0),

@@ -3,12 +3,13 @@
 
 #include "core/base/clock.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TURNS = 50 };
+enum { TURNS = 50, PLAYS = 4 };
 
 static bool give(int fd, const void *bytes, size_t n)
 {
@@ -38,14 +39,28 @@ static double play(int fd, bool begins)
 /* In the child, which ends when the other end is closed, too. */
 static _Noreturn void play_back(int fd)
 {
-    const double theirs = play(fd, false);
-    _exit(give(fd, &theirs, sizeof theirs) ? 0 : 1);
+    bool is_there = true;
+    for (int i = 0; i < PLAYS && is_there; i++) {
+        const double theirs = play(fd, false);
+        is_there = give(fd, &theirs, sizeof theirs);
+    }
+    _exit(is_there ? 0 : 1);
+}
+
+/* Processor time of a play, both sides; infinite if the other is gone.       */
+static double play_once(int fd)
+{
+    double theirs = -1.0;
+    const double ours = play(fd, true);
+    return ours >= 0.0 && take(fd, &theirs, sizeof theirs) && theirs >= 0.0
+               ? ours + theirs
+               : HUGE_VAL;
 }
 
 void har_pace_measure(har_limits *limits, double start_seconds)
 {
     int end[2];
-    double theirs = -1.0;
+    double best = HUGE_VAL;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, end) != 0)
         return;
     const pid_t child = fork();
@@ -54,10 +69,10 @@ void har_pace_measure(har_limits *limits, double start_seconds)
         play_back(end[1]);
     }
     close(end[1]);
-    const double ours = child > 0 ? play(end[0], true) : -1.0;
-    if (ours >= 0.0 && take(end[0], &theirs, sizeof theirs) && theirs >= 0.0)
-        limits->pace =
-            (har_pace){start_seconds, (ours + theirs) / (2.0 * TURNS)};
+    for (int i = 0; i < PLAYS && child > 0; i++)
+        best = fmin(best, play_once(end[0]));
+    if (isfinite(best))
+        limits->pace = (har_pace){start_seconds, best / (2.0 * TURNS)};
     close(end[0]);
     if (child > 0)
         waitpid(child, NULL, 0);

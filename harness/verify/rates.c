@@ -16,7 +16,7 @@
 #include <omp.h>
 #include <stdlib.h>
 
-enum { FEW = 2, ROWS = 16, MOST_ROWS = 64, MOST_WEIGHTS = 1 << 18 };
+enum { FEW = 2, ROWS = 16, MOST_ROWS = 64, MOST_WEIGHTS = 1 << 18, TRIES = 12 };
 
 typedef struct sample { /* a rectangle from the corner of a matrix */
     const core_weights *weights;
@@ -64,14 +64,15 @@ static void multiply(const sample *s, double *y, double *w, int64_t n)
                 y, (int)s->n_row);
 }
 
-/* Processor seconds of a thread while all are at it, the better of two: the
- * first time nothing is where it will be.  Trap: by the clock a thread that the
- * system moves to another processor takes ten times as long as its work.     */
+/* Processor seconds of a thread while all are at it, the best of some
+ * milliseconds: a processor that has slept begins slowly, and whatever comes in
+ * between makes a try longer.  Trap: by the clock a thread that the system moves
+ * to another processor takes ten times as long as its work.                  */
 static double time_rows(const sample *s, int n_thread, int64_t n)
 {
     const int64_t times = MOST_WEIGHTS / (s->n_row * s->n_col) + 1;
     double best = HUGE_VAL;
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < TRIES; k++) {
         double took = 0.0;
 #pragma omp parallel for num_threads(n_thread) schedule(static, 1)              \
     reduction(+ : took)
@@ -82,8 +83,7 @@ static double time_rows(const sample *s, int n_thread, int64_t n)
                          s->w + i * s->n_row * s->n_col, n);
             took += core_seconds(CLOCK_THREAD_CPUTIME_ID) - begin;
         }
-        if (k > 0 && took < best)
-            best = took;
+        best = fmin(best, took);
     }
     return best / (double)(n_thread * times);
 }

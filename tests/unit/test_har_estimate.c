@@ -125,17 +125,23 @@ START_TEST(micro_batches_have_room_where_that_helps)
 }
 END_TEST
 
-static double pass_in(par_order order, core_numerics numerics,
+static double pass_on(const char *text, par_order order, core_numerics numerics,
                       const har_limits *limits)
 {
     const core_spec spec = spec_of("seed-mini");
-    const par_plan plan = plan_of("seed-32");
+    const par_plan plan = plan_of(text);
     har_estimate e;
     ck_assert_int_eq(har_estimate_make(&e, &spec, &plan, 16, 16, numerics,
                                        order, limits),
                      CORE_OK);
     ck_assert(!e.is_resident);
     return e.pass_seconds;
+}
+
+static double pass_in(par_order order, core_numerics numerics,
+                      const har_limits *limits)
+{
+    return pass_on("seed-32", order, numerics, limits);
 }
 
 /* Weights that do not stay, and are most of the time. */
@@ -151,6 +157,27 @@ START_TEST(the_plans_order_makes_weights_for_each_micro_batch)
     ck_assert(pass_in(PAR_ORDER_LAYERS, CORE_EXACT, &limits) == best);
     ck_assert(pass_in(PAR_ORDER_AUTO, CORE_FP32, &limits) ==
               pass_in(PAR_ORDER_PLAN, CORE_FP32, &limits));
+}
+END_TEST
+
+/* An expert that all token groups share is made once for all of them; two copies
+ * are made by each; all other weights by every replica for every micro-batch.  */
+START_TEST(weights_are_counted_where_they_are_made)
+{
+    har_limits limits = ROOMY;
+    limits.memory_bytes = 0;
+    limits.pace = (har_pace){1e-9, 1e-12};
+    limits.rates[1] = (har_rates){1e-6, 1e-15};
+    const double shared =
+        pass_on("tp=2,dp=2,ep=4", PAR_ORDER_PLAN, CORE_EXACT, &limits);
+    const double copied =
+        pass_on("tp=2,dp=2,ep=2", PAR_ORDER_PLAN, CORE_EXACT, &limits);
+    const double joined =
+        pass_on("tp=2,dp=2,ep=4,mb=8", PAR_ORDER_LAYERS, CORE_EXACT, &limits);
+    ck_assert(copied > 1.6 * shared && copied < 2.0 * shared);
+    ck_assert(joined > 1.1 * shared && joined < 2.0 * shared);
+    ck_assert(pass_on("tp=2,dp=2,ep=2,scope=replica", PAR_ORDER_PLAN,
+                      CORE_EXACT, &limits) == copied);
 }
 END_TEST
 
@@ -291,6 +318,7 @@ int main(void)
     tcase_add_test(tests, the_price_of_a_weight_is_in_the_time);
     tcase_add_test(tests, micro_batches_have_room_where_that_helps);
     tcase_add_test(tests, the_plans_order_makes_weights_for_each_micro_batch);
+    tcase_add_test(tests, weights_are_counted_where_they_are_made);
     tcase_add_test(tests, starts_and_messages_take_what_was_measured);
     tcase_add_test(tests, a_message_takes_time);
     tcase_add_test(tests, bounds_take_room_beside_the_values);
