@@ -191,34 +191,3 @@ void par_all_gather(par_comm *comm, const par_group *group, const void *in,
         gather_at_first(comm, &op, out, count_bytes, my_offset);
     par__end(comm, &op);
 }
-
-void par_all_to_all(par_comm *comm, const par_group *group, const void *in,
-                    const int64_t *in_offset, const int64_t *in_bytes,
-                    void *out, const int64_t *out_offset,
-                    const int64_t *out_bytes)
-{
-    par__op op = par__begin(comm, group, PAR_ALL_TO_ALL);
-    const int n = group->n, me = group->me;
-    for (int k = 1; k < n; k++) {
-        const int from = (me - k + n) % n;
-        if (out_bytes[from] > 0)
-            par__recv(comm, &op, from, (char *)out + out_offset[from],
-                      out_bytes[from]);
-    }
-    for (int k = 1; k < n; k++) {
-        const int to = (me + k) % n;
-        if (in_bytes[to] > 0)
-            par__send(comm, &op, to, (const char *)in + in_offset[to],
-                      in_bytes[to]);
-    }
-    if (in_bytes[me] != out_bytes[me])
-        par_abort(comm, CORE_E_INTERNAL,
-                  "all-to-all over %s: sends itself %lld bytes, expects %lld",
-                  group->name, (long long)in_bytes[me],
-                  (long long)out_bytes[me]);
-    if (in_bytes[me] > 0)
-        memcpy((char *)out + out_offset[me], (const char *)in + in_offset[me],
-               (size_t)in_bytes[me]);
-    par__wait_all(comm, &op);
-    par__end(comm, &op);
-}

@@ -108,26 +108,40 @@ static bool is_late(const par_model *m)
            0;
 }
 
-static par_exchange *begin(par_model *m, const void *in, void *out,
-                           core_tap tap, core_cost_type type)
+/* Does anything compute while rows are on their way? */
+static bool goes_on(const par_model *m)
+{
+    return (m->layout->plan.overlap &
+            (PAR_OVERLAP_DISPATCH | PAR_OVERLAP_SHARED)) != 0;
+}
+
+/* NULL: it is over, since it does not only begin. */
+static par_exchange *exchange(par_model *m, const void *in, void *out,
+                              core_tap tap, core_cost_type type, bool begins)
 {
     const par_work *w = &m->work;
     const int64_t word = sizeof(int64_t);
     const par_group *group = &m->layout->ep_group;
+    par_exchange *x = NULL;
     par__cost_collective(m, PAR_ALL_TO_ALL, group, tap,
                          sum(w->in_bytes, group->n) / word,
                          sum(w->out_bytes, group->n) / word)
         ->type = type;
     par__pause(m);
-    par_exchange *x = par_begin_all_to_all(m->comm, group, in, w->in_at,
-                                           w->in_bytes, out, w->out_at,
-                                           w->out_bytes, is_late(m));
+    if (begins)
+        x = par_begin_all_to_all(m->comm, group, in, w->in_at, w->in_bytes, out,
+                                 w->out_at, w->out_bytes, is_late(m));
+    else
+        par_all_to_all(m->comm, group, in, w->in_at, w->in_bytes, out,
+                       w->out_at, w->out_bytes);
     par__resume(m);
     return x;
 }
 
 static void complete_exchange(par_model *m, par_exchange **x)
 {
+    if (*x == NULL)
+        return;
     par__pause(m);
     par_complete(m->comm, *x);
     *x = NULL;
@@ -146,9 +160,7 @@ static void exchange_counts(par_model *m, core_tap tap)
         w->in_at[i] = w->out_at[i] = i * word;
         w->in_bytes[i] = w->out_bytes[i] = word;
     }
-    par_exchange *x =
-        begin(m, w->count_out, w->count_in, tap, CORE_COST_WORDS);
-    complete_exchange(m, &x);
+    (void)exchange(m, w->count_out, w->count_in, tap, CORE_COST_WORDS, false);
     w->recv_first[0] = 0;
     for (int i = 0; i < lay->ep_group.n; i++)
         w->recv_first[i + 1] = w->recv_first[i] + w->count_in[i];
@@ -165,7 +177,7 @@ static par_exchange *begin_rows(par_model *m, const void *in, void *out,
         w->out_at[i] = w->recv_first[i] * row_bytes;
         w->out_bytes[i] = w->count_in[i] * row_bytes;
     }
-    return begin(m, in, out, tap, type);
+    return exchange(m, in, out, tap, type, goes_on(m));
 }
 
 static par_choices take_choices(int64_t **from, int64_t n)
@@ -385,8 +397,8 @@ void par__return(par_model *m, int pair)
         w->out_bytes[i] = (r1 - r0) * row_bytes;
     }
     m->stats->n_returned += lane->flow.mine.n;
-    lane->back_coming =
-        begin(m, lane->rows.at, w->send, tap, CORE_COST_VALUES);
+    lane->back_coming = exchange(m, lane->rows.at, w->send, tap,
+                                 CORE_COST_VALUES, goes_on(m));
 }
 
 void par__returned(par_model *m, int layer)
