@@ -5,6 +5,7 @@
  */
 #include "harness/launch/waiting.h"
 #include "harness/perf/predict/figures.h"
+#include "harness/program/train_options.h"
 #include "harness/program/command.h"
 #include "harness/program/question_options.h"
 
@@ -14,6 +15,7 @@
 typedef struct request {
     har_question asked;
     const char *sweep, *require, *json, *trace;
+    har_train_words train;
 } request;
 
 static const har_command_line line = {
@@ -33,6 +35,7 @@ static void read_command_line(request *r, int argc, char **argv)
          .help = "requirements: exit 1 if not met"},
         {"json", .text = &r->json},
         {"trace", .text = &r->trace},
+        HAR_TRAIN_OPTIONS(&r->train),
         {0}};
     har_parse(&line, options, r, argc, argv);
 }
@@ -214,6 +217,42 @@ static core_status sweep(har_setup *s, const request *r,
     return CORE_OK;
 }
 
+/* --- a step of training --- */
+
+static core_status check_training(const request *r)
+{
+    CORE_FAIL_IF(r->sweep != NULL || r->require != NULL || r->trace != NULL,
+                 CORE_E_USAGE,
+                 "--train: not with --sweep, --require, --trace");
+    CORE_FAIL_IF(r->asked.overlap != NULL || r->asked.draws != NULL,
+                 CORE_E_USAGE,
+                 "--train: a step hides no transfer and draws nothing: not "
+                 "with --overlap, --draws");
+    return CORE_OK;
+}
+
+static core_status train(har_setup *s, const request *r,
+                         har_predictor *predictor)
+{
+    har_train_case asked;
+    static har_training_step step;
+    CORE_TRY(check_training(r));
+    CORE_TRY(har_train_read(&asked, &r->train));
+    CORE_FAIL_IF(s->source.is_measured, CORE_E_USAGE,
+                 "--train: a step has the load that is expected, found "
+                 "--routing %s",
+                 r->asked.routing);
+    CORE_TRY(har_setup_check(s));
+    CORE_TRY(har_load_source_apply(&s->source, &s->what));
+    asked.what = &s->what;
+    CORE_TRY(har_predict_training(predictor, &asked, &step));
+    if (r->json != NULL)
+        CORE_TRY(har_training_json(r->json, &asked, &s->machine, &step));
+    har_config_write(stdout, r->asked.model, &s->facts, HAR_NO_WEIGHTS);
+    har_training_write(stdout, &asked, &s->machine, &step);
+    return CORE_OK;
+}
+
 int har_cmd_predict(int argc, char **argv)
 {
     request r = {.asked = HAR_QUESTION};
@@ -226,8 +265,12 @@ int har_cmd_predict(int argc, char **argv)
     if (status == CORE_OK)
         status = check_sweep(&r);
     if (status == CORE_OK)
+        status = har_train_check(&r.train);
+    if (status == CORE_OK)
         status = har_predictor_make(&predictor, &s.machine);
-    if (status == CORE_OK && r.sweep != NULL)
+    if (status == CORE_OK && r.train.is_asked)
+        status = train(&s, &r, predictor);
+    else if (status == CORE_OK && r.sweep != NULL)
         status = sweep(&s, &r, predictor, &p);
     else if (status == CORE_OK)
         status = predict_one(&s, &r, predictor, &p, &met);

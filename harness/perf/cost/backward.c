@@ -261,17 +261,6 @@ static void put_weights(har__walk *w)
 
 /* --- a pass --- */
 
-static void take(har__walk *w, core_arena *arena)
-{
-    const par_layout *lay = w->lay;
-    w->sees = core_arena_take(arena, w->request->batch->n_t, 1);
-    w->to = core_arena_i64(arena, lay->ep_group.n);
-    w->from = core_arena_i64(arena, lay->ep_group.n);
-    w->bucket =
-        core_arena_i64(arena, (int64_t)lay->plan.pp * lay->n_my_expert);
-    har__take_pairs(w, arena);
-}
-
 core_status har_cost_backward(const har_cost_case *request,
                               const par_layout *layout, core_arena *arena,
                               const har_cost_reader *reader)
@@ -282,9 +271,9 @@ core_status har_cost_backward(const har_cost_case *request,
                    .lay = layout,
                    .reader = reader,
                    .op = "backward"};
-    take(&w, &need);
+    har__take_walk(&w, &need);
     CORE_TRY(core_arena_room(arena, &need));
-    take(&w, arena);
+    har__take_walk(&w, arena);
     for (int round = layout->plan.rounds - 1; round >= 0; round--)
         for (int mb = layout->plan.mb - 1; mb >= 0; mb--)
             put_micro_batch(&w, round, mb);

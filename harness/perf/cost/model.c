@@ -264,7 +264,7 @@ static void put_tick(har__walk *w)
         har__put_stage(w, CORE_SEND, end - 1);
 }
 
-static void take(har__walk *w, core_arena *arena)
+void har__take_walk(har__walk *w, core_arena *arena)
 {
     const par_layout *lay = w->lay;
     w->sees = core_arena_take(arena, w->request->batch->n_t, 1);
@@ -289,9 +289,9 @@ core_status har_cost_walk(const har_cost_case *request,
                    .reader = reader,
                    .has_sections = reader->has != NULL && plan->cp == 1 &&
                                    batch->ids == NULL && batch->mask == NULL};
-    take(&w, &need);
+    har__take_walk(&w, &need);
     CORE_TRY(core_arena_room(arena, &need));
-    take(&w, arena);
+    har__take_walk(&w, arena);
     find_like(&w);
     for (int round = 0; round < plan->rounds; round++)
         for (int tick = 0; tick < par_ticks(plan); tick++) {

@@ -36,6 +36,9 @@ typedef struct har__walk {
     int *like;             /* [n_l] the first layer that is like each         */
 } har__walk;
 
+/* The arrays of a walk, of its request and lay: measured, then filled. [local] */
+void har__take_walk(har__walk *w, core_arena *arena);
+
 /* Do two layers have the same records, but for their numbers?        [local] */
 bool har__is_like(const core_spec *spec, int a, int b);
 

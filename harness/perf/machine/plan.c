@@ -1,23 +1,18 @@
 /* harness/perf/machine/plan.c -- one step of training a GPT, from its plan.
  *
- * Every micro-batch goes forward, is recomputed, and goes backward at twice the
- * cost; stages work in whole micro-batches, pp - 1 of them fill and drain the
- * pipeline; then the gradients are added up over the replicas and the optimiser
- * reads and writes its state.  Small layers wait for the host, which starts one
- * operator after the other: a layer takes the longer of the two, nearly.
- * Attention is not fused here: the scores go through memory.
+ * What a layer and the head take, for a step that is put together in step.c:
+ * everything is made again on the way back.  Attention is not fused here: the
+ * scores go through memory.
  */
 #include "harness/perf/machine/impl.h"
+#include "harness/perf/machine/step.h"
 
 enum {
     VOCABULARY = 51200,
-    OPS_PER_LAYER = 20,   /* of a forward pass that the host starts          */
-    SCORE_PASSES = 5,     /* over the scores: products, softmax, dropout     */
-    WIDE_PASSES = 10,     /* over the residual stream: norms, dropout, sums  */
-    INNER_PASSES = 4,     /* over the inner activations                      */
-    LOGIT_PASSES = 8,     /* over fp32 logits: loss, forward and backward    */
-    OPTIMISER_BYTES = 36, /* per parameter: fp32 state, gradient, copy       */
-    FORWARDS = 4          /* forward, recompute, backward of twice the work  */
+    SCORE_PASSES = 5, /* over the scores: products, softmax, dropout          */
+    WIDE_PASSES = 10, /* over the residual stream: norms, dropout, sums       */
+    INNER_PASSES = 4, /* over the inner activations                           */
+    REDUCTIONS = 6    /* of a layer over tp: two there, again and back        */
 };
 
 static double gemm(const har_machine *machine, double m, double n, double k)
@@ -55,41 +50,40 @@ static double layer_forward(const har_machine *machine, const har_training *s)
                                INNER_PASSES * t * 4 * d / s->tp));
 }
 
-static double layer_step(const har_machine *machine, const har_training *s)
-{
-    const double device = FORWARDS * layer_forward(machine, s);
-    const double host =
-        FORWARDS * OPS_PER_LAYER * har__seconds(machine, HAR_COEF_HOST);
-    const double message = 2.0 * s->micro_batch * s->n_t * s->n_d;
-    return har__overlap(device, host) +
-           6 * reduced(machine, message, s->tp, s->tp);
-}
-
-static double head_step(const har_machine *machine, const har_training *s)
-{
-    const double t = (double)s->micro_batch * s->n_t;
-    const double columns = (double)VOCABULARY / s->tp;
-    return 3 * gemm(machine, t, columns, s->n_d) +
-           moved(machine, LOGIT_PASSES * 4 * t * columns);
-}
-
 har_time har_time_training(const har_machine *machine, const har_training *s)
 {
-    const double n_mb = (double)s->batch / s->dp / s->micro_batch;
-    const double d = s->n_d;
-    const double stage = layer_step(machine, s) * s->n_l / s->pp;
-    const double message = 2.0 * s->micro_batch * s->n_t * d;
-    const double parameters =
-        12 * d * d * s->n_l / s->tp / s->pp + VOCABULARY * d / s->tp;
-    double seconds = (n_mb + s->pp - 1) * stage + n_mb * head_step(machine, s) +
-                     reduced(machine, 2 * parameters, s->dp, s->tp * s->dp) +
-                     moved(machine, OPTIMISER_BYTES * parameters);
+    const double t = (double)s->micro_batch * s->n_t, d = s->n_d;
+    const double n_l = (double)s->n_l / s->pp;
+    const double columns = (double)VOCABULARY / s->tp;
+    const double parameters = 12 * d * d * n_l / s->tp + columns * d;
+    const double message = 2 * t * d;
+    har_step_stage stage[2]; /* those before the last, and it */
+    har_step_time time;
+    stage[0] = (har_step_stage){
+        .n = s->pp - 1,
+        .forward = n_l * layer_forward(machine, s),
+        .n_op = n_l * HAR_OPS_PER_LAYER,
+        .moves = n_l * REDUCTIONS * reduced(machine, message, s->tp, s->tp),
+        .after = reduced(machine, 2 * parameters, s->dp, s->tp * s->dp) +
+                 har_step_optimiser(machine, parameters)};
+    stage[0].again = stage[0].forward;
+    stage[0].n_op_again = stage[0].n_op;
     if (s->pp > 1)
-        seconds += 2 * (n_mb + s->pp - 1) *
-                   har_time_collective(machine, HAR_SEND_RECV, HAR_LIBRARY,
-                                       message, 2, har_tier(machine, s->n_gpu))
-                       .seconds;
-    return (har_time){.seconds = seconds,
+        stage[0].send = har_time_collective(machine, HAR_SEND_RECV, HAR_LIBRARY,
+                                            message, 2,
+                                            har_tier(machine, s->n_gpu))
+                            .seconds;
+    stage[1] = stage[0];
+    stage[1].n = 1;
+    stage[1].ends = (1 + HAR_BACKWARD) * gemm(machine, t, columns, d) +
+                    har_step_loss(machine, t * columns);
+    const har_step step = {
+        .n_mb = (double)s->batch / s->dp / s->micro_batch,
+        .vpp = 1,
+        .n_stage = 2,
+        .stage = stage};
+    har_step_time_of(machine, &step, &time);
+    return (har_time){.seconds = time.seconds,
                       .sigma = har_sigma(machine, HAR_PLAN),
                       .bound = HAR_BOUND_COMPUTE};
 }

@@ -60,6 +60,12 @@ typedef enum har__purpose { HAR__PASS, HAR__SERVING } har__purpose;
 /* Does serving need lanes of its own: does a pass never fill the pipeline? */
 bool har__is_never_full(const har_predict_case *request);
 
+/* Point the timer at a case.                                          [local] */
+void har__aim(har_predictor *p, const har_predict_case *request);
+
+/* Floating-point operations that the model asks for in a pass.       [local] */
+double har__model_flops(const har_predict_case *request);
+
 /* Load, lanes, plays, classes.  Errors: E_MEMORY.    [local] */
 CORE_NODISCARD core_status har__lanes(har_predictor *p,
                                       const har_predict_case *request,

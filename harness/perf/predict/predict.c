@@ -52,8 +52,7 @@ void har_predictor_watch(har_predictor *p,
     p->tell_self = self;
 }
 
-/* Floating-point operations that the model asks for in a pass. */
-static double model_flops(const har_predict_case *r)
+double har__model_flops(const har_predict_case *r)
 {
     const core_spec *s = r->spec;
     const double n_t = (double)r->n_t;
@@ -256,7 +255,7 @@ static void keep_work(const har_predictor *p, const har_predict_case *r,
 {
     const double n_gpu = out->n_gpu;
     const double each = n_gpu / p->schedule.n_lane;
-    out->model_flops = model_flops(r);
+    out->model_flops = har__model_flops(r);
     out->record_flops = p->flops * each;
     out->record_bytes = p->bytes * each;
     out->mfu.value = out->model_flops / n_gpu / 
@@ -341,6 +340,16 @@ static core_status replay_draws(har_predictor *p, const har_predict_case *r,
     return CORE_OK;
 }
 
+void har__aim(har_predictor *p, const har_predict_case *r)
+{
+    har_timer_aim(&p->timer, r->spec, &r->types);
+    p->timer.n_cut =
+        r->plan->cp_kind == PAR_CP_ULYSSES ? 1 : r->plan->cp;
+    p->timer.algorithm = r->algorithm;
+    p->timer.is_decode = r->is_decode;
+    p->timer.n_kv = r->n_kv;
+}
+
 core_status har_predict(har_predictor *p, const har_predict_case *r,
                         har_prediction *out)
 {
@@ -349,12 +358,7 @@ core_status har_predict(har_predictor *p, const har_predict_case *r,
     double exposed[HAR_MAX_CLASS];
     CORE_TRY(har_predict_check(p, r));
     const worlds w = make_worlds(p->machine, r->no_interval);
-    har_timer_aim(&p->timer, r->spec, &r->types);
-    p->timer.n_cut =
-        r->plan->cp_kind == PAR_CP_ULYSSES ? 1 : r->plan->cp;
-    p->timer.algorithm = r->algorithm;
-    p->timer.is_decode = r->is_decode;
-    p->timer.n_kv = r->n_kv;
+    har__aim(p, r);
     p->done = 0;
     p->share = 1.0 / (n_draws(r) + 1) / (har__is_never_full(r) ? 2 : 1);
     CORE_TRY(replay_draws(p, r, &spread));

@@ -116,3 +116,21 @@ refused 2 "'fp9' of 'kv=fp9'" $SEED --dtype w=fp8+kv=fp9
 expect 0 moeparity predict seed-mini --plan tp=2 --machine h100-sxm --batch 8x64 --dtype w=mxfp4+act=bf16+kv=fp8 --json p.json
 jq -e '.dtype == "w=mxfp4+act=BF16+kv=fp8"' p.json >jq.out || fail "types"
 refused 2 '.*' moeparity predict --plan tp=3
+
+# a step of training
+TRAIN="moeparity predict seed-mini --train --machine h100-sxm --plan pp=2,dp=2,ep=2,mb=4 --batch 16x32"
+expect 0 $TRAIN --zero 1 --recompute full --json step.json
+has out '^training   16 rows x 32 tokens in 4 micro-batches; zero 1, recompute full, gradients F32, 12 bytes of states$'
+has out '^  step_ms +[0-9.]+ ms +[0-9.]+ - [0-9.]+ +one step$'
+jq -e '.schema == 1 and .zero == 1 and .recompute == "full" and (.memory | length) == 2 and
+    ((.seconds | add) / .step_s.value - 1 | fabs) < 1e-6' step.json >jq.out || fail "step.json"
+expect 0 $TRAIN
+has out 'zero 0, recompute none, gradients F32'
+refused 2 '--zero: expected 0, 1, 2 or 3, found .4.' $TRAIN --zero 4
+refused 2 '--recompute: expected none, selective or full, found .some.' $TRAIN --recompute some
+refused 2 '--gradients: expected f32, bf16 or f16, found .f64.' $TRAIN --gradients f64
+refused 2 '--zero belongs to --train' moeparity predict --zero 1
+refused 2 '--train: not with --sweep, --require, --trace' $TRAIN --trace t.json
+refused 2 '--train: .*not with --overlap, --draws' $TRAIN --overlap all
+refused 2 '--train: expected one plain type, found --dtype w=mxfp4' $TRAIN --dtype w=mxfp4+act=bf16
+refused 2 '--train: a step has whole rows' moeparity predict --train --decode --kv 1024 --batch 256

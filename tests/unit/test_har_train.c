@@ -1,0 +1,317 @@
+/* tests/unit/test_har_train.c -- a step of training, against sums by hand. */
+#include "harness/perf/predict/train.h"
+#include "tests/support/check_main.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LAYERS = 16, D = 128, F = 256, E = 64, V = 512 }; /* of seed-mini */
+enum { DENSE_LAYER = 4 * D * D + 2 * D + E * D, EXPERT = 2 * D * F };
+
+typedef struct setting {
+    core_spec spec;
+    har_machine machine;
+    par_plan plan;
+    har_predictor *predictor;
+    har_predict_case what;
+    har_train_case train;
+    har_training_step out;
+} setting;
+
+static setting s;
+
+static void setup(void)
+{
+    s = (setting){0};
+    ck_assert_int_eq(core_spec_open(&s.spec, "seed-mini", NULL), CORE_OK);
+    ck_assert_int_eq(har_machine_open(&s.machine, "h100-sxm"), CORE_OK);
+    s.machine.coef[HAR_COEF_HOST].value = 0;
+    ck_assert_int_eq(har_predictor_make(&s.predictor, &s.machine), CORE_OK);
+    s.what = (har_predict_case){
+        .spec = &s.spec, .plan = &s.plan, .n_b = 16, .n_t = 32};
+    ck_assert_int_eq(core_types_parse(&s.what.types, "bf16"), CORE_OK);
+    s.train = (har_train_case){.what = &s.what, .gradients = CORE_DTYPE_F32};
+}
+
+static void teardown(void)
+{
+    har_predictor_free(s.predictor);
+}
+
+static core_status ask(const char *plan, int zero, har_recompute recompute)
+{
+    ck_assert_int_eq(par_plan_parse(&s.plan, plan), CORE_OK);
+    ck_assert_msg(par_plan_check(&s.plan, &s.spec) == CORE_OK, "%s",
+                  core_message());
+    s.train.zero = zero;
+    s.train.recompute = recompute;
+    core_message_clear();
+    return har_predict_training(s.predictor, &s.train, &s.out);
+}
+
+static const har_training_step *step_of(const char *plan, int zero,
+                                        har_recompute recompute)
+{
+    const core_status status = ask(plan, zero, recompute);
+    ck_assert_msg(status == CORE_OK, "%s", core_message());
+    return &s.out;
+}
+
+static void near(double found, double expected)
+{
+    ck_assert_msg(fabs(found - expected) <= 1e-9 * fabs(expected),
+                  "found %.12g, expected %.12g", found, expected);
+}
+
+/* Stages take 3 F + A, transfers and ends: 3.5, 7.25 and 4 seconds; the second is
+ * the slowest, the others fill and drain.                                    */
+START_TEST(stages_make_a_step)
+{
+    const har_step_stage stage[] = {
+        {.n = 1, .forward = 1, .moves = 0.5, .send = 0.1, .after = 0.3},
+        {.n = 1, .forward = 2, .again = 1, .moves = 0.25, .send = 0.05,
+         .after = 0.2},
+        {.n = 1, .forward = 1, .ends = 1, .after = 0.1}};
+    har_step step = {.n_mb = 4, .vpp = 1, .n_stage = 3, .stage = stage};
+    har_step_time t;
+    har_step_time_of(&s.machine, &step, &t);
+    near(t.layers, 4 * 7.0);
+    near(t.moves, 4 * 0.25);
+    near(t.ends, 0);
+    near(t.fill, 3.5 + 4);
+    near(t.sends, 2 * (4 + 2) * 0.1);
+    near(t.after, 0.3);
+    near(t.seconds, 38.0);
+    step.vpp = 2;
+    har_step_time_of(&s.machine, &step, &t);
+    near(t.fill, 7.5 / 2);
+    near(t.sends, 2 * (4 * 2 + 2) * 0.1);
+    near(t.seconds, 35.05);
+}
+END_TEST
+
+/* The host starts 20 operators of 1 ms each there, again, and twice back. */
+START_TEST(small_layers_wait_for_the_host)
+{
+    const har_step_stage stage = {.n = 1, .n_op = 20, .n_op_again = 20};
+    const har_step step = {.n_mb = 1, .vpp = 1, .n_stage = 1, .stage = &stage};
+    har_step_time t;
+    s.machine.coef[HAR_COEF_HOST].value = 1000;
+    har_step_time_of(&s.machine, &step, &t);
+    near(t.seconds, 0.080);
+}
+END_TEST
+
+START_TEST(micro_batches_in_flight)
+{
+    static const struct {
+        int pp, vpp, n_mb, stage, n;
+    } ROWS[] = {{4, 1, 8, 0, 4}, {4, 1, 8, 1, 3}, {4, 1, 8, 3, 1},
+                {4, 1, 2, 0, 2}, {4, 1, 2, 3, 1}, {4, 2, 8, 0, 11},
+                {4, 2, 8, 3, 5}, {4, 2, 1, 0, 2}, {1, 1, 9, 0, 1}};
+    for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
+        const par_plan plan = {.pp = ROWS[i].pp, .vpp = ROWS[i].vpp};
+        ck_assert_int_eq(
+            har_train_in_flight(&plan, ROWS[i].stage, ROWS[i].n_mb), ROWS[i].n);
+    }
+}
+END_TEST
+
+/* Four replicas, two of them have the same experts: what is no expert's is
+ * split in four, experts in two, and one thing more with each stage of ZeRO. */
+START_TEST(zero_splits_what_it_says)
+{
+    const double dense = LAYERS * DENSE_LAYER + V * D + D;
+    const double experts = (double)LAYERS * (E / 2) * EXPERT;
+    const double whole = dense + experts, part = dense / 4 + experts / 2;
+    for (int zero = 0; zero <= 3; zero++) {
+        const har_train_memory *m =
+            &step_of("dp=4,ep=2", zero, HAR_RECOMPUTE_NONE)->stage[0];
+        near(m->weights, 2 * (zero >= 3 ? part : whole));
+        near(m->gradients, 4 * (zero >= 2 ? part : whole));
+        near(m->optimiser, 12 * (zero >= 1 ? part : whole));
+        near(m->total, m->weights + m->gradients + m->optimiser + m->kept +
+                           m->buffers);
+    }
+    s.train.gradients = CORE_DTYPE_BF16;
+    near(step_of("dp=4,ep=2", 0, HAR_RECOMPUTE_NONE)->stage[0].gradients,
+         2 * whole);
+    near(har_train_state_bytes(CORE_DTYPE_BF16), 12);
+    near(har_train_state_bytes(CORE_DTYPE_F32), 8);
+}
+END_TEST
+
+/* 64 tokens, one for each expert.  Of a layer: 8 results as wide as the stream
+ * (input, two norms, query and key turned, value, context, mid), the router's
+ * probabilities, choice, weight and slot, what came to experts and went back,
+ * two inner ones; at the end the norm and logits in fp32.                    */
+START_TEST(what_is_kept)
+{
+    const double n = 64, wide = n * D, inner = n * F, end = wide + n * V * 2;
+    const double layer = 8 * wide + n * (E + 3) + 2 * wide + 2 * inner;
+    s.what.n_b = 2;
+    s.spec.capacity.rule = CORE_CAPACITY_NONE;
+    const double none =
+        step_of("mb=1", 0, HAR_RECOMPUTE_NONE)->stage[0].kept;
+    near(none, 2 * (LAYERS * layer + end));
+    near(step_of("mb=1", 0, HAR_RECOMPUTE_SELECTIVE)->stage[0].kept,
+         2 * (LAYERS * (layer - 2 * wide - inner) + end - wide));
+    near(step_of("mb=1", 0, HAR_RECOMPUTE_FULL)->stage[0].kept,
+         2 * (LAYERS * wide + end));
+    const double buffers = s.out.stage[0].buffers;
+    near(buffers - step_of("mb=1", 0, HAR_RECOMPUTE_NONE)->stage[0].buffers,
+         2 * layer);
+    ck_assert_int_eq(s.out.stage[0].in_flight, 1);
+}
+END_TEST
+
+/* Stage 0 of 2 keeps two micro-batches of half the layers. */
+START_TEST(kept_of_all_in_flight)
+{
+    const double n = 64;
+    s.what.n_b = 8;
+    const har_training_step *t = step_of("pp=2,mb=4", 0, HAR_RECOMPUTE_FULL);
+    near(t->stage[0].kept, 2 * 2 * (LAYERS / 2 * n * D));
+    near(t->stage[1].kept, 2 * (LAYERS / 2 * n * D + n * D + n * V * 2));
+}
+END_TEST
+
+/* Layers there and twice back; made again in whole a third more, norms and
+ * activations less.                                                          */
+START_TEST(recompute_costs_a_pass)
+{
+    const double none =
+        step_of("dp=2,ep=2,mb=2", 0, HAR_RECOMPUTE_NONE)->parts.layers;
+    const double selective =
+        step_of("dp=2,ep=2,mb=2", 0, HAR_RECOMPUTE_SELECTIVE)->parts.layers;
+    const double full =
+        step_of("dp=2,ep=2,mb=2", 0, HAR_RECOMPUTE_FULL)->parts.layers;
+    near(full / none, 4.0 / 3);
+    ck_assert(selective > none && selective < full);
+}
+END_TEST
+
+/* Seconds of the collectives of a forward pass whose ranks speak for their
+ * stages, in layers.                                                         */
+static double forward_moves(const char *plan)
+{
+    static har_prediction p;
+    double sum = 0;
+    ck_assert_int_eq(par_plan_parse(&s.plan, plan), CORE_OK);
+    ck_assert_int_eq(har_predict(s.predictor, &s.what, &p), CORE_OK);
+    for (int i = 0; i < p.n_class; i++)
+        if (p.class_of[i].kind == CORE_COST_COLLECTIVE &&
+            strcmp(p.class_of[i].op, par_operator_name(PAR_OP_EMBED)) != 0)
+            sum += p.class_of[i].seconds;
+    return sum;
+}
+
+/* What goes in layers goes again where they are made again. */
+START_TEST(transfers_come_again)
+{
+    static const char plan[] = "tp=2,dp=2,ep=4,mb=4";
+    const double there = forward_moves(plan);
+    const double none = step_of(plan, 0, HAR_RECOMPUTE_NONE)->parts.moves;
+    const double full = step_of(plan, 0, HAR_RECOMPUTE_FULL)->parts.moves;
+    ck_assert(there > 0);
+    near(full - none, there);
+    ck_assert(none > 1.5 * there);
+}
+END_TEST
+
+static double moved(har_collective kind, double bytes, int n)
+{
+    return har_time_collective(&s.machine, kind, HAR_LIBRARY, bytes, n, 0)
+        .seconds;
+}
+
+/* One sum of fp32 gradients; split, and bf16 parameters gathered once; with
+ * ZeRO 2 split in each of 4 micro-batches, with 3 gathered twice in each.
+ * Routers are summed over tp alone, here one rank.                           */
+START_TEST(sums_of_gradients)
+{
+    const double dense = LAYERS * DENSE_LAYER + V * D + D;
+    const double experts = (double)LAYERS * (E / 2) * EXPERT;
+    const double n[2] = {dense, experts};
+    const int of[2] = {4, 2};
+    double all = 0, scatter = 0, gather = 0;
+    for (int i = 0; i < 2; i++) {
+        all += moved(HAR_ALL_REDUCE, 4 * n[i], of[i]);
+        scatter += moved(HAR_REDUCE_SCATTER, 4 * n[i], of[i]);
+        gather += moved(HAR_ALL_GATHER, 2 * n[i], of[i]);
+    }
+    const double expected[] = {all, scatter + gather, 4 * scatter + gather,
+                               4 * scatter + 8 * gather};
+    for (int zero = 0; zero <= 3; zero++) {
+        const har_training_step *t =
+            step_of("dp=4,ep=2,mb=4", zero, HAR_RECOMPUTE_NONE);
+        near(t->gradients, expected[zero]);
+        near(t->optimiser,
+             har_step_optimiser(&s.machine, zero > 0 ? dense / 4 + experts / 2
+                                                     : dense + experts));
+        near(t->parts.after, t->gradients + t->optimiser);
+    }
+}
+END_TEST
+
+/* Virtual stages, sequence and context parallel have steps, too: chunks fill
+ * the pipeline faster, and a stream that is split is kept split.             */
+START_TEST(other_degrees)
+{
+    const double one =
+        step_of("pp=4,mb=8", 0, HAR_RECOMPUTE_NONE)->parts.fill;
+    const double two =
+        step_of("pp=4,vpp=2,mb=8", 0, HAR_RECOMPUTE_NONE)->parts.fill;
+    ck_assert(two < 0.6 * one && two > 0.4 * one);
+    s.what.n_b = 2;
+    const double whole =
+        step_of("tp=2,ep=2", 0, HAR_RECOMPUTE_FULL)->stage[0].kept;
+    const double split =
+        step_of("tp=2,ep=2,sp=1", 0, HAR_RECOMPUTE_FULL)->stage[0].kept;
+    near(whole - split, 2 * (LAYERS + 1) * (64 / 2) * (double)D);
+    const double own = step_of("dp=2,ep=2", 0, HAR_RECOMPUTE_NONE)->parts.moves;
+    static const char *const context[] = {"cp=2,ep=2", "cp=2,ep=2,cp_kind=ring",
+                                          "cp=2,ep=2,cp_kind=ulysses"};
+    for (int i = 0; i < 3; i++)
+        ck_assert(step_of(context[i], 0, HAR_RECOMPUTE_NONE)->parts.moves >
+                  own);
+}
+END_TEST
+
+START_TEST(refusals)
+{
+    ck_assert_int_eq(core_types_parse(&s.what.types, "w=mxfp4+act=bf16"),
+                     CORE_OK);
+    ck_assert_int_eq(ask("dp=2", 0, HAR_RECOMPUTE_NONE), CORE_E_USAGE);
+    ck_assert_ptr_nonnull(strstr(core_message(), "expected one plain type"));
+    ck_assert_int_eq(core_types_parse(&s.what.types, "f32"), CORE_OK);
+    ck_assert_int_eq(ask("dp=2", 0, HAR_RECOMPUTE_NONE), CORE_OK);
+    ck_assert_int_eq(
+        ask("pp=2,vpp=2,ep=2,scope=replica,mb=2", 0, HAR_RECOMPUTE_NONE),
+        CORE_E_USAGE);
+    ck_assert_ptr_nonnull(strstr(core_message(), "vpp = 2 with scope=replica"));
+    ck_assert_int_eq(ask("pp=2,ep=2,scope=replica,mb=2", 0, HAR_RECOMPUTE_NONE),
+                     CORE_OK);
+    ck_assert_int_eq(ask("pp=2,vpp=2,mb=2", 0, HAR_RECOMPUTE_NONE), CORE_OK);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("har_train");
+    TCase *t = tcase_create("step");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, stages_make_a_step);
+    tcase_add_test(t, small_layers_wait_for_the_host);
+    tcase_add_test(t, micro_batches_in_flight);
+    tcase_add_test(t, zero_splits_what_it_says);
+    tcase_add_test(t, what_is_kept);
+    tcase_add_test(t, kept_of_all_in_flight);
+    tcase_add_test(t, recompute_costs_a_pass);
+    tcase_add_test(t, transfers_come_again);
+    tcase_add_test(t, sums_of_gradients);
+    tcase_add_test(t, other_degrees);
+    tcase_add_test(t, refusals);
+    suite_add_tcase(suite, t);
+    return check_main(suite);
+}
