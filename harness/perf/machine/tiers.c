@@ -11,6 +11,18 @@
  */
 #include "harness/perf/machine/tiers.h"
 
+har_mesh har_mesh_of(const par_plan *k)
+{
+    return (har_mesh){.dp = k->dp,
+                      .pp = k->pp,
+                      .cp = k->cp,
+                      .vpp = k->vpp,
+                      .tp = k->tp,
+                      .ep = k->ep,
+                      .etp = k->etp,
+                      .scope = k->scope};
+}
+
 int har_tier_between(const har_machine *m, int first, int last)
 {
     int tier = 0;

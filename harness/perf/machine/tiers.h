@@ -18,6 +18,8 @@ typedef struct har_mesh {
     int vpp; /* 0 is 1: no virtual stages                                     */
 } har_mesh;
 
+har_mesh har_mesh_of(const par_plan *plan);
+
 /* The nearest links that reach all of the ranks first .. last.       [local] */
 int har_tier_between(const har_machine *machine, int first, int last);
 

@@ -267,15 +267,7 @@ static int tier_to(const har_machine *m, int from, int to)
 static void join_all(putting *u, const par_layout *lay, bool speaks)
 {
     const har_machine *m = u->p->machine;
-    const par_plan *k = &lay->plan;
-    const har_mesh mesh = {.dp = k->dp,
-                           .pp = k->pp,
-                           .cp = k->cp,
-                           .vpp = k->vpp,
-                           .tp = k->tp,
-                           .ep = k->ep,
-                           .etp = k->etp,
-                           .scope = k->scope};
+    const har_mesh mesh = har_mesh_of(&lay->plan);
     u->p->timer.n_near = har_experts_near(m, &mesh);
     u->p->timer.ep = k->ep;
     u->p->timer.n_held =

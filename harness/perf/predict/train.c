@@ -331,14 +331,7 @@ static void find_tiers(training *t)
 {
     const par_plan *k = &t->lay.plan;
     const int n = k->dp * k->cp * k->tp, first = t->lay.stage * n;
-    const har_mesh mesh = {.dp = k->dp,
-                           .pp = k->pp,
-                           .cp = k->cp,
-                           .vpp = k->vpp,
-                           .tp = k->tp,
-                           .ep = k->ep,
-                           .etp = k->etp,
-                           .scope = k->scope};
+    const har_mesh mesh = har_mesh_of(k);
     har_stage_tiers(t->p->machine, &mesh, t->lay.stage, t->tier);
     t->p->timer.n_near = har_experts_near(t->p->machine, &mesh);
     t->tier_of_sums =
