@@ -262,16 +262,23 @@ static int tier_to(const har_machine *m, int from, int to)
                      : har_tier_between(m, to, from);
 }
 
+void har__aim_at_rank(har_predictor *p, const par_layout *lay)
+{
+    const par_plan *k = &lay->plan;
+    const har_mesh mesh = har_mesh_of(k);
+    p->timer.n_near = har_experts_near(p->machine, &mesh);
+    p->timer.ep = k->ep;
+    p->timer.n_held =
+        lay->n_my_expert * (k->scope == PAR_SCOPE_REPLICA ? k->pp : 1);
+}
+
 /* Groups, and the links they use: for a lane that speaks for its stage the
  * slowest there. */
 static void join_all(putting *u, const par_layout *lay, bool speaks)
 {
     const har_machine *m = u->p->machine;
     const har_mesh mesh = har_mesh_of(&lay->plan);
-    u->p->timer.n_near = har_experts_near(m, &mesh);
-    u->p->timer.ep = k->ep;
-    u->p->timer.n_held =
-        lay->n_my_expert * (k->scope == PAR_SCOPE_REPLICA ? k->pp : 1);
+    har__aim_at_rank(u->p, lay);
     join(u, CORE_AXIS_TP, &lay->tp_group);
     join(u, CORE_AXIS_CP, &lay->cp_group);
     join(u, CORE_AXIS_EP, &lay->ep_group);

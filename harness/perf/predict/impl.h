@@ -63,6 +63,9 @@ bool har__is_never_full(const har_predict_case *request);
 /* Point the timer at a case.                                          [local] */
 void har__aim(har_predictor *p, const har_predict_case *request);
 
+/* ... and at the records of one of its ranks.                        [local] */
+void har__aim_at_rank(har_predictor *p, const par_layout *layout);
+
 /* Floating-point operations that the model asks for in a pass.       [local] */
 double har__model_flops(const har_predict_case *request);
 

@@ -333,7 +333,7 @@ static void find_tiers(training *t)
     const int n = k->dp * k->cp * k->tp, first = t->lay.stage * n;
     const har_mesh mesh = har_mesh_of(k);
     har_stage_tiers(t->p->machine, &mesh, t->lay.stage, t->tier);
-    t->p->timer.n_near = har_experts_near(t->p->machine, &mesh);
+    har__aim_at_rank(t->p, &t->lay);
     t->tier_of_sums =
         har_tier_between(t->p->machine, first, first + n - 1);
 }
