@@ -33,4 +33,7 @@ mpiexec=$(command -v mpiexec.openmpi) || {
 other "$mpiexec"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
 other "$mpiexec"
-refused 2 "Open MPI's mpiexec started 2 processes that do not know each other: it needs that of MPICH$" "$mpiexec" -n 2 $tiny
+expect 2 "$mpiexec" -n 2 $tiny
+[ ! -s out ] || fail 'a report of ranks that are alone'
+[ "$(grep -c '^moeparity: ' err)" = 1 ] || fail 'not one line of ours among those of Open MPI'
+has err "^moeparity: Open MPI's mpiexec started 2 processes that do not know each other: it needs that of MPICH$"
