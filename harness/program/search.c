@@ -11,6 +11,7 @@
 #include "harness/perf/search/report.h"
 #include "harness/program/command.h"
 #include "harness/program/model.h"
+#include "harness/program/search_train.h"
 #include "harness/program/system.h"
 
 #include <math.h>
@@ -25,12 +26,14 @@ typedef struct request {
     const char *slo[2], *mark[HAR_MAX_MARKS];
     int n_slo, n_mark;
     bool place;
+    har_train_words train;
 } request;
 
 static const har_command_line line = {
     "search",
     "MODEL --machine M --gpus N[..N2] --batch BxT\n"
-    "MODEL --machine M --gpus N[..N2] --decode BxL",
+    "MODEL --machine M --gpus N[..N2] --decode BxL\n"
+    "MODEL --machine M --gpus N[..N2] --batch BxT --train",
     "Times every legal plan that fits memory and shows those that no "
     "other beats in both latency and throughput.\v" HAR_EXIT_CODES,
     NULL};
@@ -67,6 +70,7 @@ static void read_command_line(request *r, int argc, char **argv)
         {"write", .text = &r->write, .argument = "FILE",
          .help = "the best plan, with --place the placed one, as YAML for "
                  "verify"},
+        HAR_TRAIN_OPTIONS(&r->train),
         {0}};
     har_parse(&line, options, r, argc, argv);
 }
@@ -123,6 +127,17 @@ static core_status parse_work(const request *r, har_quick *e)
     return har_parse_batch(&e->n_b, &e->n_kv, "--decode", r->decode);
 }
 
+static core_status check_training(const request *r)
+{
+    CORE_TRY(har_train_check(&r->train));
+    CORE_FAIL_IF(r->train.is_asked &&
+                     (r->decode != NULL || r->system != NULL || r->place ||
+                      r->n_slo > 0 || r->n_mark > 0),
+                 CORE_E_USAGE,
+                 "--train: not with --decode, --for, --slo, --mark, --place");
+    return CORE_OK;
+}
+
 static core_status parse_case(const request *r, har_search_case *c,
                               har_quick *e)
 {
@@ -133,6 +148,7 @@ static core_status parse_case(const request *r, har_search_case *c,
                  "--place: expected --popularity FILE beside it");
     CORE_FAIL_IF(r->budget != NULL && !r->place, CORE_E_USAGE,
                  "--budget belongs to --place");
+    CORE_TRY(check_training(r));
     CORE_TRY(parse_gpus(r->gpus, c));
     for (int i = 0; i < r->n_slo; i++)
         CORE_TRY(parse_slo(r->slo[i], c));
@@ -435,6 +451,8 @@ static core_status run(const request *r)
         e.share = share;
     }
     har_config_write(stdout, r->model, &facts, "a search needs no weights");
+    if (r->train.is_asked)
+        return har_search_train(&r->train, &e, &c, r->json, r->write);
     const core_status status = search(r, &c, &e);
     har_quick_free(&e);
     return status;

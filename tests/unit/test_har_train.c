@@ -1,5 +1,6 @@
 /* tests/unit/test_har_train.c -- a step of training, against sums by hand. */
 #include "harness/perf/predict/train.h"
+#include "harness/perf/search/train.h"
 #include "tests/support/check_main.h"
 
 #include <math.h>
@@ -278,6 +279,52 @@ START_TEST(other_degrees)
 }
 END_TEST
 
+/* What a search says of a plan is what is predicted of it, per GPU; a plan that
+ * fits, and has the shortest step, is on the front; those of scope=replica are
+ * not asked.                                                                 */
+START_TEST(a_search_asks_the_same)
+{
+    static har_train_search search;
+    search = (har_train_search){.what = s.what,
+                                .train = {.zero = 1,
+                                          .gradients = CORE_DTYPE_F32},
+                                .machine = &s.machine,
+                                .n_thread = 2};
+    ck_assert_int_eq(har_train_search_make(&search), CORE_OK);
+    const har_search_cost cost = {&search, har_train_search_memory,
+                                  har_train_search_time};
+    const har_search_case request = {.spec = &s.spec,
+                                     .cost = &cost,
+                                     .n_gpu0 = 2,
+                                     .n_gpu1 = 4,
+                                     .n_b = s.what.n_b,
+                                     .memory_bytes = 0.8e9,
+                                     .n_thread = 2,
+                                     .allows = har_train_search_allows};
+    har_search_result r;
+    ck_assert_int_eq(har_search_run(&r, &request), CORE_OK);
+    ck_assert_int_eq(search.status, CORE_OK);
+    ck_assert(r.n_barred > 0 && r.n_large > 0 && r.n_good > 0 && r.n_front > 0);
+    const har_figures *best = &r.front[0].figures;
+    s.train.zero = 1;
+    for (int i = 0; i < r.n_front; i++) {
+        const har_search_point *p = &r.front[i];
+        har_shape_plan(&p->shape, &s.plan);
+        ck_assert_int_eq(
+            har_predict_training(s.predictor, &s.train, &s.out), CORE_OK);
+        near(p->figures.latency, s.out.seconds.value);
+        near(p->figures.tokens_per_s * s.out.n_gpu, s.out.tokens_per_s.value);
+        near(p->figures.memory, s.out.memory);
+        ck_assert(s.out.memory <= request.memory_bytes);
+    }
+    step_of("dp=4,ep=4", 1, HAR_RECOMPUTE_NONE);
+    ck_assert(s.out.memory <= request.memory_bytes &&
+              s.out.seconds.value >= best->latency);
+    har_search_free(&r);
+    har_train_search_free(&search);
+}
+END_TEST
+
 START_TEST(refusals)
 {
     ck_assert_int_eq(core_types_parse(&s.what.types, "w=mxfp4+act=bf16"),
@@ -311,6 +358,7 @@ int main(void)
     tcase_add_test(t, transfers_come_again);
     tcase_add_test(t, sums_of_gradients);
     tcase_add_test(t, other_degrees);
+    tcase_add_test(t, a_search_asks_the_same);
     tcase_add_test(t, refusals);
     suite_add_tcase(suite, t);
     return check_main(suite);

@@ -217,19 +217,24 @@ static void put_weight(har__walk *w, core_weight_kind kind, int layer)
                              lay->stage == 0 ? 0 : 1, n));
 }
 
-static void put_expert(har__walk *w, int layer, int e)
+/* Weights of expert e in all layers of mine, or with scope=replica in all. */
+static void put_expert(har__walk *w, int e)
 {
+    const bool everywhere = w->lay->plan.scope == PAR_SCOPE_REPLICA;
     int me;
     const int n_holder = holders(w->lay, e, &me);
-    w->layer = layer;
-    for (int k = 0; k < (int)CORE_N_WEIGHT_KINDS; k++) {
-        const core_weight_kind kind = (core_weight_kind)k;
-        const int64_t n =
-            core_weight_scope_of(kind) == CORE_SCOPE_EXPERT
-                ? har_cost_weight_elements(w->spec, w->lay, kind, layer)
-                : 0;
-        if (n > 0)
-            har__put(w, sum_over(w, CORE_AXIS_EDP, n_holder, me, n));
+    for (int l = 0; l < (int)w->spec->n_l; l++) {
+        const bool has = everywhere || w->lay->local_layer[l] >= 0;
+        w->layer = l;
+        for (int k = 0; has && k < (int)CORE_N_WEIGHT_KINDS; k++) {
+            const core_weight_kind kind = (core_weight_kind)k;
+            const int64_t n =
+                core_weight_scope_of(kind) == CORE_SCOPE_EXPERT
+                    ? har_cost_weight_elements(w->spec, w->lay, kind, l)
+                    : 0;
+            if (n > 0)
+                har__put(w, sum_over(w, CORE_AXIS_EDP, n_holder, me, n));
+        }
     }
 }
 
@@ -237,7 +242,6 @@ static void put_weights(har__walk *w)
 {
     const par_layout *lay = w->lay;
     const core_spec *spec = w->spec;
-    const bool everywhere = lay->plan.scope == PAR_SCOPE_REPLICA;
     const bool is_last = lay->stage == lay->plan.pp - 1;
     w->op = "gradients";
     w->mb = -1;
@@ -246,17 +250,12 @@ static void put_weights(har__walk *w)
     for (int k = CORE_W_FINAL_NORM; is_last && k < CORE_N_WEIGHT_KINDS; k++)
         if (!(k == CORE_W_HEAD && spec->tied))
             put_weight(w, (core_weight_kind)k, 0);
-    for (int l = 0; l < (int)spec->n_l; l++) {
-        const bool mine = lay->local_layer[l] >= 0;
-        for (int k = 0; mine && k < (int)CORE_N_WEIGHT_KINDS; k++)
+    for (int i = 0; i < lay->n_my_layer; i++)
+        for (int k = 0; k < (int)CORE_N_WEIGHT_KINDS; k++)
             if (core_weight_scope_of((core_weight_kind)k) == CORE_SCOPE_LAYER)
-                put_weight(w, (core_weight_kind)k, l);
-        for (int i = 0;
-             (mine || everywhere) && core_spec_is_moe(spec, l) &&
-             i < lay->n_my_expert;
-             i++)
-            put_expert(w, l, lay->my_expert[i]);
-    }
+                put_weight(w, (core_weight_kind)k, lay->my_layer[i]);
+    for (int i = 0; i < lay->n_my_expert; i++)
+        put_expert(w, lay->my_expert[i]);
 }
 
 /* --- a pass --- */
