@@ -198,7 +198,8 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
         .weight_budget_bytes = options->weight_budget_bytes,
         .progress = options->progress != NULL ? show_progress : NULL,
         .progress_self = &progress};
-    const core_groups groups = {gold->n_group, gold->first_row};
+    const core_groups groups = {.n = gold->n_group,
+                                .first_row = gold->first_row};
     const core_tap_sink sink = gold__taps_sink(&pass->taps);
     ref_stats stats;
     if (*model == NULL)

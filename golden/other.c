@@ -16,7 +16,8 @@ static core_status run(gold_other *other, const gold_case *gold,
 {
     const ref_options options = {.n_threads = 1,
                                  .weight_budget_bytes = (size_t)1 << 28};
-    const core_groups groups = {gold->n_group, gold->first_row};
+    const core_groups groups = {.n = gold->n_group,
+                                .first_row = gold->first_row};
     const core_tap_sink sink = gold__taps_sink(&other->taps);
     ref_model *model = NULL;
     CORE_TRY(gold__taps_make(&other->taps, spec,

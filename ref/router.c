@@ -13,73 +13,102 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Tokens that compete for slots, in this order: n of them from `first` on, or
+ * as they are listed.                                                        */
+typedef struct domain {
+    int64_t n, first;
+    const int64_t *token; /* [n], or NULL                                     */
+} domain;
+
 /* One (token, choice) that wants a slot of an expert. */
 typedef struct claim {
     double weight;
-    int64_t choice;
+    int64_t i; /* of the domain's choices                                     */
 } claim;
+
+/* Which of the batch's choices the domain's choice i is. */
+static int64_t choice_of(const core_spec *spec, const domain *d, int64_t i)
+{
+    const int64_t t = i / spec->n_k;
+    return (d->token != NULL ? d->token[t] : d->first + t) * spec->n_k +
+           i % spec->n_k;
+}
 
 static int by_weight(const void *a, const void *b)
 {
     const claim *x = a, *y = b;
     if (x->weight != y->weight)
         return x->weight > y->weight ? -1 : 1;
-    return (x->choice > y->choice) - (x->choice < y->choice);
+    return (x->i > y->i) - (x->i < y->i);
 }
 
-/* Slots of the domain of tokens [t0, t1), in order of position. */
-static void slots_by_position(const core_spec *spec, int64_t t0, int64_t t1,
+/* Slots of a domain, in order of position. */
+static void slots_by_position(const core_spec *spec, const domain *d,
                               const int64_t *idx, int64_t *slot,
                               int64_t *n_claim)
 {
-    const int64_t capacity = core_spec_capacity(spec, t1 - t0);
+    const int64_t capacity = core_spec_capacity(spec, d->n);
     for (int64_t e = 0; e < spec->n_e; e++)
         n_claim[e] = 0;
-    for (int64_t c = t0 * spec->n_k; c < t1 * spec->n_k; c++) {
-        const int64_t i = n_claim[idx[c]]++;
-        slot[c] = i < capacity ? i : -1;
+    for (int64_t i = 0; i < d->n * spec->n_k; i++) {
+        const int64_t c = choice_of(spec, d, i);
+        const int64_t taken = n_claim[idx[c]]++;
+        slot[c] = taken < capacity ? taken : -1;
     }
 }
 
 /* The same, larger weights first; a token names an expert at most once, so
  * the order of choices is the order of tokens.                               */
-static void slots_by_weight(const core_spec *spec, int64_t t0, int64_t t1,
+static void slots_by_weight(const core_spec *spec, const domain *d,
                             const int64_t *idx, const double *weight,
                             int64_t *slot, claim *claims)
 {
-    const int64_t capacity = core_spec_capacity(spec, t1 - t0);
+    const int64_t capacity = core_spec_capacity(spec, d->n);
     for (int64_t e = 0; e < spec->n_e; e++) {
         size_t n = 0;
-        for (int64_t c = t0 * spec->n_k; c < t1 * spec->n_k; c++)
+        for (int64_t i = 0; i < d->n * spec->n_k; i++) {
+            const int64_t c = choice_of(spec, d, i);
             if (idx[c] == e)
-                claims[n++] = (claim){weight[c], c};
+                claims[n++] = (claim){weight[c], i};
+        }
         qsort(claims, n, sizeof *claims, by_weight);
         for (size_t i = 0; i < n; i++)
-            slot[claims[i].choice] = (int64_t)i < capacity ? (int64_t)i : -1;
+            slot[choice_of(spec, d, claims[i].i)] =
+                (int64_t)i < capacity ? (int64_t)i : -1;
     }
+}
+
+/* Domain i of the rule. */
+static domain domain_of(const core_spec *spec, const core_batch *batch,
+                        const core_groups *groups, int64_t i)
+{
+    const int64_t n_t = batch->n_t;
+    if (spec->capacity.domain == CORE_DOMAIN_SEQUENCE)
+        return (domain){.n = n_t, .first = i * n_t};
+    if (spec->capacity.domain != CORE_DOMAIN_GROUP || groups == NULL)
+        return (domain){.n = batch->n_b * n_t};
+    if (groups->first != NULL)
+        return (domain){.n = groups->first[i + 1] - groups->first[i],
+                        .token = groups->token + groups->first[i]};
+    const int64_t row0 = groups->first_row[i], row1 = groups->first_row[i + 1];
+    return (domain){.n = (row1 - row0) * n_t, .first = row0 * n_t};
 }
 
 void ref__slots(const core_spec *spec, const core_batch *batch,
                 const core_groups *groups, const int64_t *idx,
                 const double *weight, int64_t *slot, void *work)
 {
-    const int64_t whole[] = {0, batch->n_b};
-    const int64_t *first_row = whole;
     int64_t n_domain = 1;
-    if (spec->capacity.domain == CORE_DOMAIN_SEQUENCE) {
+    if (spec->capacity.domain == CORE_DOMAIN_SEQUENCE)
         n_domain = batch->n_b;
-    } else if (spec->capacity.domain == CORE_DOMAIN_GROUP && groups != NULL) {
+    else if (spec->capacity.domain == CORE_DOMAIN_GROUP && groups != NULL)
         n_domain = groups->n;
-        first_row = groups->first_row;
-    }
     for (int64_t i = 0; i < n_domain; i++) {
-        const bool rows = spec->capacity.domain == CORE_DOMAIN_SEQUENCE;
-        const int64_t t0 = (rows ? i : first_row[i]) * batch->n_t;
-        const int64_t t1 = (rows ? i + 1 : first_row[i + 1]) * batch->n_t;
+        const domain d = domain_of(spec, batch, groups, i);
         if (spec->capacity.priority == CORE_PRIORITY_PROB)
-            slots_by_weight(spec, t0, t1, idx, weight, slot, work);
+            slots_by_weight(spec, &d, idx, weight, slot, work);
         else
-            slots_by_position(spec, t0, t1, idx, slot, work);
+            slots_by_position(spec, &d, idx, slot, work);
     }
 }
 

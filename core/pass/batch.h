@@ -14,11 +14,15 @@ typedef struct core_batch {
     const double *hidden;  /* [B, T, D] hidden_in of a Switch layer, or NULL  */
 } core_batch;              /* borrows all three                               */
 
-/* Token groups as data: group i holds the rows [first_row[i], first_row[i+1]).
- * The domain of a capacity rule; whoever made it, the reference only reads it. */
+/* Token groups as data: group i holds the rows [first_row[i], first_row[i+1]),
+ * or, where tokens are listed, those from token[first[i]] to before
+ * token[first[i+1]], which take their slots in that order.  The domain of a
+ * capacity rule; whoever made it, the reference only reads it.               */
 typedef struct core_groups {
     int64_t n;
     const int64_t *first_row; /* [n+1], first_row[0] = 0, first_row[n] = n_b  */
+    const int64_t *first;     /* [n+1], or NULL: rows                         */
+    const int64_t *token;     /* [B*T] global tokens, each once               */
 } core_groups;
 
 /* Deal n_row rows in order over n_part parts, the first parts one row longer:

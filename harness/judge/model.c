@@ -71,7 +71,8 @@ static bool run(har__model *model, const core_spec *spec, core_tap tap,
                 const core_tap_sink *sink)
 {
     const core_batch *batch = &model->gold.batch;
-    const core_groups groups = {model->gold.n_group, model->gold.first_row};
+    const core_groups groups = {.n = model->gold.n_group,
+                                .first_row = model->gold.first_row};
     const ref_options options = {1, (size_t)1 << 28, false, NULL, NULL};
     core_spec shortened = *spec;
     ref_model *pass = NULL;

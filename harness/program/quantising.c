@@ -64,7 +64,8 @@ static core_status run(const gold_case *gold, const gold_options *options,
     const ref_options ref = {.n_threads = options->n_threads,
                              .weight_budget_bytes =
                                  options->weight_budget_bytes};
-    const core_groups groups = {gold->n_group, gold->first_row};
+    const core_groups groups = {.n = gold->n_group,
+                                .first_row = gold->first_row};
     const core_tap_sink sink = {out, keep, wants_logits};
     CORE_TRY(core_weights_prepare(weights, CORE_FP64, NULL));
     CORE_TRY(ref_model_open(&model, &spec, weights, CORE_FP64, &ref));

@@ -266,7 +266,7 @@ static core_status run_reference(task *t, const job *j)
     const ref_options ref = {har_n_cores(), har_memory_available() / 2, false,
                              show_progress, &waiting};
     const int64_t first_row[2] = {0, j->batch->n_b};
-    const core_groups groups = {1, first_row};
+    const core_groups groups = {.n = 1, .first_row = first_row};
     ref_model *model = NULL;
     core_tap_sink sink = {0};
     ref_stats stats;

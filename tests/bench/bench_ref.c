@@ -126,7 +126,7 @@ static core_status run(int n_threads)
     core_batch batch;
     CORE_TRY(core_batch_make(&batch, &spec, 4, 256, 2));
     const int64_t first_row[2] = {0, 4};
-    const core_groups groups = {1, first_row};
+    const core_groups groups = {.n = 1, .first_row = first_row};
     const ref_options options = {.n_threads = n_threads,
                                  .weight_budget_bytes = (size_t)12 << 30};
     ref_model *model = NULL;

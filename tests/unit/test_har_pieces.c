@@ -31,7 +31,7 @@ static void make_reference(core_numerics how)
     core_tap_sink sink = {0};
     ref_stats stats;
     const int64_t first_row[2] = {0, N_B};
-    const core_groups groups = {1, first_row};
+    const core_groups groups = {.n = 1, .first_row = first_row};
     const core_tapfile_part part = {"", N_B, N_T, NULL};
     const ref_options options = {1, (size_t)1 << 28, core_has_bounds(how), NULL,
                                  NULL};

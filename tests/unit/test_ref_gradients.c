@@ -31,7 +31,7 @@ static ref_stats run(grad_room *room, const core_spec *spec,
                      core_numerics numerics, const core_weights *weights)
 {
     const int64_t first_row[] = {0, N_B / 2, N_B};
-    const core_groups groups = {2, first_row};
+    const core_groups groups = {.n = 2, .first_row = first_row};
     const ref_options options = {.n_threads = 1,
                                  .weight_budget_bytes = SIZE_MAX};
     const ref_grad_room to = grad_room_ref(room);

@@ -237,11 +237,34 @@ START_TEST(slots_start_anew_in_each_domain)
     /* the same as groups of rows, one of them empty */
     spec.capacity.domain = CORE_DOMAIN_GROUP;
     const int64_t first[] = {0, 1, 1, 2};
-    const core_groups groups = {3, first};
+    const core_groups groups = {.n = 3, .first_row = first};
     check_slots(&spec, 2, 2, &groups, IDX, WEIGHT, want);
     /* positive twin: one group of everything has other slots */
     const int64_t whole[] = {0, 0, -1, 0, -1, -1, -1, -1};
     check_slots(&spec, 2, 2, NULL, IDX, WEIGHT, whole);
+}
+END_TEST
+
+START_TEST(slots_of_listed_tokens_in_their_order)
+{
+    core_spec spec =
+        router_spec((core_capacity){.rule = CORE_CAPACITY_ABSOLUTE,
+                                    .absolute = 1,
+                                    .domain = CORE_DOMAIN_GROUP});
+    const int64_t first[] = {0, 3, 3, 4}, token[] = {3, 1, 0, 2};
+    const core_groups groups = {.n = 3, .first = first, .token = token};
+    const int64_t want[] = {-1, -1, -1, 0, 0, 0, 0, 0};
+    check_slots(&spec, 2, 2, &groups, IDX, WEIGHT, want);
+    /* by weight: of expert 0 token 3, of expert 1 it, too */
+    spec.capacity.priority = CORE_PRIORITY_PROB;
+    const int64_t heaviest[] = {-1, -1, -1, 0, 0, 0, 0, 0};
+    check_slots(&spec, 2, 2, &groups, IDX, WEIGHT, heaviest);
+    /* equal weights: the first one listed */
+    const double even[] = {.5, .5, .5, .5, .5, .5, .5, .5};
+    const int64_t listed[] = {0, 3, 4}, behind[] = {2, 1, 0, 3};
+    const core_groups other = {.n = 2, .first = listed, .token = behind};
+    const int64_t in_order[] = {-1, -1, -1, 0, 0, 0, 0, 0};
+    check_slots(&spec, 2, 2, &other, IDX, even, in_order);
 }
 END_TEST
 
@@ -573,6 +596,7 @@ int main(void)
     tcase_add_test(slots, slots_by_position);
     tcase_add_test(slots, slots_by_weight_ties_to_the_first_token);
     tcase_add_test(slots, slots_start_anew_in_each_domain);
+    tcase_add_test(slots, slots_of_listed_tokens_in_their_order);
     tcase_add_test(slots, capacity_is_evaluated_left_to_right);
     suite_add_tcase(suite, slots);
     TCase *checks = tcase_create("exactness and bounds");
