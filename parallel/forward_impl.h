@@ -16,7 +16,7 @@
 #define PAR_FORWARD_IMPL_H
 
 #include "core/model/elementary.h"
-#include "parallel/forward.h"
+#include "parallel/decode.h"
 #include "parallel/operators.h"
 #include "parallel/turns.h"
 
@@ -201,6 +201,7 @@ typedef struct par_view {
     int n_run;
     par_run run[2];    /* queries of a row                                    */
     int64_t n_q;       /* so many                                             */
+    int64_t query0;    /* the first of the row at hand, among all             */
     const double *q;   /* [rows * n_q, heads * Dh]                            */
     double *context;   /* [rows * n_q, heads * Dv]                            */
     const double *k;   /* [tokens, ld_k] head g: from column g * Dh on        */
@@ -209,6 +210,12 @@ typedef struct par_view {
     int n_keys;        /* parts that are merged                               */
     par_keys *keys;    /* [2 cp]                                              */
 } par_view;
+
+/* What buffers have room for: my tokens of a micro-batch, all tokens of its rows,
+ * and the tokens that a row may have.                                        */
+typedef struct par_room {
+    int64_t n, n_all, n_t;
+} par_room;
 
 /* Choices of tokens, their slots and weights.                                */
 typedef struct par_routing {
@@ -316,8 +323,8 @@ typedef struct par_now {
     int part;            /* my virtual stage: my first where idle             */
     int layer0, layer1;  /* its layers                                        */
     int64_t tick;        /* of the pass, counted by lane                      */
-    int64_t row0, n_row; /* rows of the batch                                 */
-    int64_t n;           /* my tokens of them                                 */
+    int64_t row0, n_row; /* rows of the batch, or of the step                 */
+    int64_t n, n_all;    /* my tokens of them, and all                        */
     int64_t t0, t1;      /* my slice of them, to be dispatched                */
     int64_t s0, n_s;     /* those whose part of the stream I have             */
     int stream;          /* which of the residual streams                     */
@@ -335,6 +342,8 @@ typedef struct par_open_cost {
     double away_seconds;   /* wall time spent in observers so far             */
     par_cost_time since;   /* the clocks when it began; seconds: of observers */
 } par_open_cost;
+
+typedef struct par_cache par_cache; /* cache.c */
 
 struct par_model {
     par_comm *comm;             /* borrowed, as all of these                  */
@@ -361,6 +370,8 @@ struct par_model {
     float *tile32;
 
     const core_batch *batch;    /* of the forward pass under way              */
+    const par_step *step;       /* and, of a pass of decoding, what it is of  */
+    par_cache *cache;           /* of decoding; NULL: none                    */
     par_now now;
     par_work work;
     par_lane *lane;             /* [mb]                                       */
@@ -523,6 +534,10 @@ void par__gather_context(par_model *m, void *out, const void *x, int64_t n_col,
  *                                                               [collective] */
 void par__view_open(par_model *m, int l);
 void par__view_close(par_model *m, int l);
+/* Turn the view to row b of the micro-batch; queries and keys of all rows.   */
+void par__view_row(par_model *m, int l, int64_t b);
+int64_t par__queries(const par_model *m);
+int64_t par__keys(const par_model *m);
 /* context_gather.c, context_ring.c, context_heads.c: the same for each kind of cp,
  * and room for it; the elements that w->parts needs.                          */
 void par__gather_open(par_model *m, int l);
@@ -712,11 +727,30 @@ void par__widen(par_model *m, int layer, double *out);
 void par__tap_slice(par_model *m, core_tap tap, double *x);
 core_tap par__pair_tap(const par_model *m, core_tap_kind kind, int pair);
 
+/* --- step.c, cache.c ------------------------------------------------------ */
+
+/* Of slots [*row0, *row1), the rows of the step; their tokens.               */
+void par__step_rows(const par_step *step, int64_t *row0, int64_t *row1);
+int64_t par__step_tokens(const par_step *step, int64_t row0, int64_t row1);
+/* Which of the batch's tokens those of the micro-batch are. */
+void par__step_ids(const par_model *m, int64_t *id);
+/* Keys that its rows have cached, those of the step among them.              */
+int64_t par__step_keys(const par_model *m);
+/* step->greedy of the micro-batch from its logits [n, my vocabulary].
+ *                                                               [collective] */
+void par__pick_tokens(par_model *m, const double *logits);
+/* The step's keys and values of layer l go into the cache, and w->view is of
+ * it; then of row b of the micro-batch.                                      */
+void par__cache_open(par_model *m, int l);
+void par__cache_close(par_cache *cache);
+size_t par__cache_bytes(const par_cache *cache);
+void par__cache_row(par_model *m, int l, int64_t b);
+
 /* --- lanes.c, order.c ---------------------------------------------------- */
 
-/* Micro-batches of a turn, of at most n_row rows each, by options.order.
+/* Micro-batches of a turn, each with room for the largest, by options.order.
  *                                                    [collective, all ranks] */
-int par__lanes(par_model *m, int64_t n_row);
+int par__lanes(par_model *m, const par_room *room);
 int par__n_turn(const par_model *m); /* of a round                            */
 /* The micro-batch of a stage's lane, -1: none; the virtual stage that it is in,
  * the first of the stage where it is idle.                                   */
@@ -734,10 +768,12 @@ const par__step *par__take_step(par_model *m);
 
 /* n_lane: micro-batches that a turn has. */
 void par__work_carve(par_work *work, const core_spec *spec,
-                     const par_layout *layout, int n_lane, int64_t n_row,
-                     int64_t n_t);
+                     const par_layout *layout, int n_lane,
+                     const par_room *room);
 size_t par__work_bytes(const core_spec *spec, const par_layout *layout,
-                       int n_lane, int64_t n_row, int64_t n_t);
+                       int n_lane, const par_room *room);
+/* For n_row rows of n_t tokens. */
+par_room par__room(const par_layout *layout, int64_t n_row, int64_t n_t);
 /* Room for n elements, poisoned; ends the run if there is no memory.         */
 void *par__grow(par_model *m, par_grow *buffer, int64_t n, size_t elem_bytes);
 void par__grow_free(par_grow *buffer);

@@ -398,7 +398,7 @@ static void point(const par_model *m, const par_attention *attention, head *h,
     const par_heads *heads = &view->heads;
     const core_heads *of = &heads->all;
     const int64_t n_dh = of->n_dh, n_dv = of->n_dv, row = b * m->batch->n_t;
-    const int64_t i = i_h - heads->h0, query0 = b * view->n_q;
+    const int64_t i = i_h - heads->h0, query0 = view->query0;
     const int64_t g = i_h * of->n_g / of->n_h - heads->kv0;
     h->row = b;
     h->ld_q = heads->n_h * n_dh;
@@ -437,7 +437,7 @@ static void count_block(par_model *m, const head *h, const block *b)
 static void count_operands(par_model *m, const par_attention *attention, int l)
 {
     const par_heads *mine = &m->work.view.heads;
-    const int64_t n = m->now.n_row * m->work.view.n_q, n_h = mine->n_h;
+    const int64_t n = par__queries(m), n_h = mine->n_h;
     const int64_t n_dh = mine->all.n_dh, n_dv = mine->all.n_dv;
     const int64_t run = core_spec_digest_run(m->spec, l);
     core_cost *cost =
@@ -448,7 +448,7 @@ static void count_operands(par_model *m, const par_attention *attention, int l)
     cost->n_head = n_h;
     cost->read = n * n_h * n_dh;
     cost->written = n * n_h * n_dv;
-    cost->kv_read = m->now.n_row * m->batch->n_t * mine->n_kv * (n_dh + n_dv);
+    cost->kv_read = par__keys(m) * mine->n_kv * (n_dh + n_dv);
     if (run > 0)
         cost->kv_read += m->now.n_row * (m->batch->n_t / run) * n_dh;
     cost->weights = attention->sinks != NULL && n > 0 ? n_h : 0;
@@ -482,6 +482,7 @@ void par__heads(par_model *m, const par_attention *attention, int l)
               .run = core_spec_digest_run(m->spec, l)};
     count_operands(m, attention, l);
     for (int64_t b = 0; b < m->now.n_row; b++) {
+        par__view_row(m, l, b);
         if (m->batch->mask != NULL)
             h.mask = m->batch->mask + (m->now.row0 + b) * m->batch->n_t;
         find_sees(m, &h);

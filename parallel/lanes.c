@@ -14,21 +14,21 @@ static bool is_watched(const par_model *m)
 
 /* Lanes that what kept weights leave of the budget has room for; one needs no
  * more than there always is.                                                 */
-static int most_lanes(const par_model *m, int64_t n_row)
+static int most_lanes(const par_model *m, const par_room *of)
 {
     const size_t kept = m->shards.size_bytes;
     const size_t budget = m->options.lane_budget_bytes;
     const size_t room =
-        par__work_bytes(m->spec, m->layout, 1, n_row, m->batch->n_t) +
+        par__work_bytes(m->spec, m->layout, 1, of) +
         (budget > kept ? budget - kept : 0);
     int n = m->layout->plan.mb;
     while (n > 1 &&
-           par__work_bytes(m->spec, m->layout, n, n_row, m->batch->n_t) > room)
+           par__work_bytes(m->spec, m->layout, n, of) > room)
         n--;
     return n;
 }
 
-int par__lanes(par_model *m, int64_t n_row)
+int par__lanes(par_model *m, const par_room *room)
 {
     enum { SAVES, LESS, N }; /* of all ranks */
     if (m->options.order == PAR_ORDER_LAYERS)
@@ -38,7 +38,7 @@ int par__lanes(par_model *m, int64_t n_row)
         m->numerics != CORE_EXACT || n_own > 1)
         return n_own;
     double v[N] = {[SAVES] = m->n_moe > 0 && !m->keeps.experts,
-                   [LESS] = -most_lanes(m, n_row)};
+                   [LESS] = -most_lanes(m, room)};
     par_all_reduce(m->comm, &m->comm->world, v, N, PAR_MAX, CORE_FP64);
     return v[SAVES] > 0.0 ? (int)-v[LESS] : 1;
 }

@@ -318,6 +318,7 @@ void par_model_close(par_model *m)
         par__grow_free(&m->lane[i].table);
         par__grow_free(&m->lane[i].rows);
     }
+    par__cache_close(m->cache);
     free(m->lane);
     free(m->stream);
     core_arena_free(&m->shards);

@@ -44,9 +44,9 @@ static void deal_slots(par_model *m, int64_t i0, int64_t i1)
  * only where the whole batch is one.                                         */
 static void slots(par_model *m)
 {
-    const int64_t n_t = m->batch->n_t, n = m->now.n_row * n_t;
+    const int64_t n = m->now.n_all;
     const bool by_row = m->spec->capacity.domain == CORE_DOMAIN_SEQUENCE;
-    const int64_t step = by_row ? n_t : n;
+    const int64_t step = by_row ? m->batch->n_t : n;
     for (int64_t i = 0; i < n; i += step)
         deal_slots(m, i, i + step);
 }
@@ -124,19 +124,25 @@ static const double *router_input(par_model *m, const par_layer *layer, int l)
     return in;
 }
 
+/* Which of all tokens is number i of the token group. */
+static int64_t token_of_group(const par_model *m, int64_t i)
+{
+    return m->step != NULL ? m->work.token_id[i]
+                           : m->now.row0 * m->batch->n_t + i;
+}
+
 /* End the run where a choice that came from another rank is no expert. */
 static void check_choices(const par_model *m, core_tap tap)
 {
     const int64_t n_k = m->spec->n_k, *idx = m->work.every.idx;
-    const int64_t n_t = m->batch->n_t;
     char name[CORE_NAME_BYTES];
-    for (int64_t c = 0; c < m->now.n_row * n_t * n_k; c++)
+    for (int64_t c = 0; c < m->now.n_all * n_k; c++)
         if (idx[c] < 0 || idx[c] >= m->spec->n_e)
             par_abort(m->comm, CORE_E_DIFFERS,
                       "rank %d: %s: choice %lld of token %lld is no expert: %s",
                       m->comm->rank, core_tap_name(tap, name),
                       (long long)(c % n_k),
-                      (long long)(m->now.row0 * n_t + c / n_k),
+                      (long long)token_of_group(m, c / n_k),
                       par__is_poison(idx[c]) ? "never written" : "corrupt");
 }
 
@@ -145,7 +151,7 @@ static void check_choices(const par_model *m, core_tap tap)
 static void slots_of_all(par_model *m, int l)
 {
     par_work *w = &m->work;
-    const int64_t n_k = m->spec->n_k, n = m->now.n_row * m->batch->n_t;
+    const int64_t n_k = m->spec->n_k, n = m->now.n_all;
     const core_tap tap = par__tap(CORE_TAP_SLOT, l);
     par__gather_stream_ints(m, w->idx, n_k, tap);
     par__gather_stream(m, w->weight, n_k, tap);

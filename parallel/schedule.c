@@ -19,18 +19,27 @@
 
 #include <string.h>
 
-static int64_t rows_of(const par_model *m, int round, int mb, int64_t *row0)
-{
-    int64_t row1;
-    par_layout_rows(&m->layout->plan, m->batch->n_b, round, m->layout->d, mb,
-                    row0, &row1);
-    return row1 - *row0;
-}
+/* What a micro-batch of mine is of. */
+typedef struct extent {
+    int64_t row0, n_row; /* of the batch, or of the step                      */
+    par_room room;       /* that it takes                                     */
+} extent;
 
-/* Tokens of a row that are mine. */
-static int64_t row_tokens(const par_model *m)
+static extent extent_of(const par_model *m, int round, int mb)
 {
-    return par_layout_n_t(&m->layout->plan, m->layout->c, m->batch->n_t);
+    const par_step *step = m->step;
+    const int64_t n_b = step != NULL ? step->n_slot : m->batch->n_b;
+    extent e;
+    int64_t row1;
+    par_layout_rows(&m->layout->plan, n_b, round, m->layout->d, mb, &e.row0,
+                    &row1);
+    if (step != NULL)
+        par__step_rows(step, &e.row0, &row1);
+    e.n_row = row1 - e.row0;
+    e.room = par__room(m->layout, e.n_row, m->batch->n_t);
+    if (step != NULL)
+        e.room.n = e.room.n_all = par__step_tokens(step, e.row0, row1);
+    return e;
 }
 
 /* Which of the streams a lane of a turn has. */
@@ -62,15 +71,20 @@ static void set_now(par_model *m, int round, int turn, int lane)
     par__work_take_lane(w, lane);
     if (mb < 0)
         return;
-    m->now.n_row = rows_of(m, round, mb, &m->now.row0);
-    m->now.n = m->now.n_row * row_tokens(m);
+    const extent e = extent_of(m, round, mb);
+    m->now.row0 = e.row0;
+    m->now.n_row = e.n_row;
+    m->now.n = e.room.n;
+    m->now.n_all = e.room.n_all;
     m->now.stream = stream_at(m, turn, lane);
     m->now.x = x_of(m, m->now.stream);
     par_layout_slice(m->layout, m->now.n, &m->now.t0, &m->now.t1);
     m->now.s0 = m->layout->plan.sp ? m->now.t0 : 0;
     m->now.n_s = par__stream_tokens(m->layout, m->now.n);
     m->now.seen = (int64_t *)(m->now.x + m->now.n_s * core_spec_n_x(m->spec));
-    for (int64_t i = 0; i < m->now.n; i++)
+    if (m->step != NULL)
+        par__step_ids(m, w->token_id);
+    for (int64_t i = 0; m->step == NULL && i < m->now.n; i++)
         w->token_id[i] = m->now.row0 * m->batch->n_t +
                          par_layout_token(&m->layout->plan, m->layout->c,
                                           m->batch->n_t, i);
@@ -84,9 +98,9 @@ static int64_t n_stream(const par_model *m, int64_t n, int layer)
            n * core_spec_kept(m->spec, layer);
 }
 
-static int64_t stream_bytes(const par_model *m, int64_t n_row, int layer)
+static int64_t stream_bytes(const par_model *m, int64_t n, int layer)
 {
-    return n_stream(m, n_row * row_tokens(m), layer) * (int64_t)sizeof(double);
+    return n_stream(m, n, layer) * (int64_t)sizeof(double);
 }
 
 /* The buffer of a stream, once the send that last used it is over. */
@@ -103,10 +117,9 @@ static void post_receive(par_model *m, int round, int turn, int lane)
     const par_layout *lay = m->layout;
     const int part = par__virtual(m, lay->stage, turn);
     const int mb = par__mb(m, lay->stage, turn, lane);
-    int64_t row0;
     if (part == 0 || mb < 0)
         return;
-    const int64_t bytes = stream_bytes(m, rows_of(m, round, mb, &row0),
+    const int64_t bytes = stream_bytes(m, extent_of(m, round, mb).room.n,
                                        lay->first_layer[part]);
     const int stream = stream_at(m, turn, lane);
     double *x = free_stream(m, stream);
@@ -132,7 +145,7 @@ static void arrive(par_model *m)
         par__resume(m);
     } else {
         par__poison(free_stream(m, m->now.stream),
-                    (size_t)stream_bytes(m, m->now.n_row, m->now.layer0));
+                    (size_t)stream_bytes(m, m->now.n, m->now.layer0));
         par__resume(m);
         par__embed(m);
     }
@@ -150,7 +163,7 @@ static void leave(par_model *m)
     par__pause(m);
     m->stream[m->now.stream].leaving =
         par_post_send(m->comm, m->layout->next_rank, m->now.mb % 2, m->now.x,
-                      stream_bytes(m, m->now.n_row, next));
+                      stream_bytes(m, m->now.n, next));
     par__resume(m);
 }
 
@@ -260,20 +273,21 @@ static core_status start(par_model *m)
 {
     const par_plan *plan = &m->layout->plan;
     par_work *w = &m->work;
-    int64_t most = 0, row0;
+    par_room most = {.n_t = m->batch->n_t};
     for (int round = 0; round < plan->rounds; round++)
         for (int mb = 0; mb < plan->mb; mb++) {
-            const int64_t n_row = rows_of(m, round, mb, &row0);
-            most = n_row > most ? n_row : most;
+            const par_room room = extent_of(m, round, mb).room;
+            most.n = par__max(most.n, room.n);
+            most.n_all = par__max(most.n_all, room.n_all);
         }
-    const int n_lane = par__lanes(m, most);
+    const int n_lane = par__lanes(m, &most);
     w->is_interleaved = m->options.order != PAR_ORDER_LAYERS && n_lane > 1 &&
                         n_lane == par_plan_lanes(plan);
     w->arena = core_arena_measure();
-    par__work_carve(w, m->spec, m->layout, n_lane, most, m->batch->n_t);
-    CORE_TRY_CTX(core_arena_make(&w->arena), "while making room for %lld rows",
-                 (long long)most);
-    par__work_carve(w, m->spec, m->layout, n_lane, most, m->batch->n_t);
+    par__work_carve(w, m->spec, m->layout, n_lane, &most);
+    CORE_TRY_CTX(core_arena_make(&w->arena), "while making room for %lld tokens",
+                 (long long)most.n);
+    par__work_carve(w, m->spec, m->layout, n_lane, &most);
     for (int kind = 0; m->spec->n_h > 0 && kind < CORE_HEAD_KINDS; kind++)
         core_rope_table(&m->layout->heads[kind].all, m->numerics, m->batch->n_t,
                         w->rope[kind].cos_tj, w->rope[kind].sin_tj);
@@ -287,12 +301,14 @@ static void finish(par_model *m)
     stats->weight_bytes = m->shards.size_bytes;
     stats->work_bytes = m->work.arena.peak_bytes + m->sorted_rows.bytes +
                         m->inner_gate.bytes + m->inner_up.bytes +
-                        m->operand.bytes + m->table.bytes;
+                        m->operand.bytes + m->table.bytes +
+                        par__cache_bytes(m->cache);
     for (int i = 0; i < m->layout->plan.mb; i++)
         stats->work_bytes += m->lane[i].meta.bytes + m->lane[i].table.bytes +
                              m->lane[i].rows.bytes;
     core_arena_free(&m->work.arena);
     m->batch = NULL;
+    m->step = NULL;
     m->stats = NULL;
 }
 
@@ -303,12 +319,15 @@ static void tell_fraction(par_model *m, int n_done, int n_turn)
         par_set_fraction(m->comm, (double)n_done / (double)n_turn);
 }
 
-core_status par_forward(par_model *m, const core_batch *batch, par_stats *stats)
+/* Over the batch, or over what of it a step is of. */
+static core_status pass(par_model *m, const core_batch *batch,
+                        const par_step *step, par_stats *stats)
 {
     const par_plan *plan = &m->layout->plan;
     const double begin = core_seconds(CLOCK_MONOTONIC), waited = m->comm->wait_seconds;
     *stats = (par_stats){.exact = true, .is_written = true};
     m->batch = batch;
+    m->step = step;
     m->stats = stats;
     m->op = PAR_OP_EMBED;
     const core_status status = par_agree(m->comm, start(m));
@@ -330,4 +349,16 @@ core_status par_forward(par_model *m, const core_batch *batch, par_stats *stats)
     stats->wait_seconds = m->comm->wait_seconds - waited;
     finish(m);
     return CORE_OK;
+}
+
+core_status par_forward(par_model *m, const core_batch *batch, par_stats *stats)
+{
+    return pass(m, batch, NULL, stats);
+}
+
+core_status par_decode_step(par_model *m, const core_batch *batch,
+                            const par_step *step, par_stats *stats)
+{
+    core_assert(m->cache != NULL);
+    return pass(m, batch, step, stats);
 }

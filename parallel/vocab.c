@@ -91,4 +91,6 @@ void par__head(par_model *m)
             w->logits[i] = core_capped(w->logits[i], m->spec->logits_cap);
     }
     par__tap_columns(m, tap, w->logits, m->head.r0, n_v);
+    if (m->step != NULL)
+        par__pick_tokens(m, w->logits);
 }

@@ -144,9 +144,9 @@ static void carve_streams(par_work *w, const core_spec *spec,
 }
 
 void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
-                     int n_lane, int64_t n_row, int64_t n_t)
+                     int n_lane, const par_room *room)
 {
-    const int64_t n = n_row * par_layout_n_t(&lay->plan, lay->c, n_t);
+    const int64_t n = room->n, n_t = room->n_t;
     const int64_t n_mlp = max_mlp_columns(spec, lay);
     const bool has_head = lay->stage == lay->plan.pp - 1 && spec->n_h > 0;
     const int64_t *v = lay->first_vocab + lay->t;
@@ -155,7 +155,7 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
     w->n_lane = n_lane;
     w->n = n;
     w->n_t = n_t;
-    w->n_all = n_row * n_t;
+    w->n_all = room->n_all;
     w->n_digest = 0;
     w->n_in = w->n_out = f[1] - f[0]; /* of experts, whose buffers grow */
     w->n_fresh = 0;
@@ -198,28 +198,36 @@ size_t par_pair_bytes(const core_spec *spec, const par_layout *layout,
     return (size_t)(n * words) * sizeof(double);
 }
 
+par_room par__room(const par_layout *layout, int64_t n_row, int64_t n_t)
+{
+    return (par_room){
+        .n = n_row * par_layout_n_t(&layout->plan, layout->c, n_t),
+        .n_all = n_row * n_t,
+        .n_t = n_t};
+}
+
 static size_t arena_bytes(const core_spec *spec, const par_layout *layout,
-                          int n_lane, int64_t n_row, int64_t n_t)
+                          int n_lane, const par_room *room)
 {
     par_work w = {.arena = core_arena_measure()};
-    par__work_carve(&w, spec, layout, n_lane, n_row, n_t);
+    par__work_carve(&w, spec, layout, n_lane, room);
     return w.arena.peak_bytes;
 }
 
 size_t par_arena_bytes(const core_spec *spec, const par_layout *layout,
                        int64_t n_row, int64_t n_t)
 {
-    return arena_bytes(spec, layout, par_plan_lanes(&layout->plan), n_row, n_t);
+    const par_room room = par__room(layout, n_row, n_t);
+    return arena_bytes(spec, layout, par_plan_lanes(&layout->plan), &room);
 }
 
 size_t par__work_bytes(const core_spec *spec, const par_layout *layout,
-                       int n_lane, int64_t n_row, int64_t n_t)
+                       int n_lane, const par_room *room)
 {
-    const int64_t n = n_row * par_layout_n_t(&layout->plan, layout->c, n_t);
-    size_t bytes = arena_bytes(spec, layout, n_lane, n_row, n_t);
+    size_t bytes = arena_bytes(spec, layout, n_lane, room);
     if (core_spec_count_moe(spec, 0, (int)spec->n_l) > 0)
         bytes += par_pair_bytes(spec, layout,
-                                n_lane * slice_of(layout, n) *
+                                n_lane * slice_of(layout, room->n) *
                                     spec->n_k * layout->plan.etp);
     return bytes;
 }
@@ -227,8 +235,8 @@ size_t par__work_bytes(const core_spec *spec, const par_layout *layout,
 size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
                       int64_t n_row, int64_t n_t)
 {
-    return par__work_bytes(spec, layout, par_plan_lanes(&layout->plan), n_row,
-                           n_t);
+    const par_room room = par__room(layout, n_row, n_t);
+    return par__work_bytes(spec, layout, par_plan_lanes(&layout->plan), &room);
 }
 
 /* What makes reading too early visible is no work of the operator under way. */

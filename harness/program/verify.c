@@ -33,6 +33,7 @@ typedef struct request { /* the command line                              */
     const char *json, *events, *trace, *checkpoint, *order, *schedule;
     bool is_forced, keeps, is_padded, allows_partial, cuts_blocks, act_quant;
     bool wants_grad;
+    const char *decode, *chunk;
 } request;
 
 typedef struct task {     /* what it means                                 */
@@ -42,6 +43,7 @@ typedef struct task {     /* what it means                                 */
     core_numerics numerics[HAR_MAX_NUMERICS];
     int n_numerics;
     int64_t n_b, n_t;
+    har_decode decode; /* --decode, of which the batch then is                */
     double stall_seconds;
     int n_rank;        /* of the largest plan                           */
     har_limits limits; /* of the launcher, and of rank 0: with rates          */
@@ -98,6 +100,13 @@ static void read_command_line(request *r, int argc, char **argv)
         {"grad", .flag = &r->wants_grad,
          .help = "in exact numerics also the gradients of all weights and of "
                  "what layers read; models of the seed's family"},
+        {"decode", .text = &r->decode, .argument = "N",
+         .help = "in steps, with a cache: the batch's rows are prompts, and N "
+                 "steps of one token per row follow; rows begin and end at "
+                 "different steps and take each other's slots"},
+        {"chunk", .text = &r->chunk, .argument = "N",
+         .help = "with --decode: tokens of a prompt that a step takes (a quarter "
+                 "of the longest)"},
         {"allow-partial", .flag = &r->allows_partial,
          .help = "exit 0 too if all is right that ran, but not all ran"},
         {"cut-blocks", .flag = &r->cuts_blocks,
@@ -243,6 +252,69 @@ static core_status check_grad(const task *t, const request *r)
     return core_grad_check(&t->model.spec);
 }
 
+/* What steps ask for. */
+static core_status check_decode(const request *r)
+{
+    CORE_FAIL_IF(r->decode == NULL && r->chunk != NULL, CORE_E_USAGE,
+                 "--chunk: it is of --decode, which is not there");
+    if (r->decode == NULL)
+        return CORE_OK;
+    CORE_FAIL_IF(r->is_padded, CORE_E_USAGE,
+                 "--decode: rows of a cache are not padded");
+    CORE_FAIL_IF(r->wants_grad, CORE_E_USAGE,
+                 "--decode: steps have no gradients");
+    CORE_FAIL_IF(r->checkpoint != NULL, CORE_E_USAGE,
+                 "--decode: references of steps are not kept in --checkpoint");
+    return CORE_OK;
+}
+
+/* The rows of the batch are prompts: it becomes that of their sequences. */
+static core_status read_decode(task *t, const request *r)
+{
+    int64_t n_decode, n_chunk = (t->n_t + 3) / 4;
+    if (r->decode == NULL)
+        return CORE_OK;
+    for (int i = 0; i < t->n_plan; i++)
+        CORE_TRY(par_decode_check(&t->model.spec, &t->plan[i]));
+    CORE_TRY(har_parse_count(&n_decode, "--decode", r->decode));
+    if (r->chunk != NULL)
+        CORE_TRY(har_parse_count(&n_chunk, "--chunk", r->chunk));
+    CORE_TRY(har_decode_make(&t->decode, t->n_b, t->n_t, n_decode, n_chunk));
+    t->n_b = t->decode.n_seq;
+    t->n_t = t->decode.n_t;
+    return CORE_OK;
+}
+
+/* Steps take time that one pass does not, and a cache. */
+static core_status estimate_decode(task *t)
+{
+    for (int i = 0; t->decode.n_step > 0 && i < t->n_plan; i++) {
+        const har_decode *d = &t->decode;
+        core_arena arena = core_arena_measure();
+        par_layout layout;
+        har_estimate step;
+        char needs[16], has[16];
+        CORE_TRY(har_estimate_make(&step, &t->model.spec, &t->plan[i],
+                                   d->n_slot, 1, t->numerics[0], t->order,
+                                   &t->limits));
+        t->need.seconds += (double)d->n_step * step.pass_seconds;
+        CORE_TRY(par_layout_make(&layout, &arena, &t->model.spec, &t->plan[i],
+                                 0));
+        const size_t memory =
+            t->need.least_bytes +
+            (size_t)layout.size * par_decode_bytes(&t->model.spec, &layout,
+                                                   d->n_slot, d->n_t,
+                                                   d->n_chunk);
+        core_arena_free(&arena);
+        CORE_FAIL_IF(memory > t->limits.memory_bytes, CORE_E_MEMORY,
+                     "--decode needs about %s of memory, %s are available; "
+                     "verify fewer slots (--batch) or layers (--layers)",
+                     har_format_bytes(memory, needs),
+                     har_format_bytes(t->limits.memory_bytes, has));
+    }
+    return CORE_OK;
+}
+
 /* Does the way back fit, beside everything else? */
 static core_status estimate_grad(const task *t, const request *r)
 {
@@ -267,7 +339,9 @@ static core_status understand(task *t, const request *r)
     int64_t number;
     CORE_TRY(har_parse_count(&number, "--stall", r->stall));
     t->stall_seconds = (double)number;
-    CORE_TRY(read_numerics(t, r->numerics));
+    CORE_TRY(read_numerics(t, r->numerics != NULL ? r->numerics
+                              : r->decode != NULL ? "exact"
+                                                  : "exact,fp32"));
     CORE_TRY(read_order(t, r));
     if (r->schedule != NULL) {
         CORE_TRY(har_parse_count(&number, "--schedule-seed", r->schedule));
@@ -278,7 +352,9 @@ static core_status understand(task *t, const request *r)
     t->model.cuts_blocks = r->cuts_blocks;
     CORE_TRY(har_model_quantise(&t->model, r->act_quant));
     CORE_TRY(check_grad(t, r));
+    CORE_TRY(check_decode(r));
     CORE_TRY(read_plans(t, r));
+    CORE_TRY(read_decode(t, r));
     for (int i = 0; r->wants_grad && i < t->n_plan; i++)
         CORE_TRY(par_backward_check(&t->plan[i]));
     return CORE_OK;
@@ -312,6 +388,7 @@ static core_status open_model(rank_run *run)
     run->job.batch = &run->batch;
     run->job.seed = t->model.seed;
     run->job.is_padded = run->request->is_padded;
+    run->job.decode = t->decode.n_step > 0 ? &t->decode : NULL;
     run->job.folder = run->ranks.folder;
     run->job.keeps_files = run->request->keeps;
     run->job.order = t->order;
@@ -412,6 +489,7 @@ static core_status write_report(const rank_run *run)
                                t->n_t,
                                run->request->batch == NULL,
                                run->request->is_padded,
+                               run->job.decode,
                                run->request->allows_partial,
                                t->n_plan,
                                t->n_numerics,
@@ -500,7 +578,7 @@ static int launch(const request *r, const task *t, char **argv)
 int har_cmd_verify(int argc, char **argv)
 {
     request r = {.model = "seed-mini", .plan = {"seed-32"}, .seed = "1",
-                 .numerics = "exact,fp32", .stall = "30"};
+                 .stall = "30"};
     const double start_seconds = core_seconds(CLOCK_PROCESS_CPUTIME_ID);
     read_command_line(&r, argc, argv);
     task *t = calloc(1, sizeof *t);
@@ -512,6 +590,8 @@ int har_cmd_verify(int argc, char **argv)
         status = estimate(t, &r);
     if (status == CORE_OK && har_started_as() == 0 && !har_is_rank())
         status = estimate_grad(t, &r);
+    if (status == CORE_OK && har_started_as() == 0 && !har_is_rank())
+        status = estimate_decode(t);
     int exit_code;
     if (status != CORE_OK)
         exit_code = har_end(status);
@@ -523,6 +603,7 @@ int har_cmd_verify(int argc, char **argv)
         exit_code = har_end(CORE_E_FILE);
     else
         exit_code = launch(&r, t, argv);
+    har_decode_free(&t->decode);
     free(t);
     return exit_code;
 }

@@ -2,6 +2,7 @@
 #ifndef HAR_JOB_H
 #define HAR_JOB_H
 
+#include "harness/verify/decode.h"
 #include "harness/verify/precision.h"
 #include "harness/verify/reach.h"
 #include "harness/verify/limits.h"
@@ -32,6 +33,7 @@ typedef struct har_job {
     const core_batch *batch; /* core_batch_make of `seed`                     */
     uint64_t seed;
     bool is_padded;     /* and core_batch_pad_left                       */
+    const har_decode *decode; /* its steps; NULL: it is one pass              */
     const char *folder; /* for the reference's files, on this host       */
     bool keeps_files;
     const char *checkpoint;   /* the folder that references outlive the run in;

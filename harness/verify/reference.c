@@ -73,12 +73,15 @@ static core_status run(const maker *m, const core_batch *batch,
                        ref_stats *stats, har_overflow *overflow,
                        har_precision *spread)
 {
-    core_groups groups = {0, NULL};
+    core_groups groups = {0};
     *overflow = (har_overflow){.spec = m->job->spec,
                                .n_token = batch->n_b * batch->n_t};
     const core_tap_sink sink = har_overflow_sink(overflow);
     CORE_TRY(core_tapfile_sink(&overflow->to, file, ""));
-    core_status status = par_layout_groups(&groups, m->plan, batch->n_b);
+    core_status status =
+        m->job->decode == NULL || dealt != NULL
+            ? par_layout_groups(&groups, m->plan, batch->n_b)
+            : har_decode_groups(&groups, m->job->decode, m->plan);
     if (status == CORE_OK)
         status = dealt == NULL
                      ? ref_forward(m->model, batch, &groups, &sink, stats)
@@ -88,6 +91,8 @@ static core_status run(const maker *m, const core_batch *batch,
         status = har_spread_make(spread, m->model, m->job->spec, m->numerics,
                                  batch, &groups, file);
     free((void *)(uintptr_t)groups.first_row);
+    free((void *)(uintptr_t)groups.first);
+    free((void *)(uintptr_t)groups.token);
     free(overflow->to.self);
     if (status == CORE_OK && !overflow->is_found && m->numerics == CORE_EXACT &&
         !isfinite(stats->bits)) {

@@ -53,6 +53,18 @@ const char *har_report_word(har_verdict verdict)
 
 /* --- head --- */
 
+static void write_steps(const har_decode *d, FILE *out)
+{
+    fprintf(out,
+            "decode     %lld steps in %lld slots, %lld of them taken over: "
+            "prompts of %lld to %lld tokens, at most %lld in a step, then %lld "
+            "single tokens\n",
+            (long long)d->n_step, (long long)d->n_slot,
+            (long long)(d->n_seq - d->n_slot), (long long)d->least_prompt,
+            (long long)d->most_prompt, (long long)d->n_chunk,
+            (long long)d->n_alone);
+}
+
 static void write_model(const har_report *r, FILE *out)
 {
     const core_spec *s = r->spec;
@@ -73,6 +85,8 @@ static void write_model(const har_report *r, FILE *out)
             r->batch_was_chosen ? ", chosen so that every part has a row and "
                                   "experts have slots"
                                 : "");
+    if (r->decode != NULL)
+        write_steps(r->decode, out);
 }
 
 static void write_stages(const par_plan *plan, const core_spec *spec, FILE *out)
@@ -282,6 +296,11 @@ static void write_case(const har_report *r, int plan, const har_case_result *c,
     write_reached(c, out);
     write_checks(c, out);
     write_equal(c, out);
+    if (r->decode != NULL)
+        fprintf(out,
+                "  greedy     %lld tokens chosen on the ranks of the last stage, "
+                "%lld wrong\n",
+                (long long)c->greedy.n, (long long)c->greedy.n_wrong);
     har__report_grad(c, out);
     for (int p = 0; p < c->n_pass; p++)
         har__report_pass(r, c, p, out);

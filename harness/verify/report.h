@@ -19,6 +19,7 @@ typedef struct har_report {
     int64_t n_b, n_t;
     bool batch_was_chosen;      /* no --batch given                            */
     bool is_padded;             /* --padding                                   */
+    const har_decode *decode;   /* --decode; NULL: one pass                    */
     bool allows_partial;        /* --allow-partial                             */
     int n_plan, n_numerics;
     const par_plan *plan;       /* [n_plan]                                    */

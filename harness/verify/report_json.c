@@ -265,7 +265,23 @@ static json_t *equal_weights(const har_distinct *distinct)
     return list;
 }
 
-static json_t *case_object(const har_case_result *c)
+/* null without --decode. */
+static json_t *decode_object(const har_decode *d, const har_greedy *greedy)
+{
+    if (d == NULL)
+        return json_null();
+    json_t *o = json_object();
+    core_json_put_int(o, "slots", d->n_slot);
+    core_json_put_int(o, "sequences", d->n_seq);
+    core_json_put_int(o, "steps", d->n_step);
+    core_json_put_int(o, "chunk", d->n_chunk);
+    core_json_put_int(o, "single_tokens", d->n_alone);
+    core_json_put_int(o, "greedy", greedy->n);
+    core_json_put_int(o, "greedy_wrong", greedy->n_wrong);
+    return o;
+}
+
+static json_t *case_object(const har_case_result *c, const har_decode *decode)
 {
     json_t *o = json_object(), *passes = json_array();
     core_json_put_text(o, "numerics", core_numerics_name(c->numerics).text);
@@ -284,6 +300,7 @@ static json_t *case_object(const har_case_result *c)
         json_array_append_new(passes, pass_object(&c->pass[i]));
     core_json_put(o, "passes", passes);
     core_json_put(o, "gradients", har__grad_object(c));
+    core_json_put(o, "decode", decode_object(decode, &c->greedy));
     return o;
 }
 
@@ -314,7 +331,7 @@ static json_t *plan_object(const har_report *r, int i)
     core_json_put_number(o, "estimated_seconds", r->estimate[i].seconds);
     for (int j = 0; j < r->n_numerics; j++)
         json_array_append_new(cases,
-                              case_object(&r->result[i * r->n_numerics + j]));
+                              case_object(&r->result[i * r->n_numerics + j], r->decode));
     core_json_put(o, "cases", cases);
     return o;
 }

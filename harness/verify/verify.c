@@ -186,8 +186,11 @@ static core_status open_rank(rank_state *s, const par_plan *plan,
         job->plan = plan;
     }
     job->reach.layout = &s->layout;
-    return par_model_open(&s->model, s->comm, &s->layout, job->spec,
-                          job->weights, numerics, &options);
+    CORE_TRY(par_model_open(&s->model, s->comm, &s->layout, job->spec,
+                            job->weights, numerics, &options));
+    const har_decode *d = job->decode;
+    return d == NULL ? CORE_OK
+                     : par_decode_open(s->model, d->n_slot, d->n_t, d->n_chunk);
 }
 
 /* Which experts the first differing choices went to, by the reference. */
@@ -216,6 +219,21 @@ static void begin_pass(rank_state *s, core_numerics numerics, const view *v,
                                        : s->expected.pass_seconds);
 }
 
+/* In one piece or, the batch's own, in steps. */
+static core_status run_batch(rank_state *s, har_case_result *out, const view *v,
+                             par_stats *stats)
+{
+    const har_job *job = s->job;
+    har_greedy greedy;
+    if (job->decode == NULL || v->is_exercise)
+        return par_forward(s->model, v->batch, stats);
+    CORE_TRY(har_decode_pass(s->model, s->comm, job->spec, v->batch,
+                             job->decode, v->file, &greedy, stats));
+    if (s->is_first)
+        out->greedy = greedy;
+    return CORE_OK;
+}
+
 static core_status watch_pass(rank_state *s, har_case_result *out,
                               const view *v, har_mode mode, par_stats *stats)
 {
@@ -231,7 +249,7 @@ static core_status watch_pass(rank_state *s, har_case_result *out,
     s->job->reach.batch = v->batch;
     s->is_first = out->n_pass == 0;
     begin_pass(s, out->numerics, v, mode);
-    CORE_TRY(par_forward(s->model, v->batch, stats));
+    CORE_TRY(run_batch(s, out, v, stats));
     if (!stats->is_written)
         har_watch_unwritten(s->watch, stats->unwritten);
     par_at(s->comm, "verdict", 0);
@@ -302,6 +320,17 @@ static void give_reason(har_case_result *out, const har_pass *pass)
                      : "differs");
 }
 
+/* All taps agree, and what was chosen by the logits does not. */
+static void give_token(har_case_result *out)
+{
+    const har_greedy *g = &out->greedy;
+    snprintf(out->reason, sizeof out->reason,
+             "row %lld: behind token %lld token %lld is the best, %lld was "
+             "chosen; %lld of %lld choices are wrong",
+             (long long)g->row, (long long)g->at, (long long)g->expected,
+             (long long)g->found, (long long)g->n_wrong, (long long)g->n);
+}
+
 /* No pass is bad; what is the agreement worth? */
 static void qualify(har_case_result *out, const har_reference_entry *reference)
 {
@@ -339,6 +368,11 @@ static void conclude(har_case_result *out, const har_reference_entry *reference)
             give_reason(out, pass);
         if (pass->verdict > out->verdict)
             out->verdict = pass->verdict;
+    }
+    if (out->greedy.n_wrong > 0) {
+        if (!har_verdict_is_bad(out->verdict))
+            give_token(out);
+        out->verdict = HAR_FAIL;
     }
     if (!out->is_conserved) {
         if (!har_verdict_is_bad(out->verdict))

@@ -54,6 +54,7 @@ typedef struct har_case_result {
     har_totals totals;       /* of pass[0]                                    */
     double startup_seconds;  /* reading shards                                */
     har_grad_result grad;    /* --grad; zeros: not asked for                  */
+    har_greedy greedy;       /* --decode, of the first pass; likewise         */
 } har_case_result;
 
 /* Verify one plan.  The same result on every rank.  A difference is a result,

@@ -1,0 +1,231 @@
+/* parallel/cache.c -- keys and values that steps leave for later ones.
+ *
+ * A rank keeps, for each of its layers, what its kv heads made of the rows in its
+ * slots: as attention reads it, rotated and in the cache's type.  Nothing is sent:
+ * a slot is of one part, and a kv head's keys are where its queries are.  A layer
+ * that looks back no further than a window keeps as many positions as a step may
+ * ask for, one after the other round about.
+ *
+ * Trap: a step's own keys go in before its first query looks, so the ring has to
+ * hold the window of the first of them and all of the step beside it.
+ */
+#include "parallel/forward_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Of a layer: position i of slot s lies at s * room + i % room. */
+typedef struct cached {
+    int64_t room;
+    double *k, *v; /* [my slots, room, own kv heads *]                        */
+} cached;
+
+struct par_cache {
+    core_arena arena; /* owns what is below                                   */
+    int64_t n_slot;   /* of all parts                                         */
+    int64_t *first;   /* [rounds * mb] which of mine a part's first slot is   */
+    cached *layer;    /* [layers of mine]                                     */
+    double *best, *all; /* [n_slot, 2], [tp, n_slot, 2] tokens and logits     */
+    int64_t *bytes;     /* [tp]                                               */
+};
+
+/* Positions that are kept of a row of n_t tokens. */
+static int64_t room_of(const core_spec *spec, int l, int64_t n_t,
+                       int64_t n_most)
+{
+    const int64_t window = spec->sliding_window;
+    if (spec->span[l] != CORE_SPAN_WINDOW || window == 0)
+        return n_t;
+    return window - 1 + n_most < n_t ? window - 1 + n_most : n_t;
+}
+
+static void carve(par_cache *c, const core_spec *spec, const par_layout *lay,
+                  int64_t n_t, int64_t n_most)
+{
+    const par_plan *plan = &lay->plan;
+    core_arena *a = &c->arena;
+    int64_t n_mine = 0;
+    c->first = core_arena_i64(a, (int64_t)plan->rounds * plan->mb);
+    for (int i = 0; i < plan->rounds * plan->mb; i++) {
+        int64_t slot0, slot1;
+        par_layout_rows(plan, c->n_slot, i / plan->mb, lay->d, i % plan->mb,
+                        &slot0, &slot1);
+        if (c->first != NULL)
+            c->first[i] = n_mine;
+        n_mine += slot1 - slot0;
+    }
+    c->layer = core_arena_take(a, lay->n_my_layer, sizeof *c->layer);
+    for (int i = 0; i < lay->n_my_layer; i++) {
+        const int l = lay->my_layer[i];
+        const par_heads *mine = &lay->heads[spec->head_kind[l]];
+        cached of = {.room = room_of(spec, l, n_t, n_most)};
+        const int64_t n = n_mine * of.room * mine->n_kv;
+        of.k = core_arena_f64(a, n * mine->all.n_dh);
+        of.v = core_arena_f64(a, n * mine->all.n_dv);
+        if (c->layer != NULL)
+            c->layer[i] = of;
+    }
+    c->best = core_arena_f64(a, c->n_slot * 2);
+    c->all = core_arena_f64(a, plan->tp * c->n_slot * 2);
+    c->bytes = core_arena_i64(a, plan->tp);
+}
+
+size_t par_decode_bytes(const core_spec *spec, const par_layout *layout,
+                        int64_t n_slot, int64_t n_t, int64_t n_most)
+{
+    par_cache c = {.arena = core_arena_measure(), .n_slot = n_slot};
+    carve(&c, spec, layout, n_t, n_most);
+    return c.arena.peak_bytes;
+}
+
+core_status par_decode_open(par_model *m, int64_t n_slot, int64_t n_t,
+                            int64_t n_most)
+{
+    void *memory;
+    CORE_TRY(core_alloc(&memory, 1, sizeof *m->cache, "a cache"));
+    par_cache *c = m->cache = memory;
+    *c = (par_cache){.arena = core_arena_measure(), .n_slot = n_slot};
+    carve(c, m->spec, m->layout, n_t, n_most);
+    CORE_TRY_CTX(core_arena_make(&c->arena), "while making room for the keys "
+                 "and values of %lld slots", (long long)n_slot);
+    carve(c, m->spec, m->layout, n_t, n_most);
+    return CORE_OK;
+}
+
+void par__cache_close(par_cache *c)
+{
+    if (c != NULL)
+        core_arena_free(&c->arena);
+    free(c);
+}
+
+size_t par__cache_bytes(const par_cache *c)
+{
+    return c != NULL ? c->arena.size_bytes : 0;
+}
+
+static cached *cached_of(const par_model *m, int l)
+{
+    return &m->cache->layer[m->layout->local_layer[l]];
+}
+
+/* The first of the places that a row of the micro-batch at hand has. */
+static int64_t first_place(const par_model *m, const cached *c,
+                           const par_step_row *row)
+{
+    const par_plan *plan = &m->layout->plan;
+    int64_t slot0, slot1;
+    par_layout_rows(plan, m->cache->n_slot, m->now.round, m->layout->d,
+                    m->now.mb, &slot0, &slot1);
+    return (m->cache->first[m->now.round * plan->mb + m->now.mb] + row->slot -
+            slot0) *
+           c->room;
+}
+
+/* A row takes its slot over. */
+static void clear(const par_heads *mine, const cached *c, int64_t at)
+{
+    const int64_t n_k = mine->n_kv * mine->all.n_dh;
+    const int64_t n_v = mine->n_kv * mine->all.n_dv;
+    par__poison(c->k + at * n_k, (size_t)(c->room * n_k) * sizeof *c->k);
+    par__poison(c->v + at * n_v, (size_t)(c->room * n_v) * sizeof *c->v);
+}
+
+/* Token i of the micro-batch is kept at a place. */
+static void keep(const par_model *m, const par_heads *mine, const cached *c,
+                 int64_t i, int64_t at)
+{
+    const par_work *w = &m->work;
+    const int64_t n_dv = mine->all.n_dv, n_k = mine->n_kv * mine->all.n_dh;
+    double *v = c->v + at * mine->n_kv * n_dv;
+    memcpy(c->k + at * n_k, w->k + i * n_k, (size_t)n_k * sizeof *c->k);
+    for (int64_t g = 0; g < mine->n_kv; g++)
+        memcpy(v + g * n_dv, w->v + i * w->ld_v + w->v_first + g * w->v_step,
+               (size_t)n_dv * sizeof *v);
+}
+
+void par__cache_open(par_model *m, int l)
+{
+    const par_heads *mine = par__heads_of(m, l);
+    const par_step_row *row = m->step->row + m->now.row0;
+    const cached *c = cached_of(m, l);
+    par_view *view = &m->work.view;
+    int64_t i = 0;
+    for (int64_t b = 0; b < m->now.n_row; b++, row++) {
+        const int64_t first = first_place(m, c, row);
+        if (row->i0 == 0)
+            clear(mine, c, first);
+        for (int64_t t = row->i0; t < row->i0 + row->n; t++, i++)
+            keep(m, mine, c, i, first + t % c->room);
+    }
+    view->k = c->k;
+    view->v = c->v;
+    view->ld_k = mine->n_kv * mine->all.n_dh;
+    view->ld_v = mine->n_kv * mine->all.n_dv;
+    view->v_first = 0;
+    view->v_step = mine->all.n_dv;
+}
+
+/* Keys lie in one piece, or in two where they begin anew at the ring's first
+ * place.                                                                     */
+void par__cache_row(par_model *m, int l, int64_t b)
+{
+    const int64_t row0 = m->now.row0;
+    const par_step_row *row = m->step->row + row0 + b;
+    const cached *c = cached_of(m, l);
+    const int64_t first = first_place(m, c, row), end = row->i0 + row->n;
+    const int64_t j0 = core_spec_first_key(m->spec, l, row->i0);
+    const int64_t around = (j0 / c->room + 1) * c->room;
+    const int64_t j1 = around < end ? around : end;
+    par_view *view = &m->work.view;
+    view->query0 = par__step_tokens(m->step, row0, row0 + b);
+    view->n_run = 1;
+    view->run[0] = (par_run){row->i0, row->n};
+    view->n_q = row->n;
+    view->n_keys = j1 < end ? 2 : 1;
+    view->keys[0] = (par_keys){{j0, j1 - j0}, first + j0 % c->room, 0};
+    if (j1 < end)
+        view->keys[1] = (par_keys){{j1, end - j1}, first, 0};
+}
+
+/* --- the tokens that follow ---------------------------------------------- */
+
+/* Of a row of my vocabulary's logits: the best token, and its logit.         */
+static void find_best(const par_model *m, const double *logits, double best[2])
+{
+    int64_t at = 0;
+    for (int64_t v = 1; v < m->head.n_row; v++)
+        if (logits[v] > logits[at])
+            at = v;
+    best[0] = (double)(m->head.r0 + at);
+    best[1] = m->head.n_row > 0 ? logits[at] : -(double)INFINITY;
+}
+
+void par__pick_tokens(par_model *m, const double *logits)
+{
+    const par_group *tp = &m->layout->tp_group;
+    const par_cache *c = m->cache;
+    const int64_t n_row = m->now.n_row, row0 = m->now.row0;
+    const core_tap tap = par__tap(CORE_TAP_LOGITS, 0);
+    int64_t last = -1;
+    par__cost_rows(m, tap, n_row, m->head.n_row, 1)->written = 2 * n_row;
+    for (int64_t b = 0; b < n_row; b++) {
+        last += m->step->row[row0 + b].n;
+        find_best(m, logits + last * m->head.n_row, c->best + 2 * b);
+    }
+    for (int t = 0; t < tp->n; t++)
+        c->bytes[t] = 2 * n_row * (int64_t)sizeof *c->best;
+    par__cost_collective(m, PAR_ALL_GATHER, tp, tap, 2 * n_row,
+                         2 * n_row * tp->n);
+    par__pause(m);
+    par_all_gather(m->comm, tp, c->best, c->all, c->bytes);
+    par__resume(m);
+    for (int64_t b = 0; b < n_row; b++) {
+        const double *best = c->all + 2 * b;
+        for (int t = 1; t < tp->n; t++) {
+            const double *other = c->all + 2 * (t * n_row + b);
+            best = other[1] > best[1] ? other : best;
+        }
+        m->step->greedy[row0 + b] = (int64_t)best[0];
+    }
+}

@@ -1,0 +1,83 @@
+/* parallel/step.c -- which rows and tokens a step of decoding has, and of what
+ * models and plans there may be steps.
+ */
+#include "parallel/forward_impl.h"
+
+void par__step_rows(const par_step *step, int64_t *row0, int64_t *row1)
+{
+    const int64_t slot0 = *row0, slot1 = *row1;
+    *row0 = 0;
+    while (*row0 < step->n_row && step->row[*row0].slot < slot0)
+        ++*row0;
+    *row1 = *row0;
+    while (*row1 < step->n_row && step->row[*row1].slot < slot1)
+        ++*row1;
+}
+
+int64_t par__step_tokens(const par_step *step, int64_t row0, int64_t row1)
+{
+    int64_t n = 0;
+    for (int64_t r = row0; r < row1; r++)
+        n += step->row[r].n;
+    return n;
+}
+
+void par__step_ids(const par_model *m, int64_t *id)
+{
+    const par_step_row *row = m->step->row + m->now.row0;
+    for (int64_t b = 0; b < m->now.n_row; b++, row++)
+        for (int64_t i = 0; i < row->n; i++)
+            *id++ = row->row * m->batch->n_t + row->i0 + i;
+}
+
+int64_t par__step_keys(const par_model *m)
+{
+    const par_step_row *row = m->step->row + m->now.row0;
+    int64_t n = 0;
+    for (int64_t b = 0; b < m->now.n_row; b++, row++)
+        n += row->i0 + row->n;
+    return n;
+}
+
+/* Layer l leaves nothing for later tokens but keys and values. */
+static core_status check_layer(const core_spec *spec, int l)
+{
+    const core_mixer mixer = core_spec_mixer(spec, l);
+    if (mixer == CORE_N_MIXERS)
+        return CORE_OK;
+    CORE_FAIL_IF(mixer != CORE_MIXER_ATTENTION, CORE_E_USAGE,
+                 "--decode: %s: layer %d is %s, whose state is not kept, "
+                 "expected attention",
+                 spec->name, l, core_mixer_name(mixer));
+    CORE_FAIL_IF(core_spec_seen(spec, l).n_set > 0 ||
+                     core_spec_digest_run(spec, l) > 0,
+                 CORE_E_USAGE,
+                 "--decode: %s: layer %d chooses its keys, by what is not kept",
+                 spec->name, l);
+    return CORE_OK;
+}
+
+core_status par_decode_check(const core_spec *spec, const par_plan *plan)
+{
+    CORE_FAIL_IF(plan->cp > 1, CORE_E_USAGE,
+                 "--decode: cp=%d: keys that are cut over ranks are not kept, "
+                 "expected cp=1",
+                 plan->cp);
+    CORE_FAIL_IF(spec->n_h == 0, CORE_E_USAGE,
+                 "--decode: %s: a layer alone makes no tokens", spec->name);
+    CORE_FAIL_IF(core_spec_projection(spec) != CORE_PROJECTION_QKV,
+                 CORE_E_USAGE,
+                 "--decode: %s: keys and values of its projection, %s, are not "
+                 "kept, expected %s",
+                 spec->name, core_projection_name(core_spec_projection(spec)),
+                 core_projection_name(CORE_PROJECTION_QKV));
+    CORE_FAIL_IF(core_spec_count_moe(spec, 0, (int)spec->n_l) > 0 &&
+                     spec->capacity.domain != CORE_DOMAIN_GROUP,
+                 CORE_E_USAGE,
+                 "--decode: %s: slots are counted over rows or batches, which "
+                 "a step does not have, expected capacity.domain group",
+                 spec->name);
+    for (int l = 0; l < (int)spec->n_l; l++)
+        CORE_TRY(check_layer(spec, l));
+    return CORE_OK;
+}
