@@ -103,18 +103,21 @@ static double touched_parameters(const core_spec *spec, double n_token)
            chosen_parameters(spec, n_token);
 }
 
-/* What making, multiplying and storing cost a case, on one processor. */
+typedef struct price { /* on one processor, in seconds                        */
+    double work;   /* products and taps of a pass over the batch              */
+    double weight; /* to make or read one                                     */
+} price;
+
+/* What making, multiplying and storing cost a case. */
 typedef struct costs {
-    double work;   /* products and taps of a pass over the batch        */
-    double weight; /* to make or read one                               */
+    price reference, ranks;
     double of_model, of_ranks; /* weights: all; that ranks have in all        */
     double of_batch, of_parts, of_groups; /* that a pass reads if it keeps none:
                                      * over the whole batch, over micro-batches,
                                      * over those of a stage together         */
     double ticks;                   /* seconds: messages of all ranks         */
     int n_draw, n_read; /* passes of the reference; times that it reads a
-                         * weight: once more for bounds, and where drawn ones
-                         * make floats of it                                  */
+                         * weight, to which norms for bounds come near        */
 } costs;
 
 /* Of an expert, each for tokens of its own. */
@@ -145,41 +148,52 @@ static double read_by(const core_spec *spec, const par_plan *plan,
            (reaches_all ? fmax(chosen, held) : chosen);
 }
 
+static price price_of(const core_spec *spec, double flops, size_t tap_bytes,
+                      const har_rates *rates)
+{
+    const double width = (double)spec->n_d;
+    const double flop =
+        rates->flop_seconds > 0.0
+            ? rates->flop_seconds
+            : (width + HALF_RATE_HIDDEN) / (FLOPS_PER_CORE * width);
+    return (price){.work = flops * flop + (double)tap_bytes / TAP_BYTES_PER_CORE,
+                   .weight = rates->weight_seconds > 0.0
+                                 ? rates->weight_seconds
+                                 : 1.0 / WEIGHTS_PER_CORE};
+}
+
 /* Without what ranks read.  reaches_all: every weight takes part, as in an
  * exercise.                                                                  */
 static costs costs_of(const core_spec *spec, int64_t n_token, int64_t n_t,
                       size_t tap_bytes, const har_limits *limits,
                       core_numerics numerics, bool reaches_all)
 {
-    const double width = (double)spec->n_d;
-    const har_rates *rates = &limits->rates[numerics == CORE_EXACT];
-    const double flop =
-        rates->flop_seconds > 0.0
-            ? rates->flop_seconds
-            : (width + HALF_RATE_HIDDEN) / (FLOPS_PER_CORE * width);
+    const double flops = har_forward_flops(spec, n_token, n_t);
+    const har_kernel doubles =
+        numerics == CORE_EXACT ? HAR_KERNEL_EXACT : HAR_KERNEL_DOUBLES;
+    const har_kernel own =
+        core_uses_floats(numerics) ? HAR_KERNEL_FLOATS : doubles;
     return (costs){
-        .work = har_forward_flops(spec, n_token, n_t) * flop +
-                (double)tap_bytes / TAP_BYTES_PER_CORE,
-        .weight = rates->weight_seconds > 0.0 ? rates->weight_seconds
-                                              : 1.0 / WEIGHTS_PER_CORE,
+        .reference = price_of(spec, flops, tap_bytes, &limits->rates[doubles]),
+        .ranks = price_of(spec, flops, tap_bytes, &limits->rates[own]),
         .of_model = (double)core_spec_parameters(spec),
         .of_batch = reaches_all ? (double)core_spec_parameters(spec)
                                 : touched_parameters(spec, (double)n_token),
         .n_draw = 1 + har_spread_draws(numerics),
-        .n_read =
-            1 + 2 * har_spread_draws(numerics) + core_has_bounds(numerics)};
+        .n_read = 1 + har_spread_draws(numerics) + core_has_bounds(numerics)};
 }
 
 static double reference_seconds(const costs *c, bool keeps)
 {
-    return c->n_draw * c->work +
-           (keeps ? c->of_model : c->n_read * c->of_batch) * c->weight;
+    return c->n_draw * c->reference.work +
+           (keeps ? c->of_model : c->n_read * c->of_batch) *
+               c->reference.weight;
 }
 
 /* That makes or reads so many weights. */
 static double pass_seconds(const costs *c, double n_weight)
 {
-    return 1.2 * c->work + n_weight * c->weight + c->ticks;
+    return 1.2 * c->ranks.work + n_weight * c->ranks.weight + c->ticks;
 }
 
 static double weight_bytes(core_numerics numerics)

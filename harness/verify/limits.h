@@ -18,6 +18,12 @@ typedef struct har_rates {
     double flop_seconds;   /* of a product                                    */
 } har_rates;
 
+/* Who multiplies how: in exact numerics all; in others the reference, whose sums
+ * are doubles, and ranks whose sums are floats.                              */
+typedef enum har_kernel {
+    HAR_KERNEL_EXACT, HAR_KERNEL_DOUBLES, HAR_KERNEL_FLOATS, HAR_N_KERNELS
+} har_kernel;
+
 /* In processor time; 0: not measured.                                        */
 typedef struct har_pace {
     double start_seconds;   /* of a process of this program, until it begins  */
@@ -32,7 +38,7 @@ typedef struct har_limits {
                            * for, at least 1                                  */
     char group[HAR_LIMITS_PATH]; /* whose limit memory_bytes is; "": nobody's,
                                   * the machine has no more                   */
-    har_rates rates[2]; /* of rounded numerics and of exact; rates.h           */
+    har_rates rates[HAR_N_KERNELS]; /* rates.h                                */
     har_pace pace;      /* pace.h                                              */
 } har_limits;
 

@@ -1,6 +1,7 @@
 /* tests/unit/test_har_estimate.c -- what is said before a run. */
 #include "harness/verify/estimate.h"
 #include "harness/verify/pace.h"
+#include "harness/verify/rates.h"
 #include "harness/words/words.h"
 #include "tests/support/check_main.h"
 
@@ -57,7 +58,8 @@ static har_estimate with_weights_at(double seconds, const char *model,
     const har_rates rates = {.weight_seconds = seconds, .flop_seconds = 1e-15};
     har_limits limits = ROOMY;
     har_estimate e;
-    limits.rates[0] = limits.rates[1] = rates;
+    for (int i = 0; i < HAR_N_KERNELS; i++)
+        limits.rates[i] = rates;
     ck_assert_int_eq(
         har_estimate_make(&e, &spec, &plan, 16, 16, CORE_FP32, PAR_ORDER_AUTO,
                           &limits),
@@ -110,6 +112,51 @@ START_TEST(the_price_of_a_weight_is_in_the_time)
 }
 END_TEST
 
+static har_estimate with_floats_at(double seconds, core_numerics numerics)
+{
+    const core_spec spec = spec_of("seed-mini");
+    const par_plan plan = plan_of("tp=2");
+    har_limits limits = ROOMY;
+    har_estimate e;
+    for (int i = 0; i < HAR_N_KERNELS; i++)
+        limits.rates[i] = (har_rates){1e-6, 1e-15};
+    limits.rates[HAR_KERNEL_FLOATS].weight_seconds = seconds;
+    ck_assert_int_eq(har_estimate_make(&e, &spec, &plan, 16, 16, numerics,
+                                       PAR_ORDER_AUTO, &limits),
+                     CORE_OK);
+    return e;
+}
+
+/* Ranks multiply floats, the reference does not; in exact numerics nobody. */
+START_TEST(who_multiplies_floats_pays_for_them)
+{
+    const har_estimate one = with_floats_at(1e-6, CORE_FP32);
+    const har_estimate two = with_floats_at(2e-6, CORE_FP32);
+    ck_assert(two.pass_seconds > 1.9 * one.pass_seconds);
+    ck_assert(two.reference_seconds == one.reference_seconds);
+    ck_assert(with_floats_at(2e-6, CORE_EXACT).seconds ==
+              with_floats_at(1e-6, CORE_EXACT).seconds);
+    ck_assert(with_floats_at(2e-6, CORE_FP64).seconds ==
+              with_floats_at(1e-6, CORE_FP64).seconds);
+}
+END_TEST
+
+START_TEST(rates_are_measured_of_what_the_numerics_multiply)
+{
+    const core_spec spec = spec_of("shadow-a");
+    const core_numerics numerics[] = {CORE_EXACT, CORE_FP64, CORE_FP32};
+    static const bool measured[][HAR_N_KERNELS] = {
+        {true, false, false}, {false, true, false}, {false, true, true}};
+    for (int i = 0; i < 3; i++) {
+        har_limits limits = ROOMY;
+        har_rates_measure(&limits, &spec, &numerics[i], 1);
+        for (int k = 0; k < HAR_N_KERNELS; k++)
+            ck_assert_int_eq(limits.rates[k].weight_seconds > 0.0,
+                             measured[i][k]);
+    }
+}
+END_TEST
+
 /* What they need is asked for where it saves weights, kept or not. */
 START_TEST(micro_batches_have_room_where_that_helps)
 {
@@ -150,7 +197,8 @@ START_TEST(the_plans_order_makes_weights_for_each_micro_batch)
     har_limits limits = ROOMY;
     limits.memory_bytes = 0;
     limits.pace = (har_pace){1e-9, 1e-12};
-    limits.rates[0] = limits.rates[1] = (har_rates){1e-6, 1e-15};
+    for (int i = 0; i < HAR_N_KERNELS; i++)
+        limits.rates[i] = (har_rates){1e-6, 1e-15};
     const double best = pass_in(PAR_ORDER_AUTO, CORE_EXACT, &limits);
     const double plan = pass_in(PAR_ORDER_PLAN, CORE_EXACT, &limits);
     ck_assert(plan > 1.5 * best);
@@ -167,7 +215,7 @@ START_TEST(weights_are_counted_where_they_are_made)
     har_limits limits = ROOMY;
     limits.memory_bytes = 0;
     limits.pace = (har_pace){1e-9, 1e-12};
-    limits.rates[1] = (har_rates){1e-6, 1e-15};
+    limits.rates[HAR_KERNEL_EXACT] = (har_rates){1e-6, 1e-15};
     const double shared =
         pass_on("tp=2,dp=2,ep=4", PAR_ORDER_PLAN, CORE_EXACT, &limits);
     const double copied =
@@ -185,7 +233,8 @@ START_TEST(starts_and_messages_take_what_was_measured)
 {
     har_limits slow = ROOMY, slower = ROOMY;
     slow.memory_bytes = slower.memory_bytes = 0;
-    slow.rates[1] = slower.rates[1] = (har_rates){1e-12, 1e-15};
+    slow.rates[HAR_KERNEL_EXACT] = slower.rates[HAR_KERNEL_EXACT] =
+        (har_rates){1e-12, 1e-15};
     slow.pace = (har_pace){0.5, 0.25};
     slower.pace = (har_pace){1.0, 0.5};
     ck_assert(har_start_seconds(8, &slow) == 2.0 * har_start_seconds(4, &slow));
@@ -316,6 +365,8 @@ int main(void)
     tcase_add_test(tests, weights_are_kept_where_making_them_is_dear);
     tcase_add_test(tests, few_weights_are_kept_in_any_case);
     tcase_add_test(tests, the_price_of_a_weight_is_in_the_time);
+    tcase_add_test(tests, who_multiplies_floats_pays_for_them);
+    tcase_add_test(tests, rates_are_measured_of_what_the_numerics_multiply);
     tcase_add_test(tests, micro_batches_have_room_where_that_helps);
     tcase_add_test(tests, the_plans_order_makes_weights_for_each_micro_batch);
     tcase_add_test(tests, weights_are_counted_where_they_are_made);
