@@ -2,7 +2,8 @@
  *
  * With a plan the ranks write their pieces straight into one file of taps that
  * rank 0 has made; without, the reference fills it.  A Switch layer is run with
- * both rules for dropped tokens and written under the oracle's names.
+ * both rules for dropped tokens and written under the oracle's names.  With
+ * --decode the prompts grow before they are written.
  */
 #include "core/files/mapped.h"
 #include "harness/launch/ranks.h"
@@ -10,6 +11,7 @@
 #include "harness/perf/cost/trace_run.h"
 #include "harness/program/command.h"
 #include "harness/program/model.h"
+#include "harness/verify/generate.h"
 #include "harness/verify/limits.h"
 #include "harness/verify/switch_layer.h"
 #include "parallel/forward.h"
@@ -23,7 +25,7 @@ enum { MAX_PARTS = 256, PREFIX_BYTES = 32 };
 
 typedef struct request {
     const char *model, *input, *output, *plan, *numerics, *stall;
-    const char *batch, *seed, *layers, *trace;
+    const char *batch, *seed, *layers, *trace, *decode, *chunk;
     bool cuts_blocks, act_quant;
     core_overrides overrides;
 } request;
@@ -31,13 +33,15 @@ typedef struct request {
 typedef struct prompt {
     char prefix[PREFIX_BYTES];
     core_batch batch;
+    har_decode steps; /* --decode; or no steps                                */
 } prompt;
 
 /* One forward pass to make: a prompt under a rule, and its prefix in the file.
  */
 typedef struct job {
     const core_spec *spec;
-    const core_batch *batch;
+    core_batch *batch;
+    const har_decode *steps; /* that it grows in; NULL: it does not           */
     char prefix[2 * PREFIX_BYTES];
 } job;
 
@@ -48,6 +52,7 @@ typedef struct task {
     par_plan plan;
     core_numerics numerics;
     double stall_seconds;
+    int64_t n_decode, n_chunk; /* 0: none; a quarter of the prompt            */
     core_weights *weights;
     core_st *input;
     int n_prompt, n_job;
@@ -64,6 +69,8 @@ static void check_request(const void *self, struct argp_state *state)
     const request *r = self;
     if (r->trace != NULL && r->plan == NULL)
         argp_error(state, "--trace needs --plan: it shows the ranks");
+    if (r->chunk != NULL && r->decode == NULL)
+        argp_error(state, "--chunk needs --decode: it is of its steps");
     if (r->model == NULL || r->output == NULL ||
         (r->input == NULL) == (r->batch == NULL))
         argp_error(state, "--model, --out and one of --input and --batch are "
@@ -93,6 +100,12 @@ static void read_command_line(request *r, int argc, char **argv)
         {"numerics", .text = &r->numerics},
         {"trace", .text = &r->trace},
         {"stall", .text = &r->stall},
+        {"decode", .text = &r->decode, .argument = "N",
+         .help = "let every row grow by N tokens, those with the largest "
+                 "logits; with --plan in steps, with a cache"},
+        {"chunk", .text = &r->chunk, .argument = "N",
+         .help = "with --decode: tokens of a prompt that a step takes (a quarter "
+                 "of it)"},
         {"cut-blocks", .flag = &r->cuts_blocks,
          .help = "shards may begin inside blocks of quantised weights: what is "
                  "split is dequantised"},
@@ -102,6 +115,20 @@ static void read_command_line(request *r, int argc, char **argv)
 }
 
 /* --- what is to be run --- */
+
+/* Room for what is chosen behind the prompts. */
+static core_status grow(const task *t, prompt *p)
+{
+    const int64_t n_t = p->batch.n_t;
+    core_batch grown;
+    if (t->n_decode == 0)
+        return CORE_OK;
+    CORE_TRY(har_generate_batch(&grown, &p->batch, t->n_decode));
+    core_batch_free(&p->batch);
+    p->batch = grown;
+    return har_decode_rows(&p->steps, grown.n_b, n_t, grown.n_t,
+                           t->n_chunk > 0 ? t->n_chunk : (n_t + 3) / 4);
+}
 
 /* The batch at the prefix of the input file, or one made of `made` = BxT. */
 static core_status add_prompt(task *t, const char *prefix, const char *made)
@@ -120,6 +147,7 @@ static core_status add_prompt(task *t, const char *prefix, const char *made)
         CORE_TRY(core_batch_read(&p->batch, &t->model.spec, t->input, prefix));
     }
     t->n_prompt++;
+    CORE_TRY(grow(t, p));
     if (t->has_plan)
         CORE_TRY(par_plan_check_batch(&t->plan, &t->model.spec, p->batch.n_b));
     return CORE_OK;
@@ -144,12 +172,13 @@ static core_status read_prompts(task *t)
     return CORE_OK;
 }
 
-static void add_job(task *t, const prompt *p, const core_spec *spec,
+static void add_job(task *t, prompt *p, const core_spec *spec,
                     const char *variant)
 {
     job *j = &t->job[t->n_job++];
     j->spec = spec;
     j->batch = &p->batch;
+    j->steps = p->steps.n_step > 0 ? &p->steps : NULL;
     snprintf(j->prefix, sizeof j->prefix, "%s%s", p->prefix, variant);
 }
 
@@ -163,6 +192,19 @@ static void plan_jobs(task *t)
             add_job(t, &t->prompt[i], &t->model.spec, "");
         }
     }
+}
+
+/* How far rows grow, and whether they can. */
+static core_status read_decode(task *t, const request *r)
+{
+    par_plan alone;
+    if (r->decode == NULL)
+        return CORE_OK;
+    CORE_TRY(har_parse_count(&t->n_decode, "--decode", r->decode));
+    if (r->chunk != NULL)
+        CORE_TRY(har_parse_count(&t->n_chunk, "--chunk", r->chunk));
+    CORE_TRY(par_plan_parse(&alone, "tp=1"));
+    return par_decode_check(&t->model.spec, t->has_plan ? &t->plan : &alone);
 }
 
 static core_status understand(task *t, const request *r)
@@ -186,6 +228,7 @@ static core_status understand(task *t, const request *r)
         CORE_TRY(par_plan_parse(&t->plan, r->plan));
         CORE_TRY(par_plan_check(&t->plan, &t->model.spec));
     }
+    CORE_TRY(read_decode(t, r));
     if (r->batch != NULL) {
         CORE_TRY(add_prompt(t, "", r->batch));
     } else {
@@ -253,11 +296,32 @@ static core_status finish_taps(task *t, const request *r)
                             t->n_prompt, metadata);
 }
 
+/* The tokens that were chosen are the file's. */
+static void put_ids(const task *t, const job *j)
+{
+    char name[3 * PREFIX_BYTES];
+    snprintf(name, sizeof name, "%sinput_ids", j->prefix);
+    const core_st_tensor *ids = core_st_find(core_tapfile_st(t->taps), name);
+    memcpy(ids->data, j->batch->ids, ids->bytes);
+}
+
 /* --- without a plan --- */
 
 static void show_progress(void *self, double done)
 {
     har_waiting_share(self, "reference", done);
+}
+
+/* The prompts, once they have grown, by the groups of the steps that they grew
+ * in.                                                                        */
+static core_status grow_alone(core_groups *groups, const task *t, const job *j,
+                              ref_model *model)
+{
+    if (j->steps == NULL)
+        return CORE_OK;
+    CORE_TRY(har_generate_serial(model, j->spec, j->batch, j->steps));
+    put_ids(t, j);
+    return har_decode_groups(groups, j->steps, NULL);
 }
 
 static core_status run_reference(task *t, const job *j)
@@ -266,7 +330,7 @@ static core_status run_reference(task *t, const job *j)
     const ref_options ref = {har_n_cores(), har_memory_available() / 2, false,
                              show_progress, &waiting};
     const int64_t first_row[2] = {0, j->batch->n_b};
-    const core_groups groups = {.n = 1, .first_row = first_row};
+    core_groups groups = {.n = 1, .first_row = first_row};
     ref_model *model = NULL;
     core_tap_sink sink = {0};
     ref_stats stats;
@@ -274,7 +338,11 @@ static core_status run_reference(task *t, const job *j)
     core_status status =
         ref_model_open(&model, j->spec, t->weights, t->numerics, &ref);
     if (status == CORE_OK)
+        status = grow_alone(&groups, t, j, model);
+    if (status == CORE_OK)
         status = ref_forward(model, j->batch, &groups, &sink, &stats);
+    free((void *)(uintptr_t)groups.first);
+    free((void *)(uintptr_t)groups.token);
     har_waiting_end(&waiting);
     if (status == CORE_OK && t->numerics == CORE_EXACT) {
         t->is_exact &= stats.exact;
@@ -312,6 +380,21 @@ static void write_piece(void *self, const par_piece *piece)
                      piece->n_col);
 }
 
+/* In one piece, or in the steps that the rows grow in. */
+static core_status run_batch(task *t, const job *j, par_comm *comm,
+                             par_model *model, par_stats *stats)
+{
+    const har_decode *d = j->steps;
+    if (d == NULL)
+        return par_forward(model, j->batch, stats);
+    CORE_TRY(par_agree(comm, par_decode_open(model, d->n_slot, d->n_t,
+                                             d->n_chunk)));
+    CORE_TRY(har_generate_steps(model, comm, j->batch, d, stats));
+    if (comm->rank == 0)
+        put_ids(t, j);
+    return CORE_OK;
+}
+
 static core_status run_plan_job(task *t, const job *j, par_comm *comm,
                                 const par_layout *layout, har_trace_run *trace)
 {
@@ -332,7 +415,7 @@ static core_status run_plan_job(task *t, const job *j, par_comm *comm,
         par_agree(comm, par_model_open(&model, comm, layout, j->spec,
                                        t->weights, t->numerics, &par));
     if (status == CORE_OK)
-        status = par_forward(model, j->batch, &stats);
+        status = run_batch(t, j, comm, model, &stats);
     par_model_close(model);
     if (status != CORE_OK)
         return status;
@@ -413,8 +496,10 @@ static void task_free(task *t)
 {
     core_tapfile_close(t->taps);
     core_weights_close(t->weights);
-    for (int i = 0; i < t->n_prompt; i++)
+    for (int i = 0; i < t->n_prompt; i++) {
         core_batch_free(&t->prompt[i].batch);
+        har_decode_free(&t->prompt[i].steps);
+    }
     core_st_close(t->input);
     free(t);
 }

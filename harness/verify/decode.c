@@ -129,6 +129,34 @@ static core_status make_steps(har_decode *d, const sequence *all)
     return CORE_OK;
 }
 
+static core_status finish(har_decode *out, har_decode *d, const sequence *all)
+{
+    const core_status status = make_steps(d, all);
+    if (status == CORE_OK)
+        *out = *d;
+    else
+        har_decode_free(d);
+    return status;
+}
+
+core_status har_decode_rows(har_decode *out, int64_t n_row, int64_t n_prompt,
+                            int64_t n_t, int64_t n_chunk)
+{
+    har_decode d = {.n_slot = n_row,
+                    .n_chunk = n_chunk,
+                    .n_seq = n_row,
+                    .n_t = n_t,
+                    .most_prompt = n_prompt};
+    void *memory;
+    CORE_TRY(core_alloc(&memory, n_row, sizeof(sequence), "sequences"));
+    sequence *all = memory;
+    for (int64_t row = 0; row < n_row; row++)
+        all[row] = (sequence){.slot = row, .n_prompt = n_prompt};
+    const core_status status = finish(out, &d, all);
+    free(memory);
+    return status;
+}
+
 core_status har_decode_make(har_decode *out, int64_t n_slot, int64_t n_t,
                             int64_t n_decode, int64_t n_chunk)
 {
@@ -142,12 +170,8 @@ core_status har_decode_make(har_decode *out, int64_t n_slot, int64_t n_t,
     d.n_seq = deal(&d, end, NULL);
     CORE_TRY(core_alloc(&memory, d.n_seq, sizeof(sequence), "sequences"));
     deal(&d, end, memory);
-    const core_status status = make_steps(&d, memory);
+    const core_status status = finish(out, &d, memory);
     free(memory);
-    if (status == CORE_OK)
-        *out = d;
-    else
-        har_decode_free(&d);
     return status;
 }
 
@@ -178,7 +202,8 @@ static int64_t list_tokens(const har_decode *d, const par_step *step,
 core_status har_decode_groups(core_groups *out, const har_decode *d,
                               const par_plan *plan)
 {
-    const int64_t n_part = (int64_t)plan->rounds * plan->dp * plan->mb;
+    const int64_t n_part =
+        plan != NULL ? (int64_t)plan->rounds * plan->dp * plan->mb : 1;
     void *first = NULL, *token = NULL;
     CORE_TRY(core_alloc(&first, d->n_step * n_part + 1, sizeof(int64_t),
                         "token groups"));
@@ -205,7 +230,7 @@ core_status har_decode_groups(core_groups *out, const har_decode *d,
 
 /* --- the pass --- */
 
-static void add(par_stats *sum, const par_stats *one)
+void har_decode_add(par_stats *sum, const par_stats *one)
 {
     sum->n_choice += one->n_choice;
     sum->n_dropped += one->n_dropped;
@@ -230,8 +255,7 @@ static void add(par_stats *sum, const par_stats *one)
         sum->work_bytes = one->work_bytes;
 }
 
-/* The first of the largest of n. */
-static int64_t best_of(const double *logits, int64_t n)
+int64_t har_best_token(const double *logits, int64_t n)
 {
     int64_t at = 0;
     for (int64_t v = 1; v < n; v++)
@@ -251,7 +275,7 @@ static void compare(const core_st_tensor *logits, const har_decode *d,
         if (found < 0)
             continue;
         core_st_read(logits, (row->row * d->n_t + at) * n_v, n_v, room);
-        const int64_t expected = best_of(room, n_v);
+        const int64_t expected = har_best_token(room, n_v);
         greedy->n++;
         if (found != expected && greedy->n_wrong++ == 0) {
             greedy->row = row->row;
@@ -273,7 +297,7 @@ static core_status run_steps(par_model *model, const core_batch *batch,
         for (int64_t r = 0; r < step->n_row; r++)
             step->greedy[r] = -1;
         CORE_TRY(par_decode_step(model, batch, step, &one));
-        add(stats, &one);
+        har_decode_add(stats, &one);
         compare(logits, d, step, room, greedy);
     }
     return CORE_OK;

@@ -31,10 +31,14 @@ typedef struct har_decode {
 CORE_NODISCARD core_status har_decode_make(har_decode *out, int64_t n_slot,
                                            int64_t n_t, int64_t n_decode,
                                            int64_t n_chunk);
+/* Rows that begin together: prompts of n_prompt tokens, all n_t long.       */
+CORE_NODISCARD core_status har_decode_rows(har_decode *out, int64_t n_row,
+                                           int64_t n_prompt, int64_t n_t,
+                                           int64_t n_chunk);
 void har_decode_free(har_decode *decode);
 
-/* The token groups of all steps, for the reference.  Caller frees first and token
- * with free().  Errors: E_MEMORY.                                    [local] */
+/* The token groups of all steps, for the reference, of the plan's parts or (NULL)
+ * of one.  Caller frees first and token with free().  Errors: E_MEMORY.                                    [local] */
 CORE_NODISCARD core_status har_decode_groups(core_groups *out,
                                              const har_decode *decode,
                                              const par_plan *plan);
@@ -44,6 +48,12 @@ typedef struct har_greedy {
     int64_t n, n_wrong;
     int64_t row, at, expected, found; /* of the first that is wrong           */
 } har_greedy;
+
+/* Add what a step took to the sum of those before it.                [local] */
+void har_decode_add(par_stats *sum, const par_stats *step);
+
+/* The first of the largest of n logits.                              [local] */
+int64_t har_best_token(const double *logits, int64_t n);
 
 /* All steps as one pass: sums in *stats.  reference: finished.
  * Errors: those of par_decode_step.                      [collective, world] */
