@@ -228,12 +228,35 @@ START_TEST(blocks_links_and_rows_add_up)
 }
 END_TEST
 
+/* Codes of eight bits on the way to an expert, once with scales: what a plain
+ * type sends more is a byte for each value, less the scales.                 */
+START_TEST(narrow_rows_weigh_less)
+{
+    static const char *const types[] = {"bf16", "fp8", "int8"};
+    fixture f;
+    double bytes[3];
+    make(&f, "shadow-a", "tp=2,dp=2,ep=4,mb=2", 1);
+    ok(har_machine_open(&f.machine, "h100-sxm"));
+    for (int i = 0; i < 3; i++) {
+        har_traffic t;
+        ok(core_types_parse(&f.request.types, types[i]));
+        ok(har_traffic_make(&t, &f.request, &f.machine, &f.load, 1));
+        bytes[i] = total(&t);
+        har_traffic_free(&t);
+    }
+    ck_assert(bytes[2] < bytes[0]);
+    same((bytes[0] - bytes[1]) / (bytes[0] - bytes[2]), 1 - 4.0 / 128);
+    drop(&f);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("traffic");
     TCase *t = tcase_create("traffic");
     tcase_add_loop_test(t, rows_and_columns_add_up_to_the_records, 0, N_PLAN);
     tcase_add_loop_test(t, bytes_go_where_the_layout_says, 0, N_PLAN);
+    tcase_add_test(t, narrow_rows_weigh_less);
     tcase_add_loop_test(t, blocks_links_and_rows_add_up, 0, N_PLAN);
     suite_add_tcase(suite, t);
     return check_main(suite);

@@ -1,6 +1,7 @@
 /* test_har_types.c -- narrow types: what products of them take on machines that
  * have units for them and that have none, and what a rank holds.
  */
+#include "harness/perf/machine/record_time.h"
 #include "harness/perf/predict/predict.h"
 #include "tests/support/check_main.h"
 
@@ -230,6 +231,50 @@ START_TEST(a_predictor_tells_types_apart)
 }
 END_TEST
 
+/* Rows go to experts as their products read them, and come back as results:
+ * where no unit takes narrow values they are not made narrow.                */
+START_TEST(a_dispatch_carries_what_experts_read)
+{
+    static const struct {
+        const char *machine, *types;
+        double there;
+    } of[] = {{"h100-sxm", "bf16", 2},
+              {"h100-sxm", "fp8", 1 + 4.0 / 128},
+              {"h100-sxm", "w=fp8+act=bf16", 2},
+              {"a100-sxm", "fp8", 2},
+              {"h100-sxm", "w=fp8+experts=bf16+act=fp8", 2}};
+    const int64_t n = 1 << 30;
+    core_spec spec;
+    ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
+    for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
+        const har_machine m = machine_of(of[i].machine);
+        const core_types types = types_of(of[i].types);
+        core_cost c = {.kind = CORE_COST_COLLECTIVE,
+                       .collective = CORE_ALL_TO_ALL,
+                       .axis = CORE_AXIS_EP,
+                       .group = 8,
+                       .in = n,
+                       .out = n,
+                       .sent = n,
+                       .tap = {CORE_TAP_RECV, 0}};
+        har_timer t;
+        har_time there, back;
+        ck_assert_int_eq(har_timer_make(&t, &m), CORE_OK);
+        har_timer_aim(&t, &spec, &types);
+        ck_assert(har_timer_bytes(&t, &c) == (double)n * of[i].there);
+        ck_assert_int_eq(har_timer_ask(&t, &c, 0, &there), CORE_OK);
+        c.tap.kind = CORE_TAP_BACK;
+        ck_assert(har_timer_bytes(&t, &c) == (double)n * 2);
+        ck_assert_int_eq(har_timer_ask(&t, &c, 0, &back), CORE_OK);
+        near(there.seconds / back.seconds, of[i].there / 2, 0.05);
+        c.type = CORE_COST_WORDS;
+        c.tap.kind = CORE_TAP_RECV;
+        ck_assert(har_timer_bytes(&t, &c) == (double)n * 8);
+        har_timer_free(&t);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("types");
@@ -239,6 +284,7 @@ int main(void)
     tcase_add_test(t, few_rows_take_the_time_of_their_weights);
     tcase_add_test(t, many_rows_take_the_time_of_their_units);
     tcase_add_test(t, attention_reads_the_cache_as_it_lies);
+    tcase_add_test(t, a_dispatch_carries_what_experts_read);
     tcase_add_test(t, gpt_oss_120b_fits_a_gpu_of_80_gb);
     tcase_add_test(t, a_cache_has_its_own_type);
     tcase_add_test(t, a_predictor_tells_types_apart);

@@ -224,6 +224,10 @@ har_operands har_operands_of(const har_machine *machine,
                              const core_types *types, core_narrow weights);
 
 /* out [m, n] = a [m, k] times b [k, n].                                       */
+/* Bytes of a value of a row on its way to its expert: as the expert's products
+ * read it, its scale included, where `act` is narrow, else as results are.   */
+double har_dispatch_bytes(const har_machine *machine, const core_types *types);
+
 har_time har_time_product(const har_machine *machine,
                           const har_operands *operands, double m, double n,
                           double k);

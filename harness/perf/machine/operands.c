@@ -80,3 +80,10 @@ har_operands har_operands_of(const har_machine *m, const core_types *types,
         .out = (double)core_dtype_bytes(core_types_of(types, CORE_SLOT_OUT)),
         .is_unpacked = core_narrow_bits(weights) < unit_bits(used)};
 }
+
+double har_dispatch_bytes(const har_machine *m, const core_types *types)
+{
+    return types->act != CORE_NARROW_NONE
+               ? har_operands_of(m, types, types->experts).a
+               : (double)core_dtype_bytes(core_types_of(types, CORE_SLOT_OUT));
+}

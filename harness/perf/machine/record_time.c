@@ -77,9 +77,12 @@ void har_timer_aim(har_timer *t, const core_spec *spec, const core_types *types)
     t->linear_bytes = core_types_weight_bytes(types);
     t->expert_bytes = core_types_expert_bytes(types);
     t->kv_bytes = core_types_kv_bytes(types);
-    t->miss = har_rates_miss((double)core_spec_parameters(spec) *
-                                 t->table_bytes,
-                             m->l2_bytes);
+    t->dispatch_bytes = har_dispatch_bytes(m, types);
+    t->miss = m->rates.n == 0
+                  ? 0
+                  : har_rates_miss((double)core_spec_parameters(spec) *
+                                       t->table_bytes,
+                                   m->l2_bytes);
 }
 
 har_kind har_timer_kind(core_cost_kind kind)
@@ -283,6 +286,16 @@ static har_time ring(const har_machine *machine, har_algorithm algorithm,
     return step;
 }
 
+/* Of an element of a transfer: only rows on their way to experts may be narrow. */
+static double carried_bytes(const har_timer *t, const core_cost *c)
+{
+    const bool is_dispatch =
+        c->collective == CORE_ALL_TO_ALL && c->tap.kind == CORE_TAP_RECV;
+    if (c->type == CORE_COST_WORDS)
+        return sizeof(int64_t);
+    return is_dispatch ? t->dispatch_bytes : (double)value_bytes(t);
+}
+
 static har_time transfer(const har_timer *t, const har_machine *machine,
                          const core_cost *c, int tier)
 {
@@ -293,19 +306,15 @@ static har_time transfer(const har_timer *t, const har_machine *machine,
         [CORE_ALL_TO_ALL] = HAR_ALL_TO_ALL,
         [CORE_SEND] = HAR_SEND_RECV,
         [CORE_RECEIVE] = HAR_SEND_RECV};
-    const int64_t size =
-        c->type == CORE_COST_WORDS ? (int64_t)sizeof(int64_t) : value_bytes(t);
-    const int64_t most = c->in > c->out ? c->in : c->out;
+    const double bytes =
+        (double)(c->in > c->out ? c->in : c->out) * carried_bytes(t, c);
     const bool is_pair = c->axis == CORE_AXIS_PP;
     if (c->collective == CORE_RING)
-        return ring(machine, t->algorithm, (double)(most * size), c->group,
-                    tier);
+        return ring(machine, t->algorithm, bytes, c->group, tier);
     if (c->collective == CORE_ALL_TO_ALL)
-        return har_time_all_to_all(machine, (double)(most * size), c->group,
-                                   t->n_near, tier);
+        return har_time_all_to_all(machine, bytes, c->group, t->n_near, tier);
     return har_time_collective(machine, kinds[c->collective], t->algorithm,
-                               (double)(most * size), is_pair ? 2 : c->group,
-                               tier);
+                               bytes, is_pair ? 2 : c->group, tier);
 }
 
 /* A processor: products of the emulation, or functions one by one. */
@@ -431,7 +440,7 @@ static double weight_bytes(const har_timer *t, const core_cost *c)
 double har_timer_bytes(const har_timer *t, const core_cost *c)
 {
     if (c->kind == CORE_COST_COLLECTIVE)
-        return (double)har_cost_sent_bytes(c, value_bytes(t));
+        return (double)c->sent * carried_bytes(t, c);
     const double elements = t->is_decode ? decode_step(t, c).elements
                                          : (double)har_cost_bytes(c, 1);
     const double other = c->kind == CORE_COST_ATTENTION

@@ -22,6 +22,7 @@ typedef struct har_timer {
                              * keys; with matrices; with those of experts     */
     double table_bytes, linear_bytes, expert_bytes, kv_bytes; /* of an element
                              * of those weights, of keys and values           */
+    double dispatch_bytes;  /* of a value on its way to an expert             */
     har_algorithm algorithm;
     bool is_decode;         /* attention over n_kv keys instead of its own    */
     int64_t n_kv;

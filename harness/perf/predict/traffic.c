@@ -19,7 +19,7 @@ typedef struct tracing {
     const har_machine *machine;
     const har_load *load;
     par_layout lay;
-    double value_bytes;
+    double value_bytes, dispatch_bytes; /* the latter on the way to an expert */
     bool follows_words;
 } tracing;
 
@@ -109,7 +109,7 @@ static void add_rows(tracing *w, int p, int64_t n)
         w->traffic->rows[to] += (double)n;
         add(w, HAR_FLOW_EXPERT, me, to,
             (double)n *
-                (n_d * w->value_bytes + HAR__META_WORDS * sizeof(int64_t)));
+                (n_d * w->dispatch_bytes + HAR__META_WORDS * sizeof(int64_t)));
         add(w, HAR_FLOW_EXPERT, to, me, (double)share * n_d * w->value_bytes);
     }
 }
@@ -184,7 +184,8 @@ core_status har_traffic_make(har_traffic *out, const har_predict_case *request,
                  .machine = machine,
                  .load = load,
                  .value_bytes = (double)core_dtype_bytes(
-                     core_types_of(&request->types, CORE_SLOT_OUT))};
+                     core_types_of(&request->types, CORE_SLOT_OUT)),
+                 .dispatch_bytes = har_dispatch_bytes(machine, &request->types)};
     core_arena arena = core_arena_measure();
     core_status status = CORE_OK;
     *out = (har_traffic){
