@@ -54,7 +54,7 @@ static core_status make_load(har__sheet *s)
                (size_t)har_load_size(&s->load) * sizeof *s->load.n_row);
     else if (status == CORE_OK)
         har_demand_load(what->demand, &setup->spec, &lay, what->n_b, what->n_t,
-                        &s->load, &n_choice, &n_kept);
+                        NULL, &s->load, &n_choice, &n_kept);
     core_arena_free(&arena);
     if (status == CORE_OK)
         count_choices(s);

@@ -54,7 +54,7 @@ static step *make_step(int family, int64_t n_kv)
     ck_assert_int_eq(har_demand_parse(&even, "uniform", (int)s->spec.n_e),
                      CORE_OK);
     ck_assert_int_eq(har_load_make(&s->load, &s->spec, &s->lay), CORE_OK);
-    har_demand_load(&even, &s->spec, &s->lay, N_B, 1, &s->load, &n_choice,
+    har_demand_load(&even, &s->spec, &s->lay, N_B, 1, NULL, &s->load, &n_choice,
                     &n_kept);
     const har_cost_case request = {&s->spec, &s->plan, &batch, &s->load};
     ck_assert_int_eq(har_cost_rank(&request, RANK, keep, s), CORE_OK);

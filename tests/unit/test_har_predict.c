@@ -248,7 +248,8 @@ START_TEST(a_load_has_every_choice)
         ck_assert(fabs(share - 1) < 1e-12);
         d.is_drawn = i % 2 == 0;
         ck_assert_int_eq(har_load_make(&load, &f.spec, &f.lay), CORE_OK);
-        har_demand_load(&d, &f.spec, &f.lay, 31, 11, &load, &n_choice, &n_kept);
+        har_demand_load(&d, &f.spec, &f.lay, 31, 11, NULL, &load, &n_choice,
+                        &n_kept);
         for (int64_t l = 0; l < f.spec.n_l; l++) {
             const int64_t all = 31 * 11 * f.spec.n_k,
                           n = (int64_t)sum_of(&load, l);
@@ -261,6 +262,54 @@ START_TEST(a_load_has_every_choice)
         }
         har_load_free(&load);
     }
+    core_arena_free(&f.arena);
+}
+END_TEST
+
+/* What was drawn for another model, batch, demand or seed is not taken; there are
+ * more of them than are kept.                                                */
+START_TEST(draws_are_told_apart)
+{
+    enum { N_OTHER = 9, N_TURN = 2 };
+    fixture f;
+    har_draws draws = {0};
+    open_case(&f, "seed-mini", "tp=2,dp=2,mb=2", 0);
+    const core_spec plain = f.spec;
+    for (int i = 0; i < N_TURN * N_OTHER; i++) {
+        const int other = i % N_OTHER;
+        har_demand d;
+        har_load drawn, load;
+        double n_choice[2], n_kept[2];
+        f.spec = plain;
+        f.spec.capacity.factor = other == 1 ? 0.9 : 1.1;
+        f.spec.capacity.domain =
+            other == 2 ? CORE_DOMAIN_SEQUENCE : plain.capacity.domain;
+        f.spec.ffn[1] = other == 3 ? CORE_FFN_DENSE : plain.ffn[1];
+        f.spec.n_k = other == 4 ? 2 : 1;
+        ck_assert_int_eq(
+            har_demand_parse(&d, other == 5 ? "zipf:1" : "zipf:0.5", 64),
+            CORE_OK);
+        d.seed = other == 6 ? 2 : 1;
+        const int64_t n_b = other == 7 ? 16 : 8, n_t = other == 8 ? 16 : 32;
+        ck_assert_int_eq(har_load_make(&drawn, &f.spec, &f.lay), CORE_OK);
+        ck_assert_int_eq(har_load_make(&load, &f.spec, &f.lay), CORE_OK);
+        har_demand_load(&d, &f.spec, &f.lay, n_b, n_t, NULL, &drawn,
+                        &n_choice[0], &n_kept[0]);
+        for (int again = 0; again < 2; again++) {
+            memset(load.n_row, 0,
+                   (size_t)har_load_size(&load) * sizeof *load.n_row);
+            har_demand_load(&d, &f.spec, &f.lay, n_b, n_t, &draws, &load,
+                            &n_choice[1], &n_kept[1]);
+            ck_assert_msg(memcmp(load.n_row, drawn.n_row,
+                                 (size_t)har_load_size(&load) *
+                                     sizeof *load.n_row) == 0,
+                          "other %d", other);
+            ck_assert(n_choice[0] == n_choice[1] && n_kept[0] == n_kept[1]);
+        }
+        har_load_free(&drawn);
+        har_load_free(&load);
+    }
+    har_draws_free(&draws);
     core_arena_free(&f.arena);
 }
 END_TEST
@@ -278,7 +327,7 @@ START_TEST(a_load_fits_its_slots)
         f.spec.capacity.factor = i == 0 ? 1.1 : 0.6;
         ck_assert_int_eq(har_demand_parse(&d, "zipf:1", 64), CORE_OK);
         ck_assert_int_eq(har_load_make(&load, &f.spec, &f.lay), CORE_OK);
-        har_demand_load(&d, &f.spec, &f.lay, 16, 64, &load, &n_choice,
+        har_demand_load(&d, &f.spec, &f.lay, 16, 64, NULL, &load, &n_choice,
                         &kept[i]);
         ck_assert(n_choice == 16.0 * 64 * 16);
         const int64_t slots = core_spec_capacity(&f.spec, 64);
@@ -426,7 +475,7 @@ START_TEST(what_is_not_drawn_has_no_other_draws)
     open_case(&f, "seed-mini", "seed-32", 0);
     ck_assert_int_eq(har_demand_parse(&d, "zipf:1", 64), CORE_OK);
     ck_assert_int_eq(har_load_make(&load, &f.spec, &f.lay), CORE_OK);
-    har_demand_load(&d, &f.spec, &f.lay, PREFILL.n_b, PREFILL.n_t, &load,
+    har_demand_load(&d, &f.spec, &f.lay, PREFILL.n_b, PREFILL.n_t, NULL, &load,
                     &n_choice, &n_kept);
     for (int i = 0; i < 3; i++) {
         har_predict_case c = PREFILL;
@@ -829,7 +878,7 @@ START_TEST(classes_are_the_sums_of_their_records)
         ck_assert_int_eq(har_demand_parse(&d, "zipf:1", (int)f.spec.n_e),
                          CORE_OK);
         ck_assert_int_eq(har_load_make(&load, &f.spec, &f.lay), CORE_OK);
-        har_demand_load(&d, &f.spec, &f.lay, batch.n_b, batch.n_t, &load,
+        har_demand_load(&d, &f.spec, &f.lay, batch.n_b, batch.n_t, NULL, &load,
                         &n_choice, &n_kept);
         har_predict_case c = PREFILL;
         c.n_b = batch.n_b;
@@ -1018,6 +1067,7 @@ int main(void)
     tcase_add_test(t, a_mark_is_the_end_of_a_shorter_play);
     tcase_add_test(t, a_meeting_waits_for_the_last);
     tcase_add_test(t, a_load_has_every_choice);
+    tcase_add_test(t, draws_are_told_apart);
     tcase_add_test(t, a_load_fits_its_slots);
     tcase_add_test(t, a_demand_that_says_nothing_is_refused);
     tcase_add_test(t, an_interval_holds_its_value_and_shares_add_up);

@@ -48,8 +48,8 @@ static void make(fixture *f, const char *model, const char *plan, int block)
                                     .demand = &f->demand};
     layout_of(f, &lay, 0, &arena);
     ok(har_load_make(&f->load, &f->spec, &lay));
-    har_demand_load(&f->demand, &f->spec, &lay, 23, 11, &f->load, &n_choice,
-                    &n_kept);
+    har_demand_load(&f->demand, &f->spec, &lay, 23, 11, NULL, &f->load,
+                    &n_choice, &n_kept);
     core_arena_free(&arena);
     ok(har_traffic_make(&f->traffic, &f->request, &f->machine, &f->load,
                         block));

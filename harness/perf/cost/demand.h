@@ -32,12 +32,22 @@ CORE_NODISCARD core_status har_demand_parse(har_demand *out, const char *text,
 /* x at probability u of p(x) ~ x^-a on [low, high].                  [local] */
 double har_power_quantile(double a, double low, double high, double u);
 
+/* What was drawn before: other plans whose token groups are the same need not
+ * draw again.  Start with {0}.                                               */
+typedef struct har_draws {
+    struct har__drawn *set; /* owned                                          */
+    int next;               /* the set whose place is taken next              */
+} har_draws;
+void har_draws_free(har_draws *draws);
+
 /* Fill a load that har_load_make made; a token's choices are different experts.
  *   n_b, n_t  the batch that the plan splits
+ *   draws     NULL: none are kept
  *   n_choice, n_kept  choices, and those of them with a slot    [local] */
 void har_demand_load(const har_demand *demand, const core_spec *spec,
                      const par_layout *layout, int64_t n_b, int64_t n_t,
-                     har_load *load, double *n_choice, double *n_kept);
+                     har_draws *draws, har_load *load, double *n_choice,
+                     double *n_kept);
 
 /* Choices with a slot that each expert can expect of a group of n_row rows of
  * n_t tokens.

@@ -15,6 +15,7 @@
 #include "core/numbers/rng.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -158,6 +159,84 @@ static void expect(const domain *m, int64_t *rows)
     }
 }
 
+/* --- draws of before --- */
+
+enum { N_SET = 8, MOST_KEPT = 1 << 21 /* rows of a set: 8 MiB */ };
+
+/* All that draws depend on, of a demand that is the same for all layers.     */
+typedef struct draw_key {
+    uint64_t seed;
+    int64_t n_e, n_k, n_l, n_part, n_b, n_t, by_row;
+    int64_t capacity[2]; /* of the largest and the smallest domain            */
+    bool is_moe[CORE_MAX_LAYERS];
+    double share[PAR_MAX_EXPERTS];
+} draw_key;
+
+struct har__drawn {
+    draw_key key; /* seed 0 and n_e 0: an empty place                         */
+    int64_t room;
+    int32_t *rows; /* [domains, n_e] with a slot, owned                       */
+};
+
+void har_draws_free(har_draws *draws)
+{
+    for (int i = 0; draws->set != NULL && i < N_SET; i++)
+        free(draws->set[i].rows);
+    free(draws->set);
+    *draws = (har_draws){0};
+}
+
+static void make_key(draw_key *key, const har_demand *demand,
+                     const core_spec *spec, int64_t n_part, int64_t n_b,
+                     int64_t n_t)
+{
+    const bool by_row = spec->capacity.domain == CORE_DOMAIN_SEQUENCE;
+    memset(key, 0, sizeof *key); /* keys are compared byte for byte */
+    key->seed = demand->seed;
+    key->n_e = demand->n_e;
+    key->n_k = spec->n_k;
+    key->n_l = spec->n_l;
+    key->n_part = n_part;
+    key->n_b = n_b;
+    key->n_t = n_t;
+    key->by_row = by_row;
+    for (int i = 0; i < 2; i++) /* n_b / n_part rounded up and down */
+        key->capacity[i] = core_spec_capacity(
+            spec,
+            by_row ? n_t : (n_b + (i == 0 ? n_part - 1 : 0)) / n_part * n_t);
+    for (int l = 0; l < (int)spec->n_l; l++)
+        key->is_moe[l] = core_spec_is_moe(spec, l);
+    memcpy(key->share, demand->share,
+           (size_t)demand->n_e * sizeof *demand->share);
+}
+
+/* The set of a key, or an empty one for it (*is_new); NULL: not to be kept. */
+static struct har__drawn *find_drawn(har_draws *draws, const draw_key *key,
+                                     int64_t n_domain, bool *is_new)
+{
+    const int64_t n = n_domain * key->n_e;
+    if (draws->set == NULL)
+        draws->set = calloc(N_SET, sizeof *draws->set);
+    if (draws->set == NULL || n > MOST_KEPT)
+        return NULL;
+    *is_new = false;
+    for (int i = 0; i < N_SET; i++)
+        if (memcmp(&draws->set[i].key, key, sizeof *key) == 0)
+            return &draws->set[i];
+    struct har__drawn *set = &draws->set[draws->next];
+    if (n > set->room) {
+        free(set->rows);
+        *set = (struct har__drawn){.rows = malloc((size_t)n * sizeof *set->rows)};
+        if (set->rows == NULL)
+            return NULL;
+        set->room = n;
+    }
+    draws->next = (draws->next + 1) % N_SET;
+    set->key = *key;
+    *is_new = true;
+    return set;
+}
+
 /* --- into a load --- */
 
 typedef struct filling {
@@ -171,6 +250,8 @@ typedef struct filling {
     int64_t until[PAR_MAX_EXPERTS]; /* rows of the slices so far              */
     int64_t n_expected[2];          /* tokens for which `kept` is known       */
     double kept[2][PAR_MAX_EXPERTS];
+    int32_t *drawn;                 /* rows of the domain at hand; NULL: none */
+    bool is_known;                  /* drawn before; else to be kept          */
     double n_choice, n_kept;
 } filling;
 
@@ -239,20 +320,35 @@ static const double *kept_of(filling *f, const domain *m)
     return f->kept[to];
 }
 
-static void fill_domain(filling *f, domain *m, const group *g, int64_t row0,
-                        int64_t row1)
+/* Rows of every expert with a slot. */
+static void find_rows(filling *f, domain *m)
 {
+    if (f->drawn != NULL && f->is_known) {
+        for (int e = 0; e < m->n_e; e++)
+            f->rows[e] = f->drawn[e];
+        return;
+    }
     if (m->demand->is_drawn) {
         draw(m, f->rows);
     } else {
         m->kept = kept_of(f, m);
         expect(m, f->rows);
     }
-    for (int e = 0; e < m->n_e; e++) {
+    for (int e = 0; e < m->n_e; e++)
         if (f->rows[e] > m->capacity)
             f->rows[e] = m->capacity;
+    for (int e = 0; f->drawn != NULL && e < m->n_e; e++)
+        f->drawn[e] = (int32_t)f->rows[e];
+}
+
+static void fill_domain(filling *f, domain *m, const group *g, int64_t row0,
+                        int64_t row1)
+{
+    find_rows(f, m);
+    if (f->drawn != NULL)
+        f->drawn += m->n_e;
+    for (int e = 0; e < m->n_e; e++)
         f->n_kept += (double)f->rows[e];
-    }
     f->n_choice += (double)(m->n * m->n_k);
     split(f, m, g, row0, row1);
 }
@@ -280,11 +376,33 @@ static void fill_group(filling *f, const har_demand *demand, int64_t n_row,
     }
 }
 
+static void use_draws(filling *f, har_draws *draws, const har_demand *demand,
+                      int64_t n_b, int64_t n_t)
+{
+    const core_spec *spec = f->spec;
+    const bool by_row = spec->capacity.domain == CORE_DOMAIN_SEQUENCE;
+    const int64_t n_domain = by_row ? n_b : f->load->n_part;
+    bool is_new;
+    draw_key key;
+    make_key(&key, demand, spec, f->load->n_part, n_b, n_t);
+    struct har__drawn *set =
+        find_drawn(draws, &key,
+                   n_domain * core_spec_count_moe(spec, 0, (int)spec->n_l),
+                   &is_new);
+    if (set == NULL || n_b * n_t > INT32_MAX)
+        return;
+    f->drawn = set->rows;
+    f->is_known = !is_new;
+}
+
 void har_demand_load(const har_demand *demand, const core_spec *spec,
                      const par_layout *layout, int64_t n_b, int64_t n_t,
-                     har_load *load, double *n_choice, double *n_kept)
+                     har_draws *draws, har_load *load, double *n_choice,
+                     double *n_kept)
 {
     filling f = {.spec = spec, .lay = layout, .load = load};
+    if (draws != NULL && demand->is_drawn && demand->by_layer == NULL)
+        use_draws(&f, draws, demand, n_b, n_t);
     choose_probabilities(demand->share, demand->n_e, spec->n_k, f.pi);
     for (int e = 0; e < demand->n_e; e++)
         f.turn[e] = e * GOLDEN;

@@ -8,6 +8,7 @@
 #include "harness/perf/cost/memory.h"
 
 #include "harness/perf/cost/operators.h"
+#include "harness/perf/cost/walk.h"
 
 /* How is a tensor of my stage split? */
 static har__split split_of(const core_spec *spec, const par_layout *lay,
@@ -110,12 +111,15 @@ double har_cost_weight_size(const core_spec *spec, const par_layout *lay,
                             const core_types *types)
 {
     const bool all_stages = lay->plan.scope == PAR_SCOPE_REPLICA;
-    double n = har_cost_end_size(spec, lay, types);
+    double n = har_cost_end_size(spec, lay, types), layer = 0, experts = 0;
     for (int l = 0; l < (int)spec->n_l; l++) {
         const bool is_mine = lay->local_layer[l] >= 0;
-        n += is_mine ? har_cost_layer_size(spec, lay, types, l) : 0;
-        n += is_mine || all_stages ? har_cost_expert_size(spec, lay, types, l)
-                                   : 0;
+        if (l == 0 || !har__is_like(spec, l - 1, l)) {
+            layer = har_cost_layer_size(spec, lay, types, l);
+            experts = har_cost_expert_size(spec, lay, types, l);
+        }
+        n += is_mine ? layer : 0;
+        n += is_mine || all_stages ? experts : 0;
     }
     return n;
 }

@@ -296,6 +296,7 @@ core_status har_cost_walk(const har_cost_case *request,
     for (int round = 0; round < plan->rounds; round++)
         for (int tick = 0; tick < par_ticks(plan); tick++) {
             set_tick(&w, round, tick);
+            har__reach_tick(&w);
             put_tick(&w);
         }
     return CORE_OK;

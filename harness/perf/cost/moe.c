@@ -43,6 +43,18 @@ static void find_entries(har__walk *w)
     }
 }
 
+static void find_members(har__walk *w)
+{
+    const par_layout *lay = w->lay;
+    const int n_slice = lay->plan.cp * lay->plan.tp;
+    for (int i = 0; i < lay->ep_group.n; i++) {
+        const int replica = lay->ep_group.rank[i] / n_slice;
+        w->member[i] = (har__member){.stage = replica / lay->plan.dp,
+                                     .d = replica % lay->plan.dp,
+                                     .slice = lay->ep_group.rank[i] % n_slice};
+    }
+}
+
 void har__take_pairs(har__walk *w, core_arena *arena)
 {
     const par_layout *lay = w->lay;
@@ -52,10 +64,26 @@ void har__take_pairs(har__walk *w, core_arena *arena)
     w->entry_expert =
         core_arena_take(arena, lay->n_my_expert, sizeof *w->entry_expert);
     w->pair_layer = core_arena_take(arena, n_pair, sizeof *w->pair_layer);
-    if (w->pair_layer == NULL)
+    w->member = core_arena_take(arena, lay->ep_group.n, sizeof *w->member);
+    w->at = core_arena_take(arena, lay->plan.pp, sizeof *w->at);
+    if (w->at == NULL)
         return;
     find_entries(w);
     find_pairs(w);
+    find_members(w);
+}
+
+void har__reach_tick(har__walk *w)
+{
+    const par_plan *plan = &w->lay->plan;
+    const int n_lane = par_plan_lanes(plan), n_run = par_runs(plan, n_lane);
+    const int turn = w->tick_of_round / n_lane, lane = w->tick_of_round % n_lane;
+    for (int stage = 0; stage < plan->pp; stage++) {
+        const int chunk = par_turn_of(plan, n_run, stage, turn).chunk;
+        w->at[stage] =
+            (har__at){.mb = par_lane_mb(plan, n_lane, stage, turn, lane),
+                      .part = par_virtual_stage(plan, stage, chunk)};
+    }
 }
 
 /* --- the flow of a pair --- */
@@ -66,27 +94,19 @@ static int pair_layer(const har__walk *w, int part, int pair)
     return w->pair_layer[part * w->lay->n_pair + pair];
 }
 
-/* The load of what a rank dispatches in this pair of this tick; NULL: nothing.
- * *stage receives its stage.                                                 */
-static const uint64_t *load_of(const har__walk *w, int rank, int pair,
-                               int *stage)
+/* The load of what a member dispatches in this pair of this tick; NULL: nothing. */
+static const uint64_t *load_of(const har__walk *w, const har__member *member,
+                               int pair)
 {
     const par_plan *plan = &w->lay->plan;
-    const int n_slice = plan->cp * plan->tp, slice = rank % n_slice;
-    const int d = rank / n_slice % plan->dp;
-    *stage = rank / n_slice / plan->dp;
-    const int n_lane = par_plan_lanes(plan), at = w->tick_of_round / n_lane;
-    const par_turn turn =
-        par_turn_of(plan, par_runs(plan, n_lane), *stage, at);
-    const int mb = par_lane_mb(plan, n_lane, *stage, at,
-                               w->tick_of_round % n_lane);
-    const int layer =
-        pair_layer(w, par_virtual_stage(plan, *stage, turn.chunk), pair);
-    if (layer < 0 || mb < 0)
+    const har__at *at = &w->at[member->stage];
+    const int layer = pair_layer(w, at->part, pair);
+    if (layer < 0 || at->mb < 0)
         return NULL;
-    return har_load_at(w->request->load, layer,
-                       ((int64_t)w->round * plan->dp + d) * plan->mb + mb,
-                       slice);
+    return har_load_at(
+        w->request->load, layer,
+        ((int64_t)w->round * plan->dp + member->d) * plan->mb + at->mb,
+        member->slice);
 }
 
 /* Rows that I send to each member, from my load or none. */
@@ -118,15 +138,13 @@ static int64_t add_from(const har__walk *w, const uint64_t *load, int stage)
 static void find_flow(har__walk *w, int pair, bool sends)
 {
     const par_layout *lay = w->lay;
-    int stage;
-    find_to(w, sends ? load_of(w, lay->rank, pair, &stage) : NULL);
+    const har__member *me = &w->member[lay->ep_group.me];
+    find_to(w, sends ? load_of(w, me, pair) : NULL);
     memset(w->bucket, 0,
            (size_t)lay->plan.pp * (size_t)lay->n_my_expert * sizeof *w->bucket);
-    for (int i = 0; i < lay->ep_group.n; i++) {
-        const uint64_t *theirs =
-            load_of(w, lay->ep_group.rank[i], pair, &stage);
-        w->from[i] = add_from(w, theirs, stage);
-    }
+    for (int i = 0; i < lay->ep_group.n; i++)
+        w->from[i] = add_from(w, load_of(w, &w->member[i], pair),
+                              w->member[i].stage);
 }
 
 static int stage_of(const par_layout *lay, int layer)
@@ -171,7 +189,8 @@ static int64_t sum(const int64_t *n, int n_member)
 /* Rows of a block that etp rank i completes. */
 static int64_t share(const har__walk *w, int64_t n, int i)
 {
-    return n * (i + 1) / w->lay->plan.etp - n * i / w->lay->plan.etp;
+    const int etp = w->lay->plan.etp;
+    return etp == 1 ? n : n * (i + 1) / etp - n * i / etp;
 }
 
 static int64_t n_completed(const har__walk *w)

@@ -11,6 +11,16 @@
 
 enum { HAR__META_WORDS = 3 }; /* of a row: layer, expert, choice             */
 
+/* Of a member of an expert group: its stage, replica and slice of tokens.    */
+typedef struct har__member {
+    int stage, d, slice;
+} har__member;
+
+/* Of a stage in a tick: its micro-batch, or -1, and its virtual stage.       */
+typedef struct har__at {
+    int mb, part;
+} har__at;
+
 typedef struct har__walk {
     const har_cost_case *request;
     const core_spec *spec;
@@ -33,6 +43,8 @@ typedef struct har__walk {
     int n_entry;           /* entries of a load that are experts of mine      */
     int *entry, *entry_expert; /* [n_entry] and their places in my_expert     */
     int *pair_layer;       /* [virtual stages, n_pair] MoE layer, or -1       */
+    har__member *member;   /* [members of ep_group] where each is             */
+    har__at *at;           /* [pp] what each stage is at in this tick         */
     int *like;             /* [n_l] the first layer that is like each         */
 } har__walk;
 
@@ -55,6 +67,7 @@ void har__put_stage(har__walk *w, core_collective collective, int layer);
 
 /* What the walk of pairs needs: measured, then filled.                       */
 void har__take_pairs(har__walk *w, core_arena *arena);
+void har__reach_tick(har__walk *w); /* pairs are those of w->tick_of_round    */
 void har__put_router(har__walk *w);
 /* The pair number `pair` of this tick; w->layer is its MoE layer, unless this
  * rank has nothing to send.                                                  */

@@ -408,12 +408,12 @@ static core_status ask(har_timer *t, const core_cost *c, int tier,
     return CORE_OK;
 }
 
-double har_timer_slower(const har_timer *t, const core_cost *c, int tier)
+double har_timer_slower(const har_timer *t, const core_cost *c, int tier,
+                        double seconds)
 {
     if (!(t->machine->link[tier].sigma > 0))
         return 0;
-    return transfer(t, t->slower, c, tier).seconds -
-           transfer(t, t->machine, c, tier).seconds;
+    return transfer(t, t->slower, c, tier).seconds - seconds;
 }
 
 core_status har_timer_ask(har_timer *t, const core_cost *c, int tier,

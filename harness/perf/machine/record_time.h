@@ -30,7 +30,8 @@ typedef struct har_timer {
     int n_near;             /* of an expert group in a node; 0: as 1          */
     int n_held, ep;         /* experts of a rank, of ep that share them; 0:
                              * those with rows, 1                             */
-    double before, miss;    /* har_residency; before is of the last question  */
+    double before, miss;    /* har_residency, of a processor; before is of the
+                             * last question                                  */
     har_known_time *known;  /* owned                                          */
     har_machine *slower;    /* owned: the same with slower links              */
     double *row;            /* owned: rows of each expert                     */
@@ -54,10 +55,10 @@ CORE_NODISCARD core_status har_timer_ask(har_timer *timer,
                                          const core_cost *cost, int tier,
                                          har_time *out);
 
-/* Seconds that a transfer takes more if the links of its tier are a sigma of
- * theirs slower.    [local] */
-double har_timer_slower(const har_timer *timer, const core_cost *cost,
-                        int tier);
+/* Seconds that a transfer of `seconds` takes more if the links of its tier are a
+ * sigma of theirs slower.    [local] */
+double har_timer_slower(const har_timer *timer, const core_cost *cost, int tier,
+                        double seconds);
 
 /* Whose uncertainty a record has.                                            */
 har_kind har_timer_kind(core_cost_kind kind);

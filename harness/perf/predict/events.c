@@ -39,6 +39,7 @@ typedef struct putting {
     int tier[CORE_N_AXES];
     int group[CORE_N_AXES];
     bool is_kept; /* the records are those of a new section         */
+    bool has_interval;
     core_status status;
 } putting;
 
@@ -90,10 +91,12 @@ static int class_of(har_predictor *p, const core_cost *c)
 static double more_of(const putting *u, const core_cost *c, har_time time)
 {
     const har_timer *t = &u->p->timer;
+    if (!u->has_interval)
+        return 0;
     if (c->kind == CORE_COST_COLLECTIVE)
         return c->collective == CORE_RECEIVE
                    ? 0
-                   : har_timer_slower(t, c, u->tier[c->axis]);
+                   : har_timer_slower(t, c, u->tier[c->axis], time.seconds);
     if (!t->machine->is_carried)
         return 0;
     return time.seconds *
@@ -298,7 +301,11 @@ core_status har__lane_make(har_predictor *p, const har_predict_case *r,
     par_layout lay;
     CORE_TRY(
         par_layout_make(&lay, &p->layout, r->spec, &p->plan, p->rank_of[lane]));
-    putting u = {.p = p, .lane = lane, .n_tick = n_tick, .t = lay.t};
+    putting u = {.p = p,
+                 .lane = lane,
+                 .n_tick = n_tick,
+                 .t = lay.t,
+                 .has_interval = !r->no_interval};
     /* a processor's time depends on the record before, see har_timer_ask */
     const har_cost_reader reader = {.self = &u,
                                     .put = put,

@@ -41,6 +41,7 @@ struct har_predictor {
     har_lane_time *lane_time;
 
     har_load load;          /* owned                                          */
+    har_draws draws;        /* owned                                          */
     int64_t n_load_room;
     double n_choice, n_kept;
     core_arena layout, counts, records;

@@ -109,8 +109,8 @@ static core_status make_load(har_predictor *p, const har_predict_case *r)
     if (r->load != NULL && r->all_ranks)
         return copy_load(p, r);
     if (r->demand != NULL && (r->all_ranks || !r->demand->is_drawn)) {
-        har_demand_load(r->demand, r->spec, &lay, p->n_b, r->n_t, &p->load,
-                        &p->n_choice, &p->n_kept);
+        har_demand_load(r->demand, r->spec, &lay, p->n_b, r->n_t, &p->draws,
+                        &p->load, &p->n_choice, &p->n_kept);
         return CORE_OK;
     }
     if (r->demand != NULL)
@@ -118,7 +118,7 @@ static core_status make_load(har_predictor *p, const har_predict_case *r)
     else
         CORE_TRY(har_demand_parse(&even, "uniform", (int)r->spec->n_e));
     even.is_drawn = false;
-    har_demand_load(&even, r->spec, &lay, p->n_b, r->n_t, &p->load,
+    har_demand_load(&even, r->spec, &lay, p->n_b, r->n_t, NULL, &p->load,
                     &p->n_choice, &p->n_kept);
     return CORE_OK;
 }

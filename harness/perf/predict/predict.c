@@ -37,6 +37,7 @@ void har_predictor_free(har_predictor *p)
     free(p->section);
     free(p->known);
     har_load_free(&p->load);
+    har_draws_free(&p->draws);
     core_arena_free(&p->lanes);
     core_arena_free(&p->layout);
     core_arena_free(&p->counts);

@@ -189,23 +189,41 @@ static bool receive(replay *r, int i)
     return true;
 }
 
-static void compute(replay *r, int i, const har_event *e)
+/* All that a lane computes from its event on, before `end`, before it meets or
+ * sends: added up by cause, then once for each world.  Shown one by one.     */
+static void compute(replay *r, int i, int64_t end)
 {
     lane *l = &r->lane[i];
     const double begin = l->clock[0];
     har_lane_time *t = account(r, i);
+    const har_event *e = &r->s->event[l->event];
+    const int64_t n = r->out->show != NULL ? 1 : end - l->event;
+    double sum[HAR_N_CAUSE], more[HAR_N_CAUSE];
+    int n_cause = 0; /* those below have a sum */
+    int64_t done = 0;
+    for (; done < n && e[done].kind == HAR_EVENT_COMPUTE; done++) {
+        const int cause = e[done].cause;
+        for (; n_cause <= cause; n_cause++)
+            sum[n_cause] = more[n_cause] = 0;
+        sum[cause] += e[done].seconds;
+        more[cause] += (double)e[done].more;
+    }
     for (int k = 0; k < r->n_world; k++) {
-        const double seconds = seconds_in(&r->world[k], e);
+        double seconds = 0;
+        for (int c = 0; c < n_cause; c++)
+            seconds += sum[c] * r->world[k].factor[c] +
+                       more[c] * r->world[k].more[c];
         l->clock[k] += seconds;
         l->credit[k] += seconds;
         t[k].compute += seconds;
     }
     show(r, i, l->event, begin);
-    l->event++;
+    l->event += done;
 }
 
-static bool do_event(replay *r, int i, const har_event *e)
+static bool do_event(replay *r, int i, int64_t end)
 {
+    const har_event *e = &r->s->event[r->lane[i].event];
     switch ((har_event_kind)e->kind) {
     case HAR_EVENT_MEET:
         return meet(r, i, e);
@@ -215,7 +233,7 @@ static bool do_event(replay *r, int i, const har_event *e)
         send(r, i, e);
         return true;
     case HAR_EVENT_COMPUTE:
-        compute(r, i, e);
+        compute(r, i, end);
         return true;
     }
     return true;
@@ -229,7 +247,7 @@ static void run(replay *r, int i)
     while (l->at < r->n_play) {
         const int64_t end = first[r->play[l->at] + 1];
         while (l->event < end)
-            if (!do_event(r, i, &r->s->event[l->event]))
+            if (!do_event(r, i, end))
                 return;
         if (++l->at < r->n_play)
             l->event = first[r->play[l->at]];
