@@ -104,20 +104,21 @@ static void write_verified(const har__sheet *s, FILE *out)
     const char *word = har__text_of(s->verdicts, "verdict");
     const char *model =
         har__text_of(json_object_get(s->verdicts, "model"), "name");
-    if (har__verdicts_has(s->verdicts, s->plan))
+    if (strcmp(model, s->setup->spec.name) != 0)
+        note(out, "",
+             "The verdicts given are of another model, %.60s: they stand below.",
+             model);
+    else if (har__verdicts_has(s->verdicts, s->plan))
         note(out,
              strcmp(word, "VERIFIED") == 0 ? "good"
              : strcmp(word, "PARTIAL") == 0 || strcmp(word, "UNPROVEN") == 0
                  ? ""
                  : "bad",
-             "Does the plan compute the model's function? %.20s, with the "
-             "model %.60s.",
-             word, model);
+             "Does the plan compute the model's function? %.20s.", word);
     else
         note(out, "",
-             "The verdicts given (%.20s, model %.60s) are of other plans than "
-             "this one.",
-             word, model);
+             "The verdicts given (%.20s) are of other plans than this one.",
+             word);
 }
 
 static bool is_used(const har_traffic *t, int link)

@@ -59,10 +59,13 @@ sed -i 's/^machine:.*/machine: "<b> \& '"'"'c"/' machine.yaml
 expect 0 moeparity report $ASKED --machine machine.yaml -o machine.html
 has machine.html '&lt;b&gt; &amp; &#39;c'
 
-# a verdict of another plan, one that differs
-expect 0 moeparity report --verify verify.json -o other.html
+# a verdict of another model, which the head does not repeat; of another plan; one that differs
+expect 0 moeparity report --verify verify.json -o model.html
+has model.html 'The verdicts given are of another model, shadow-a'
+! sed '/<\/header>/q' model.html | grep -q VERIFIED || fail "the head has another model's verdict"
+expect 0 moeparity report shadow-a --plan tp=2 --batch 12x11 --verify verify.json -o other.html
 has other.html 'None of these is the plan of this page'
-has other.html 'The verdicts given \(VERIFIED, model shadow-a\) are of other plans'
+has other.html 'The verdicts given \(VERIFIED\) are of other plans'
 jq '.verdict = "DIFFERS" | .plans[0].cases[1].verdict = "FAIL"' verify.json >differs.json
 expect 0 moeparity report $ASKED --verify differs.json -o differs.html
 has differs.html 'class="note bad">Does the plan compute the model&#39;s function\? DIFFERS'
