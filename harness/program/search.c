@@ -22,7 +22,7 @@
 typedef struct request {
     core_overrides overrides;
     const char *model, *machine, *gpus, *batch, *decode, *dtype, *json, *write;
-    const char *popularity, *budget, *system;
+    const char *popularity, *budget, *system, *objective;
     const char *slo[2], *mark[HAR_MAX_MARKS];
     int n_slo, n_mark;
     bool place;
@@ -54,6 +54,10 @@ static void read_command_line(request *r, int argc, char **argv)
         {"for", .text = &r->system, .argument = "SYSTEM",
          .help = "only plans that megatron, vllm, sglang, deepspeed or "
                  "torchtitan can run"},
+        {"objective", .text = &r->objective, .argument = "WORD",
+         .help = "what the best plan is best in: latency, tokens_per_s, "
+                 "tokens_per_s_per_gpu or cost (latency; with a limit of it "
+                 "tokens_per_s)"},
         {"slo", .text = r->slo, .n = &r->n_slo, .most = 2, .argument = "LIMIT",
          .help = "latency_ms<X or tokens_per_s>X; both may be given"},
         {"mark", .text = r->mark, .n = &r->n_mark, .most = HAR_MAX_MARKS - 3,
@@ -116,6 +120,28 @@ static core_status parse_slo(const char *text, har_search_case *out)
     return parse_positive(&out->least_tokens_per_s, "--slo", number);
 }
 
+static core_status parse_objective(const char *text, har_search_case *out)
+{
+    static const char *const word[HAR_N_OBJECTIVE] = {
+        [HAR_OBJECTIVE_LATENCY] = "latency",
+        [HAR_OBJECTIVE_TOKENS] = "tokens_per_s",
+        [HAR_OBJECTIVE_TOKENS_PER_GPU] = "tokens_per_s_per_gpu",
+        [HAR_OBJECTIVE_COST] = "cost"};
+    out->objective = out->most_latency > 0 ? HAR_OBJECTIVE_TOKENS
+                                           : HAR_OBJECTIVE_LATENCY;
+    if (text == NULL)
+        return CORE_OK;
+    for (int i = 0; i < HAR_N_OBJECTIVE; i++)
+        if (strcmp(text, word[i]) == 0) {
+            out->objective = i;
+            return CORE_OK;
+        }
+    CORE_FAIL(CORE_E_USAGE,
+              "--objective: expected latency, tokens_per_s, "
+              "tokens_per_s_per_gpu or cost, found '%s'",
+              text);
+}
+
 static core_status parse_work(const request *r, har_quick *e)
 {
     CORE_FAIL_IF((r->batch == NULL) == (r->decode == NULL), CORE_E_USAGE,
@@ -132,9 +158,10 @@ static core_status check_training(const request *r)
     CORE_TRY(har_train_check(&r->train));
     CORE_FAIL_IF(r->train.is_asked &&
                      (r->decode != NULL || r->system != NULL || r->place ||
-                      r->n_slo > 0 || r->n_mark > 0),
+                      r->objective != NULL || r->n_slo > 0 || r->n_mark > 0),
                  CORE_E_USAGE,
-                 "--train: not with --decode, --for, --slo, --mark, --place");
+                 "--train: not with --decode, --for, --objective, --slo, "
+                 "--mark, --place");
     return CORE_OK;
 }
 
@@ -152,6 +179,7 @@ static core_status parse_case(const request *r, har_search_case *c,
     CORE_TRY(parse_gpus(r->gpus, c));
     for (int i = 0; i < r->n_slo; i++)
         CORE_TRY(parse_slo(r->slo[i], c));
+    CORE_TRY(parse_objective(r->objective, c));
     CORE_TRY(parse_work(r, e));
     c->n_b = e->n_b;
     c->n_thread = omp_get_max_threads() < HAR_SEARCH_THREADS
@@ -228,11 +256,14 @@ static core_status mark_asked(const request *r, const har_search_case *c,
     return CORE_OK;
 }
 
-/* The readings of the seed's plan that have as many GPUs as are searched. */
+/* The readings of the seed's plan that have as many GPUs as are searched: only
+ * of its own models. */
 static core_status mark_seed(const har_search_case *c, har_replayer *replayer,
                              har_quick *e, har_mark *mark, int *n)
 {
     static const char *const name[] = {"seed-16", "seed-32", "seed-32-stage"};
+    if (!har_search_is_seed(c->spec))
+        return CORE_OK;
     for (size_t i = 0; i < sizeof name / sizeof name[0]; i++) {
         par_plan plan;
         CORE_TRY(par_plan_parse(&plan, name[i]));
@@ -247,6 +278,42 @@ static core_status mark_seed(const har_search_case *c, har_replayer *replayer,
         core_message_clear();
         if (is_legal)
             CORE_TRY(price(replayer, e, c, &plan, name[i], &mark[(*n)++]));
+    }
+    return CORE_OK;
+}
+
+/* What people would take on as many GPUs as the best plan has. */
+static core_status weigh_usual(const har_search_view *v, har_replayer *replayer,
+                               har_quick *e, har_mark usual[HAR_N_USUAL])
+{
+    const int n = har_shape_world(&v->best->shape);
+    const struct {
+        const char *name;
+        int dp, tp, ep;
+    } what[HAR_N_USUAL] = {{"tp alone", 1, n, 1},
+                           {"ep of all GPUs", n, 1, n},
+                           {"the default, dp alone", n, 1, 1}};
+    for (int i = 0; i < HAR_N_USUAL; i++) {
+        const har_shape shape = {.dp = what[i].dp,
+                                 .pp = 1,
+                                 .tp = what[i].tp,
+                                 .ep = what[i].ep,
+                                 .etp = 1,
+                                 .mb = 1,
+                                 .scope = PAR_SCOPE_STAGE};
+        const har_search_case *c = v->request;
+        par_plan plan;
+        har_shape_plan(&shape, &plan);
+        if (par_plan_check(&plan, c->spec) == CORE_OK &&
+            par_plan_check_batch(&plan, c->spec, c->n_b) == CORE_OK) {
+            CORE_TRY(price(replayer, e, c, &plan, what[i].name, &usual[i]));
+            continue;
+        }
+        usual[i] = (har_mark){.point.shape = shape};
+        snprintf(usual[i].name, sizeof usual[i].name, "%s", what[i].name);
+        snprintf(usual[i].refused, sizeof usual[i].refused, "%s",
+                 core_message());
+        core_message_clear();
     }
     return CORE_OK;
 }
@@ -349,12 +416,16 @@ static core_status check(har_search_view *v, har_mark *mark,
     return CORE_OK;
 }
 
-static core_status report(const request *r, har_search_view *v, har_mark *mark)
+static core_status report(const request *r, har_search_view *v, har_quick *e,
+                          har_replayer *replayer, har_mark *mark)
 {
     har_placed placed;
+    har_mark usual[HAR_N_USUAL];
     har_checked checked[HAR_MAX_CHECKED];
     CORE_TRY(check_found(v));
     v->best = har_search_best(v->result, v->request);
+    CORE_TRY(weigh_usual(v, replayer, e, usual));
+    v->usual = usual;
     CORE_TRY(check(v, mark, checked));
     if (r->place) {
         CORE_TRY(place(r, v, &placed));
@@ -399,7 +470,7 @@ static core_status search_with(const request *r, har_search_case *c,
     if (status == CORE_OK)
         status = har_quick_status(e);
     if (status == CORE_OK)
-        status = report(r, &view, mark);
+        status = report(r, &view, e, replayer, mark);
     har_search_free(&result);
     return status;
 }
@@ -445,6 +516,9 @@ static core_status run(const request *r)
                  (long long)spec.n_e, PAR_MAX_EXPERTS);
     CORE_FAIL_IF(r->popularity != NULL && spec.n_e == 0, CORE_E_USAGE,
                  "--popularity: %s has no experts", spec.name);
+    CORE_FAIL_IF(c.objective == HAR_OBJECTIVE_COST && !(machine.price > 0),
+                 CORE_E_USAGE, "--objective cost: %s has no price",
+                 machine.name);
     c.memory_bytes = machine.memory_bytes;
     if (r->popularity != NULL) {
         CORE_TRY(read_popularity(share, &spec, r->popularity));

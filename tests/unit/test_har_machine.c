@@ -461,6 +461,11 @@ static const struct {
      "t.yaml:23:14: units.clock_ghz: unknown key"},
     {"  clock_mhz: 1830     #", "  count: 132 #",
      "t.yaml:23:3: count: given twice, first in line 22"},
+    {"machine: stated", "machine: other\nprice: 2.5", NULL},
+    {"machine: stated", "machine: other\nprice: 0",
+     "t.yaml:4:8: price: expected a number from 1e-06 to 1e+06, found '0'"},
+    {"machine: stated", "machine: other\nprice: {usd: 2}",
+     "price.usd: unknown key"},
     {"max_split: 16", "max_split: 16\nunits.clock_mhz: 1840",
      ": units.clock_mhz: unknown key"},
     {"max_split: 16", "tiles[0][0]: 16", ": tiles[0][0]: unknown key"},
@@ -538,6 +543,28 @@ START_TEST(files_are_read_strictly)
         ck_assert(m.n_unit < 0); /* untouched */
     }
     free(changed);
+    free(text);
+}
+END_TEST
+
+START_TEST(a_price_is_read_and_written)
+{
+    char *text = NULL, *written = NULL;
+    size_t n = 0;
+    har_machine m, back;
+    ck_assert_int_eq(har_machine_text(&text, STATED), CORE_OK);
+    char *priced = edited(text, "machine: stated", "machine: x\nprice: 2.5");
+    ck_assert_int_eq(har_machine_parse(&m, priced, "t.yaml"), CORE_OK);
+    ck_assert_double_eq(m.price, 2.5);
+    FILE *out = open_memstream(&written, &n);
+    fputs("machine: y\n", out);
+    har_machine_print(out, &m);
+    fclose(out);
+    ck_assert_int_eq(har_machine_parse(&back, written, "w"), CORE_OK);
+    ck_assert_double_eq(back.price, 2.5);
+    ck_assert_double_eq(preset(STATED).price, 0); /* the twin says none */
+    free(written);
+    free(priced);
     free(text);
 }
 END_TEST
@@ -690,6 +717,7 @@ static Suite *machine_suite(void)
     tcase_add_test(files, presets_are_complete);
     tcase_add_test(files, the_table_of_fields_has_every_key);
     tcase_add_loop_test(files, files_are_read_strictly, 0, N_EDITS);
+    tcase_add_test(files, a_price_is_read_and_written);
     tcase_add_test(files, a_file_without_a_coefficient_is_refused);
     tcase_add_test(files, no_such_machine);
     tcase_add_test(files, writing_replaces_two_sections);

@@ -37,6 +37,54 @@ START_TEST(front_by_hand)
 }
 END_TEST
 
+/* Worse in both figures than a plan of more GPUs: still the best of so few. */
+START_TEST(front_keeps_small_counts)
+{
+    har_search_point p[] = {point(1, 40, 4), point(3, 10, 2), point(2, 20, 3),
+                            point(4, 9, 2), point(9, 1, 1)};
+    ck_assert_int_eq(har_search_front(p, 5), 4);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(p[i].shape.dp, 4 - i);
+    ck_assert(p[2].figures.latency == 3); /* of two with two GPUs the better */
+}
+END_TEST
+
+START_TEST(best_by_objective)
+{
+    static const struct {
+        har_objective objective;
+        int n_gpu;
+    } of[] = {{HAR_OBJECTIVE_LATENCY, 8},
+              {HAR_OBJECTIVE_TOKENS, 6},
+              {HAR_OBJECTIVE_TOKENS_PER_GPU, 2},
+              {HAR_OBJECTIVE_COST, 2}};
+    har_search_point p[] = {point(1, 40, 8), point(2, 48, 6), point(3, 18, 2),
+                            point(4, 8, 1)};
+    har_search_result r = {.front = p, .n_front = 4};
+    har_search_case c = {0};
+    for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
+        c.objective = of[i].objective;
+        ck_assert_int_eq(har_shape_world(&har_search_best(&r, &c)->shape),
+                         of[i].n_gpu);
+    }
+    /* two GPUs at 3 an hour, 18 tokens/s: 64,800 tokens for 6 */
+    ck_assert(fabs(har_search_price(3, &p[2]) - 6e6 / 64800) < 1e-9);
+    r.n_front = 0;
+    ck_assert_ptr_null(har_search_best(&r, &c));
+}
+END_TEST
+
+START_TEST(the_seed_has_its_models)
+{
+    static const char *const name[] = {"seed-30b", "seed-mini", "shadow-a"};
+    for (int i = 0; i < 3; i++) {
+        core_spec spec;
+        ck_assert_int_eq(core_spec_open(&spec, name[i], NULL), CORE_OK);
+        ck_assert(har_search_is_seed(&spec) == (i < 2));
+    }
+}
+END_TEST
+
 /* --- against brute force
  * ------------------------------------------------------ */
 
@@ -57,10 +105,14 @@ static void hand_time(void *self, int thread, const har_shape *s,
     out->tokens_per_s = 50.0 * s->pp * s->mb / (s->ep + s->tp) + s->dp;
 }
 
-static bool beats(const har_figures *a, const har_figures *b)
+static bool beats(const har_search_point *p, const har_search_point *q)
 {
-    return a->latency <= b->latency && a->tokens_per_s >= b->tokens_per_s &&
-           (a->latency < b->latency || a->tokens_per_s > b->tokens_per_s);
+    const har_figures *a = &p->figures, *b = &q->figures;
+    const int n = har_shape_world(&p->shape), more = har_shape_world(&q->shape);
+    return n <= more && a->latency <= b->latency &&
+           a->tokens_per_s >= b->tokens_per_s &&
+           (n < more || a->latency < b->latency ||
+            a->tokens_per_s > b->tokens_per_s);
 }
 
 typedef struct all {
@@ -113,11 +165,13 @@ START_TEST(pruning_keeps_the_front)
     for (int i = 0; i < a.n; i++) { /* on the front, or met by one there */
         bool beaten = false, there = false;
         for (int j = 0; j < a.n; j++)
-            beaten |= beats(&a.point[j].figures, &a.point[i].figures);
+            beaten |= beats(&a.point[j], &a.point[i]);
         for (int j = 0; j < r.n_front; j++)
             there |= r.front[j].figures.latency == a.point[i].figures.latency &&
                      r.front[j].figures.tokens_per_s ==
-                         a.point[i].figures.tokens_per_s;
+                         a.point[i].figures.tokens_per_s &&
+                     har_shape_world(&r.front[j].shape) ==
+                         har_shape_world(&a.point[i].shape);
         ck_assert_int_eq(beaten, !there);
     }
     har_search_free(&r);
@@ -609,6 +663,9 @@ int main(void)
     Suite *suite = suite_create("har_search");
     TCase *tests = tcase_create("search");
     tcase_add_test(tests, front_by_hand);
+    tcase_add_test(tests, front_keeps_small_counts);
+    tcase_add_test(tests, best_by_objective);
+    tcase_add_test(tests, the_seed_has_its_models);
     tcase_add_test(tests, pruning_keeps_the_front);
     tcase_add_test(tests, front_is_that_of_the_replay);
     tcase_add_test(tests, replays_end);

@@ -122,6 +122,7 @@ typedef struct har_machine {
                                           * measured                          */
     double peak[HAR_N_UNIT];    /* flop/s; 0: the machine has no such unit    */
     double memory_bytes, memory_bw;
+    double price;               /* of a GPU for an hour; 0: not said          */
     double n_unit, clock_hz;    /* SMs or cores                               */
     double unit_bytes_per_clock; /* from the shared cache into one unit       */
     double l2_bytes;
@@ -223,11 +224,11 @@ har_operands har_operands_plain(core_dtype dtype);
 har_operands har_operands_of(const har_machine *machine,
                              const core_types *types, core_narrow weights);
 
-/* out [m, n] = a [m, k] times b [k, n].                                       */
 /* Bytes of a value of a row on its way to its expert: as the expert's products
  * read it, its scale included, where `act` is narrow, else as results are.   */
 double har_dispatch_bytes(const har_machine *machine, const core_types *types);
 
+/* out [m, n] = a [m, k] times b [k, n].                                       */
 har_time har_time_product(const har_machine *machine,
                           const har_operands *operands, double m, double n,
                           double k);

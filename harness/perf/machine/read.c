@@ -98,6 +98,7 @@ static const struct {
 enum { N_NUMBERS = sizeof NUMBERS / sizeof NUMBERS[0] };
 
 static const double PEAK[2] = {1e-6, 1e6}, LINK[2] = {1e-3, 1e5};
+static const double PRICE[2] = {1e-6, 1e6};
 static const double SIGMA[2] = {1e-4, 10};
 static const double COEFS[HAR_N_COEF][2] = {
 #define COEF_LIMITS(name, key, kind, start, least, most, text) {least, most},
@@ -130,6 +131,9 @@ void har_machine_write_fields(FILE *out)
           out);
     write_field(out, "machine", "text", "its name");
     write_field(out, "about", "text", "a sentence for people (nothing)");
+    write_number(out, "", "price", PRICE[0], PRICE[1],
+                 "of a GPU for an hour, in any currency (none: `search` says "
+                 "no costs)");
     write_field(out, "arch", "sm80, sm89, sm90, sm100, sm120",
                 "the generation whose rules hold (none: everything is stated, "
                 "nothing carried over)");
@@ -308,6 +312,8 @@ static core_status read_entry(reader *r, const core_yaml_entry *e)
         return word(r, e, r->m.name, sizeof r->m.name);
     if (strcmp(e->path, "about") == 0)
         return CORE_OK;
+    if (strcmp(e->path, "price") == 0)
+        return har__read_number(r->file, e, PRICE[0], PRICE[1], &r->m.price);
     if (strcmp(e->path, "arch") == 0)
         return har_arch_of_word(&r->m.arch, e->text)
                    ? CORE_OK

@@ -57,6 +57,8 @@ static void write_sections(FILE *out, const har_machine *m)
 
 void har_machine_print(FILE *out, const har_machine *m)
 {
+    if (m->price > 0)
+        fprintf(out, "price: %.6g\n", m->price);
     if (m->arch != HAR_ARCH_NONE)
         fprintf(out, "arch: %s\n", har_generation_of(m->arch)->word);
     fputs("peak_tflops:\n", out);

@@ -8,6 +8,7 @@
  */
 #include "harness/perf/search/report.h"
 
+#include <math.h>
 #include <omp.h>
 #include <string.h>
 
@@ -112,7 +113,7 @@ static void set_terms(const har_prediction *p, har_figures *out)
     double sum = 0;
     for (int i = 0; i < HAR_N_TERM; i++)
         sum += out->term[i];
-    out->term[HAR_TERM_BUBBLE] = p->latency.value - sum;
+    out->term[HAR_TERM_BUBBLE] = fmax(0, p->latency.value - sum);
 }
 
 static core_status replay(void *self, int thread, const har_shape *shape,

@@ -1,8 +1,10 @@
 /* harness/perf/search/front.c -- the front, and who may be on it.
  *
+ * Only a plan with as few GPUs beats another: a buyer pays for each.
+ *
  * The distance of a plan from a front is the largest factor by which a plan of
- * the front beats it in both figures: max over q of min(latency / latency q,
- * tokens q / tokens), less 1.  Say replayed figures are r times those of the
+ * the front with as few GPUs beats it in both figures: max over q of min(latency
+ * / latency q, tokens q / tokens), less 1.  Say replayed figures are r times those of the
  * cost, r between low and high for all plans.  Then a plan further away than
  * high / low - 1 stays beaten, whatever its replay would say: it need not be
  * replayed.  low and high are those of the plans replayed so far, so more plans
@@ -46,6 +48,18 @@ static int by_latency(const void *left, const void *right)
     return order;
 }
 
+/* By one of the front, all of which have no more latency? */
+static bool is_beaten(const har_search_point *p, const har_search_point *front,
+                      int64_t n_front)
+{
+    const int n_gpu = har_shape_world(&p->shape);
+    for (int64_t i = 0; i < n_front; i++)
+        if (front[i].figures.tokens_per_s >= p->figures.tokens_per_s &&
+            har_shape_world(&front[i].shape) <= n_gpu)
+            return true;
+    return false;
+}
+
 int64_t har_search_front(har_search_point *point, int64_t n)
 {
     int64_t n_real = 0, n_front = 0;
@@ -56,12 +70,9 @@ int64_t har_search_front(har_search_point *point, int64_t n)
     if (n_real == 0)
         return 0;
     qsort(point, (size_t)n_real, sizeof *point, by_latency);
-    double most = -INFINITY;
     for (int64_t i = 0; i < n_real; i++)
-        if (point[i].figures.tokens_per_s > most) {
-            most = point[i].figures.tokens_per_s;
+        if (!is_beaten(&point[i], point, n_front))
             point[n_front++] = point[i];
-        }
     return n_front;
 }
 
@@ -77,16 +88,19 @@ typedef struct ratios {
     double low, high, off; /* off: largest |ratio - 1|                        */
 } ratios;
 
-static double distance(const har_figures *f, const har_search_point *front,
-                       int64_t n_front)
+static double distance(const har_search_point *p,
+                       const har_search_point *front, int64_t n_front)
 {
+    const har_figures *f = &p->figures;
+    const int n_gpu = har_shape_world(&p->shape);
     double most = 0;
     for (int64_t i = 0; i < n_front; i++) {
         const har_figures *q = &front[i].figures;
         if (q->latency > f->latency)
             break;
-        most = fmax(most, fmin(f->latency / q->latency,
-                               q->tokens_per_s / f->tokens_per_s));
+        if (har_shape_world(&front[i].shape) <= n_gpu)
+            most = fmax(most, fmin(f->latency / q->latency,
+                                   q->tokens_per_s / f->tokens_per_s));
     }
     return most - 1;
 }
@@ -110,7 +124,7 @@ static int64_t rank(contender *out, har_search_point *scratch,
         const har_figures *f = &point[i].figures;
         if (isfinite(f->latency) && isfinite(f->tokens_per_s))
             out[n_out++] =
-                (contender){.distance = distance(f, scratch, n_front),
+                (contender){.distance = distance(&point[i], scratch, n_front),
                             .at = i,
                             .latency = f->latency,
                             .tokens = f->tokens_per_s};

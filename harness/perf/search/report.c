@@ -8,6 +8,7 @@
 #include "harness/launch/jsonfile.h"
 
 #include <math.h>
+#include <string.h>
 
 static void text_of(const har_shape *shape, char out[PAR_PLAN_TEXT])
 {
@@ -16,23 +17,41 @@ static void text_of(const har_shape *shape, char out[PAR_PLAN_TEXT])
     par_plan_format(&plan, out);
 }
 
-static void write_row(FILE *out, const char *name, const har_search_point *p,
-                      bool has_times)
+/* price: of a GPU for an hour, 0 if the machine has none. */
+static void write_row(FILE *out, const char *name, double price,
+                      const har_search_point *p, bool has_times)
 {
-    char text[PAR_PLAN_TEXT];
+    char text[PAR_PLAN_TEXT], cost[32] = "";
     const har_figures *f = &p->figures;
     const int n_gpu = har_shape_world(&p->shape);
     text_of(&p->shape, text);
     if (!has_times) {
-        fprintf(out, "%-14s %32s %9.2f %5d  %s  does not fit\n", name, "",
-                f->memory / 1e9, n_gpu, text);
+        fprintf(out, "%-14s %32s %*s%9.2f %5d  %s  does not fit\n", name, "",
+                price > 0 ? 10 : 0, "", f->memory / 1e9, n_gpu, text);
         return;
     }
+    if (price > 0)
+        snprintf(cost, sizeof cost, "%9.4g ", har_search_price(price, p));
     const har_search_term term = har_term_largest(f);
-    fprintf(out, "%-14s %10.3f %11.0f %9.0f %9.2f %5d  %s  %s %.0f %%\n", name,
-            f->latency * 1e3, f->tokens_per_s, f->tokens_per_s / n_gpu,
-            f->memory / 1e9, n_gpu, text, har_term_text(term),
+    fprintf(out, "%-14s %10.3f %11.0f %9.0f %s%9.2f %5d  %s  %s %.0f %%\n",
+            name, f->latency * 1e3, f->tokens_per_s, f->tokens_per_s / n_gpu,
+            cost, f->memory / 1e9, n_gpu, text, har_term_text(term),
             100 * f->term[term] / f->latency);
+}
+
+static void write_rows(FILE *out, const har_search_view *v)
+{
+    const double price = v->estimate->machine->price;
+    fprintf(out, "\n%-14s %10s %11s %9s %s%9s %5s  plan  largest share\n",
+            "front", "latency/ms", "tokens/s", "per GPU",
+            price > 0 ? "  cost/M " : "", "GB", "GPUs");
+    write_row(out, "best", price, v->best, true);
+    for (int i = 0; i < v->result->n_front; i++)
+        if (&v->result->front[i] != v->best)
+            write_row(out, "", price, &v->result->front[i], true);
+    for (int i = 0; i < v->n_mark; i++)
+        write_row(out, v->mark[i].name, price, &v->mark[i].point,
+                  v->mark[i].fits);
 }
 
 static void write_counts(FILE *out, const har_search_view *v)
@@ -123,6 +142,32 @@ static void write_why(FILE *out, const har_search_view *v, const har_mark *mark)
             b->weight_bytes / 1e9);
 }
 
+/* A line: the figures, and the terms that differ by a hundredth of its latency. */
+static void write_usual(FILE *out, const har_search_view *v, const har_mark *u)
+{
+    char text[PAR_PLAN_TEXT];
+    const har_figures *a = &v->best->figures, *b = &u->point.figures;
+    text_of(&u->point.shape, text);
+    fprintf(out, "usual      %s (%s)", u->name, text);
+    if (u->refused[0] != '\0')
+        fprintf(out, ": %s", u->refused);
+    else if (!u->fits)
+        fprintf(out, ": does not fit, %.2f GB of %.2f", b->memory / 1e9,
+                v->request->memory_bytes / 1e9);
+    else if (memcmp(&u->point.shape, &v->best->shape, sizeof u->point.shape) ==
+             0)
+        fputs(": is the best", out);
+    else
+        fprintf(out, ": latency %.3f ms, best %.3f; %.0f tokens/s, best %.0f",
+                b->latency * 1e3, a->latency * 1e3, b->tokens_per_s,
+                a->tokens_per_s);
+    for (int i = 0; u->fits && i < HAR_N_TERM; i++)
+        if (fabs(a->term[i] - b->term[i]) > 0.01 * b->latency)
+            fprintf(out, "; %s %+.3f ms", har_term_text(i),
+                    1e3 * (b->term[i] - a->term[i]));
+    fputc('\n', out);
+}
+
 static void write_placed(FILE *out, const har_placed *p)
 {
     char text[PAR_PLAN_TEXT];
@@ -145,26 +190,21 @@ static void write_placed(FILE *out, const har_placed *p)
 void har_search_write_text(FILE *out, const har_search_view *v)
 {
     write_counts(out, v);
-    fprintf(out, "\n%-14s %10s %11s %9s %9s %5s  plan  largest share\n",
-            "front", "latency/ms", "tokens/s", "per GPU", "GB", "GPUs");
-    write_row(out, "best", v->best, true);
-    for (int i = 0; i < v->result->n_front; i++)
-        if (&v->result->front[i] != v->best)
-            write_row(out, "", &v->result->front[i], true);
-    for (int i = 0; i < v->n_mark; i++)
-        write_row(out, v->mark[i].name, &v->mark[i].point, v->mark[i].fits);
+    write_rows(out, v);
     write_predictions(out, v);
     fputc('\n', out);
     for (int i = 0; i < v->n_mark; i++)
         write_why(out, v, &v->mark[i]);
+    for (int i = 0; i < HAR_N_USUAL; i++)
+        write_usual(out, v, &v->usual[i]);
     if (v->placed != NULL)
         write_placed(out, v->placed);
 }
 
 /* --- JSON --- */
 
-static json_t *json_point(const har_search_point *p, const char *name,
-                          bool has_times)
+static json_t *json_point(double price, const har_search_point *p,
+                          const char *name, bool has_times)
 {
     char text[PAR_PLAN_TEXT];
     text_of(&p->shape, text);
@@ -181,10 +221,24 @@ static json_t *json_point(const har_search_point *p, const char *name,
     if (has_times) {
         json_object_set_new(out, "latency_s", json_real(f->latency));
         json_object_set_new(out, "tokens_per_s", json_real(f->tokens_per_s));
+        json_object_set_new(
+            out, "tokens_per_s_per_gpu",
+            json_real(f->tokens_per_s / har_shape_world(&p->shape)));
+        if (price > 0)
+            json_object_set_new(out, "cost_per_million_tokens",
+                                json_real(har_search_price(price, p)));
         json_object_set_new(out, "balance", json_real(f->balance));
         json_object_set(out, "terms_s", terms);
     }
     json_decref(terms);
+    return out;
+}
+
+static json_t *json_mark(double price, const har_mark *m)
+{
+    json_t *out = json_point(price, &m->point, m->name, m->fits);
+    if (m->refused[0] != '\0')
+        json_object_set_new(out, "refused", json_string(m->refused));
     return out;
 }
 
@@ -201,26 +255,30 @@ static void json_checked(json_t *out, const har_checked *c)
 static json_t *json_root(const har_search_view *v)
 {
     const har_search_result *r = v->result;
-    json_t *front = json_array(), *marks = json_array();
+    json_t *front = json_array(), *marks = json_array(), *usual = json_array();
+    const double price = v->estimate->machine->price;
     for (int i = 0; i < r->n_front; i++)
-        json_array_append_new(front, json_point(&r->front[i], NULL, true));
+        json_array_append_new(front,
+                              json_point(price, &r->front[i], NULL, true));
     for (int i = 0; i < v->n_mark; i++)
-        json_array_append_new(
-            marks,
-            json_point(&v->mark[i].point, v->mark[i].name, v->mark[i].fits));
+        json_array_append_new(marks, json_mark(price, &v->mark[i]));
+    for (int i = 0; i < HAR_N_USUAL; i++)
+        json_array_append_new(usual, json_mark(price, &v->usual[i]));
     for (int i = 0; i < r->n_front && i < HAR_MAX_CHECKED; i++)
         json_checked(json_array_get(front, (size_t)i), &v->checked[i]);
     for (int i = 0; i < v->n_mark; i++)
         if (v->mark[i].fits)
             json_checked(json_array_get(marks, (size_t)i), &v->mark[i].checked);
     json_t *root = json_pack(
-        "{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:i, s:o, s:o, s:o}",
+        "{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:i, s:o, s:o, s:o, "
+        "s:o}",
         "schema", 1, "model", v->estimate->spec->name, "machine",
         v->estimate->machine->name, "plans", (json_int_t)r->n_plan, "illegal",
         (json_int_t)r->n_illegal, "barred", (json_int_t)r->n_barred, "too_large", (json_int_t)r->n_large,
         "missed_limits", (json_int_t)r->n_missed, "left", (json_int_t)r->n_good,
         "seconds", r->seconds, "threads", v->request->n_thread, "best",
-        json_point(v->best, NULL, true), "front", front, "marked", marks);
+        json_point(price, v->best, NULL, true), "front", front, "marked", marks,
+        "usual", usual);
     if (root != NULL && v->request->replay != NULL)
         json_object_set_new(
             root, "replayed",

@@ -42,14 +42,18 @@ CORE_NODISCARD core_status har_replayer_make(har_replayer *out,
                                              const har_quick *estimate);
 void har_replayer_free(har_replayer *replayer);
 
-enum { HAR_MAX_CHECKED = 32 };
+enum { HAR_MAX_CHECKED = 128 };
 
 typedef struct har_mark { /* a plan to be held against the best */
     char name[PAR_PLAN_TEXT];
     har_search_point point;
     har_checked checked; /* if it fits                                       */
     bool fits;           /* memory; else it has no times                      */
+    char refused[160];   /* why it is no plan of the model; else empty        */
 } har_mark;
+
+/* What people take without a search: one degree is as large as there are GPUs. */
+enum { HAR_N_USUAL = 3 };
 
 typedef struct har_placed { /* experts dealt by popularity */
     par_plan plan;
@@ -74,6 +78,8 @@ typedef struct har_search_view { /* borrows everything */
     const har_checked *checked; /* [n_front], the first HAR_MAX_CHECKED */
     const har_mark *mark;
     int n_mark;
+    const har_mark *usual;      /* [HAR_N_USUAL] on as many GPUs as the best;
+                                 * without `checked`                       */
     const har_placed *placed; /* NULL: not asked for */
     const char *system;       /* whose plans alone are asked for, or NULL */
 } har_search_view;

@@ -15,6 +15,7 @@
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* --- shapes --- */
 
@@ -222,12 +223,42 @@ void har_search_free(har_search_result *result)
     *result = (har_search_result){0};
 }
 
+/* The more the better. */
+static double merit(const har_search_point *p, har_objective objective)
+{
+    switch (objective) {
+    case HAR_OBJECTIVE_TOKENS:
+        return p->figures.tokens_per_s;
+    case HAR_OBJECTIVE_TOKENS_PER_GPU:
+    case HAR_OBJECTIVE_COST: /* every GPU has the same price */
+        return p->figures.tokens_per_s / har_shape_world(&p->shape);
+    default:
+        return -p->figures.latency;
+    }
+}
+
 const har_search_point *har_search_best(const har_search_result *result,
                                         const har_search_case *request)
 {
-    if (result->n_front == 0)
-        return NULL;
-    return &result->front[request->most_latency > 0 ? result->n_front - 1 : 0];
+    const har_search_point *best = result->n_front > 0 ? result->front : NULL;
+    for (int i = 1; i < result->n_front; i++)
+        if (merit(&result->front[i], request->objective) >
+            merit(best, request->objective))
+            best = &result->front[i];
+    return best;
+}
+
+double har_search_price(double price, const har_search_point *point)
+{
+    static const double HOUR = 3600, MILLION = 1e6;
+    return price / HOUR * har_shape_world(&point->shape) * MILLION /
+           point->figures.tokens_per_s;
+}
+
+bool har_search_is_seed(const core_spec *spec)
+{
+    return strcmp(spec->name, "seed-30b") == 0 ||
+           strcmp(spec->name, "seed-mini") == 0;
 }
 
 const char *har_term_text(har_search_term term)

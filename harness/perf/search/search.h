@@ -2,8 +2,8 @@
  *
  * Every legal plan on each number of GPUs, with every number of micro-batches
  * that changes their size, is asked for its memory; those that fit are timed;
- * what is left is the front: plans that no other beats in both latency and
- * throughput.  What a plan costs is the business of a har_search_cost, which
+ * what is left is the front: plans that no other with as few GPUs beats in both
+ * latency and throughput.  What a plan costs is the business of a har_search_cost, which
  * must be fast; a har_search_replay, if there is one, has the last word on the
  * plans that may be on the front.
  *
@@ -64,6 +64,15 @@ typedef struct har_search_replay {
                        har_figures *figures);
 } har_search_replay;
 
+/* What the best plan is best in.                                             */
+typedef enum har_objective {
+    HAR_OBJECTIVE_LATENCY,
+    HAR_OBJECTIVE_TOKENS,         /* tokens/s                                 */
+    HAR_OBJECTIVE_TOKENS_PER_GPU, /* tokens/s of a GPU                        */
+    HAR_OBJECTIVE_COST,           /* of a token, all GPUs at one price        */
+    HAR_N_OBJECTIVE
+} har_objective;
+
 typedef struct har_search_case { /* borrows everything                        */
     const core_spec *spec;
     const har_search_cost *cost;
@@ -72,6 +81,7 @@ typedef struct har_search_case { /* borrows everything                        */
     double memory_bytes;       /* of a GPU                                  */
     double most_latency;       /* 0: no limit                               */
     double least_tokens_per_s; /* 0: no limit                               */
+    har_objective objective;
     int n_thread;              /* at most HAR_SEARCH_THREADS                */
 
     /* Is a legal plan a candidate?  NULL: all are.                           */
@@ -126,18 +136,24 @@ CORE_NODISCARD core_status har_search_run(har_search_result *out,
                                           const har_search_case *request);
 void har_search_free(har_search_result *result);
 
-/* Keep the front of n points, sorted by latency; returns how many.  Of plans
- * with equal figures the one with fewest GPUs, least memory, earliest is kept.
- * A figure that is not a number is never on it.                      [local] */
+/* Keep the front of n points, sorted by latency; returns how many: those that no
+ * other with as few GPUs beats in both figures.  Of plans with equal figures and
+ * GPUs the one with least memory, earliest is kept.  A figure that is not a number is never on it.                      [local] */
 int64_t har_search_front(har_search_point *point, int64_t n);
 
 void har_shape_plan(const har_shape *shape, par_plan *out);
 void har_shape_of(const par_plan *plan, har_shape *out);
 
-/* The point with the most tokens/s if there is a limit of latency, else the one
- * with the least latency; NULL for an empty front.                   [local] */
+/* The point of the front that is best in the objective, of equal ones the one
+ * with least latency; NULL for an empty front.                       [local] */
 const har_search_point *har_search_best(const har_search_result *result,
                                         const har_search_case *request);
+
+/* What a million tokens cost at a price of a GPU for an hour.        [local] */
+double har_search_price(double price, const har_search_point *point);
+
+/* Is it the model of the seed, whose plans have names?               [local] */
+bool har_search_is_seed(const core_spec *spec);
 
 /* Words for a term; the term with the largest share of the latency, bubble
  * included.                                                          [local] */

@@ -5,6 +5,8 @@ has out '^training   8 rows x 32 tokens; zero 1, recompute none, gradients F32$'
 jq -e '.schema == 1 and (.front | length) > 0 and .front == (.front | sort_by(.step_s))' steps.json >jq.out || fail "steps.json"
 expect 0 moeparity predict seed-mini --train --machine h100-sxm --batch 8x32 --zero 1 --plan trained.yaml --json step.json
 jq -s -e '.[0].front[0].step_s == .[1].step_s.value' steps.json step.json >jq.out || fail "search and predict differ"
-refused 2 '--train: not with --decode, --for, --slo, --mark, --place' $STEPS --slo 'latency_ms<50'
+for option in --slo='latency_ms<50' --objective=cost; do
+    refused 2 '--train: not with --decode, --for, --objective, --slo, --mark, --place' $STEPS "$option"
+done
 refused 2 '--recompute belongs to --train' moeparity search seed-mini --machine h100-sxm --gpus 2 --batch 8x32 --recompute full
 refused 4 'no plan fits: the smallest needs .* GB of a GPU.s 80.00 .--zero and --recompute' moeparity search seed-30b --train --machine h100-sxm --gpus 1 --batch 8x32
