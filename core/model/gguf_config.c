@@ -338,7 +338,7 @@ static core_status add_scaling(const core_gguf *file, json_t *config)
     if (divisors != NULL)
         return add_llama3(file, divisors, config);
     const core_gguf_key *type = core__gguf_get(file, "rope.scaling.type");
-    json_t *scaling = NULL;
+    json_t *scaling;
     char text[64];
     if (type == NULL || core_gguf_text_is(type, "none"))
         scaling = json_null();
@@ -347,10 +347,13 @@ static core_status add_scaling(const core_gguf *file, json_t *config)
     else if (core_gguf_text_is(type, "linear")) {
         scaling = json_pack("{s:s}", "rope_type", "linear");
         copy_real(file, "rope.scaling.factor", scaling, "factor");
-    }
-    CORE_FAIL_IF(scaling == NULL, CORE_E_SPEC,
-                 "%s: %s: '%s' is not supported, expected none, linear or yarn",
-                 core_gguf_path(file), type->name, unknown(type, text));
+    } else
+        CORE_FAIL(
+            CORE_E_SPEC,
+            "%s: %s: '%s' is not supported, expected none, linear or yarn",
+            core_gguf_path(file), type->name, unknown(type, text));
+    CORE_FAIL_IF(scaling == NULL, CORE_E_MEMORY, "%s: no memory for %s",
+                 core_gguf_path(file), type ? type->name : "rope scaling");
     json_object_set_new(config, "rope_scaling", scaling);
     return CORE_OK;
 }
