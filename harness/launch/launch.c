@@ -11,6 +11,7 @@
  */
 #include "harness/launch/hosts.h"
 #include "harness/launch/impl.h"
+#include "harness/launch/processes.h"
 #include "harness/words/colour.h"
 #include "parallel/mailbox.h"
 #include "parallel/process.h"
@@ -273,11 +274,24 @@ static void claim_death(const watch *w)
     (void)par_board_claim(w->board, CORE_E_PEER, line);
 }
 
+/* mpiexec, Hydra's process and the ranks: where these may not be started,
+ * Hydra 4.0.2 tries for ever.                                                */
+static core_status check_processes(const har_launch_options *options)
+{
+    CORE_FAIL_IF(har__one_host() && !har_may_start(2 + options->n_rank),
+                 CORE_E_MEMORY,
+                 "not enough processes for mpiexec and %d ranks: raise the "
+                 "limit (ulimit -u)",
+                 options->n_rank);
+    return CORE_OK;
+}
+
 core_status har_launch(const har_run *run, const har_launch_options *options,
                        char *const argv[], int *exit_code)
 {
     char path[HAR_PATH], mail[HAR_PATH];
     watch w = {.run = run, .options = options};
+    CORE_TRY(check_processes(options));
     har__path(path, run, "report"); /* a folder may serve one run after the */
     unlink(path);                   /* other: nothing old must be taken     */
     har__path(path, run, "errors"); /* for this run's                       */

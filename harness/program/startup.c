@@ -10,15 +10,14 @@
 
 #include "core/base/status.h"
 #include "core/files/target.h"
+#include "harness/launch/processes.h"
 
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/types.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* Of OpenBLAS, for each of its threads, as its packages are built. */
@@ -85,27 +84,10 @@ static void look_for_room(void)
 }
 
 /* OpenBLAS starts its threads, one for each core, and its OpenMP exits where it
- * may not.  As many children, which cost no memory: may they be had?  Limits
- * that are far away are left alone.                                          */
+ * may not.                                                                   */
 static void look_for_threads(void)
 {
-    enum { FEW = 1024, MOST = 256 };
-    struct rlimit limit;
-    pid_t child[MOST];
-    int n = 0, wanted = (int)n_threads() - 1;
-    if (getrlimit(RLIMIT_NPROC, &limit) != 0 || limit.rlim_cur >= FEW)
-        return;
-    wanted = wanted < MOST ? wanted : MOST;
-    while (n < wanted && (child[n] = fork()) > 0)
-        n++;
-    if (n < wanted && child[n] == 0)
-        for (;;)
-            pause();
-    for (int i = 0; i < n; i++) {
-        kill(child[i], SIGKILL);
-        waitpid(child[i], NULL, 0);
-    }
-    if (n < wanted)
+    if (!har_may_start((int)n_threads() - 1))
         end(CORE_E_MEMORY,
             "moeparity: not enough processes to start: OpenBLAS takes a thread "
             "for each core; raise the limit (ulimit -u) or set "

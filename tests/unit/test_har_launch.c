@@ -5,6 +5,7 @@
  * to another process, would have left there.
  */
 #include "harness/launch/impl.h"
+#include "harness/launch/processes.h"
 #include "parallel/board.h"
 #include "tests/support/check_main.h"
 
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -249,6 +251,37 @@ START_TEST(a_copy_of_a_rank_here_is_not_taken)
 }
 END_TEST
 
+enum { NO, YES, NOT_RUN };
+
+/* May a process start n more under that limit?  Nobody limits root: as somebody
+ * who has no other process.                                                  */
+static int may_start(rlim_t limit, int n)
+{
+    const struct rlimit processes = {limit, limit};
+    int code = 0;
+    const pid_t child = fork();
+    if (child == 0) {
+        if (setuid((uid_t)(60000 + getpid() % 5000)) != 0)
+            _exit(NOT_RUN);
+        setrlimit(RLIMIT_NPROC, &processes);
+        _exit(har_may_start(n) ? YES : NO);
+    }
+    ck_assert_int_eq(waitpid(child, &code, 0), child);
+    ck_assert(WIFEXITED(code));
+    return WEXITSTATUS(code);
+}
+
+START_TEST(processes_are_counted_before_they_are_started)
+{
+    if (may_start(1, 0) == NOT_RUN)
+        return;
+    ck_assert_int_eq(may_start(1, 0), YES);
+    ck_assert_int_eq(may_start(1, 1), NO);
+    ck_assert_int_eq(may_start(4, 3), YES);
+    ck_assert_int_eq(may_start(4, 4), NO);
+}
+END_TEST
+
 START_TEST(a_process_knows_its_host_and_its_start)
 {
     par_process me, child;
@@ -266,6 +299,7 @@ int main(void)
     TCase *tcase = tcase_create("processes");
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, a_process_knows_its_host_and_its_start);
+    tcase_add_test(tcase, processes_are_counted_before_they_are_started);
     tcase_add_test(tcase, a_rank_that_runs_here_is_killed);
     tcase_add_loop_test(tcase, a_rank_that_ended_here_is_dead, 0, 2);
     tcase_add_test(tcase, the_death_of_a_watched_rank_is_seen);

@@ -22,10 +22,13 @@ somebody="setpriv --reuid=$((60000 + $$ % 5000)) --regid=65534 --clear-groups"
 chmod 711 "$(dirname "$MOEPARITY_RUN_DIR")" && chmod 777 "$MOEPARITY_RUN_DIR" "$TMPDIR"
 if $somebody $tiny >out 2>err; then
     n_refused=0
-    for n in 1 2; do # with room for mpiexec, but not for what it starts, Hydra 4.0.2 tries for ever
-        limited nproc $n $somebody
-        [ $code = 4 ] || fail "$n processes are enough"
+    for n in 1 2 3 4 5 6; do # timeout, the launcher and a thread of it, mpiexec, Hydra's process and two ranks are seven
+        limited nproc $n env OPENBLAS_NUM_THREADS=1 $somebody
+        one_error 4 'not enough processes '
     done
+    has err 'for mpiexec and 2 ranks: raise the limit \(ulimit -u\)$'
+    limited nproc 2 env OPENBLAS_NUM_THREADS=9 $somebody
+    one_error 4 'not enough processes to start: OpenBLAS'
     limited nproc 64 $somebody
     [ $code = 0 ] || fail '64 processes'
 else
