@@ -3,7 +3,7 @@
 
 While a verify runs, one of its ranks after the other is stopped (SIGSTOP) for 50 to 300 ms and goes on.  Each run must say, to the letter but for
 its times, what the same run says undisturbed: one verdict, and nobody is taken for dead or stalled, though the stall limit is but ten times
-the longest stop.  The control: a rank that is stopped for good is found.  Processes are known by the run folder's place in their environment.
+the longest stop.  The control: a rank that is stopped for good is found.
 """
 import argparse
 import os
@@ -27,15 +27,24 @@ DIFFERS = r"(?m)^(time |  (memory|reference|emulation) |.*(processor seconds|lar
 LEAST, MOST = 0.05, 0.3
 
 
-def ranks_of(runs):
+def below(pid):
+    """All processes that pid and its children started."""
+    try:
+        children = open(f"/proc/{pid}/task/{pid}/children").read().split()
+    except OSError:
+        return []
+    return children + [further for child in children for further in below(child)]
+
+
+def ranks_of(run):
     """Processes of the run that mpiexec started as ranks."""
     found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+    for pid in below(run):
         try:
             environ = open(f"/proc/{pid}/environ", "rb").read()
         except OSError:
             continue
-        if b"MOEPARITY_RUN_DIR=" + runs.encode() + b"\0" in environ and b"\0PMI_RANK=" in b"\0" + environ:
+        if b"\0PMI_RANK=" in b"\0" + environ:
             found.append(int(pid))
     return found
 
@@ -49,13 +58,13 @@ def send(pid, number):
 
 
 def verify(program, arguments, disturb):
-    """Exit code, report without its times, standard error; disturb(runs) is called while it runs."""
+    """Exit code, report without its times, standard error; disturb(pid) is called while it runs."""
     with tempfile.TemporaryDirectory() as runs, tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as error:
         run = subprocess.Popen([program, "verify", *arguments.split(), "--stall", str(STALL)], stdout=out, stderr=error, stdin=subprocess.DEVNULL,
                                env={**os.environ, "MOEPARITY_RUN_DIR": runs})
         while run.poll() is None:
-            disturb(runs)
-            time.sleep(0.001)
+            disturb(run.pid)
+            time.sleep(0.005)
         out.seek(0)
         error.seek(0)
         return run.returncode, re.sub(DIFFERS, "", out.read()), re.sub(r"(?m)^moeparity: about .*\n", "", error.read())
@@ -68,8 +77,8 @@ class Delays:
         self.rng = random.Random(seed)
         self.n = 0
 
-    def __call__(self, runs):
-        ranks = ranks_of(runs)
+    def __call__(self, run):
+        ranks = ranks_of(run)
         if not ranks:
             return
         pid = self.rng.choice(ranks)
@@ -79,8 +88,8 @@ class Delays:
             send(pid, signal.SIGCONT)
 
 
-def stop_for_good(runs):
-    for pid in ranks_of(runs)[:1]:
+def stop_for_good(run):
+    for pid in ranks_of(run)[:1]:
         send(pid, signal.SIGSTOP)
 
 
@@ -90,7 +99,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=200)
     options = parser.parse_args()
-    alone = [verify(options.program, arguments, lambda runs: None) for arguments in RUNS]
+    alone = [verify(options.program, arguments, lambda run: None) for arguments in RUNS]
     wrong = [f"undisturbed: exit {code}: {said}{error}" for code, said, error in alone if code not in (0, 6) or error]
     n_stopped = 0
     for i in range(options.count if not wrong else 0):
