@@ -8,12 +8,14 @@
 #include "harness/program/train_options.h"
 #include "harness/program/command.h"
 #include "harness/program/question_options.h"
+#include "harness/program/serve.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct request {
     har_question asked;
+    har_serve_options serve;
     const char *sweep, *require, *json, *trace;
     har_train_words train;
 } request;
@@ -29,6 +31,7 @@ static void read_command_line(request *r, int argc, char **argv)
 {
     const har_option options[] = {
         HAR_QUESTION_OPTIONS(&r->asked),
+        HAR_SERVE_OPTIONS(&r->serve),
         {"sweep", .text = &r->sweep, .argument = "WHAT=A..B",
          .help = "a row for each doubling of gpus (scales dp), seq or mb"},
         {"require", .text = &r->require, .argument = "FILE",
@@ -108,15 +111,21 @@ static core_status predict_one(har_setup *s, const request *r,
     return report(s, r, predictor, p, met);
 }
 
-/* --- a sweep --- */
+/* --- a sweep, serving --- */
 
 typedef struct range {
     int what; /* 0 gpus, 1 seq, 2 mb */
     int64_t first, last;
 } range;
 
-static core_status check_sweep(const request *r)
+static core_status check_files(const request *r)
 {
+    CORE_FAIL_IF(r->serve.mix != NULL &&
+                     (r->sweep != NULL || r->require != NULL ||
+                      r->json != NULL || r->trace != NULL ||
+                      r->train.is_asked),
+                 CORE_E_USAGE, "--serve prints a report: not with --sweep, "
+                 "--require, --json, --trace, --train");
     CORE_FAIL_IF(r->sweep != NULL && (r->require != NULL || r->json != NULL ||
                                       r->trace != NULL),
                  CORE_E_USAGE,
@@ -261,15 +270,19 @@ int har_cmd_predict(int argc, char **argv)
     har_predictor *predictor = NULL;
     bool met = true;
     read_command_line(&r, argc, argv);
-    core_status status = har_setup_read(&s, &r.asked);
+    core_status status = har_serve_ask(&r.serve, &r.asked);
     if (status == CORE_OK)
-        status = check_sweep(&r);
+        status = har_setup_read(&s, &r.asked);
+    if (status == CORE_OK)
+        status = check_files(&r);
     if (status == CORE_OK)
         status = har_train_check(&r.train);
     if (status == CORE_OK)
         status = har_predictor_make(&predictor, &s.machine);
     if (status == CORE_OK && r.train.is_asked)
         status = train(&s, &r, predictor);
+    else if (status == CORE_OK && r.serve.mix != NULL)
+        status = har_serve_answer(&r.serve, &r.asked, &s, &met);
     else if (status == CORE_OK && r.sweep != NULL)
         status = sweep(&s, &r, predictor, &p);
     else if (status == CORE_OK)

@@ -400,6 +400,78 @@ START_TEST(blocks_of_experts_go_by_tokens)
 }
 END_TEST
 
+/* A step of five rows, of which a prompt's tokens are none, three or all. */
+START_TEST(tokens_of_prompts_are_attended_as_prefill)
+{
+    static const double share[] = {0, 0.6, 1};
+    har_time time[3], alone;
+    for (int i = 0; i < 3; i++) {
+        step *s = make_step(FIX_NORM_HEAD, 4000);
+        core_cost c =
+            *find(s, CORE_TAP_CONTEXT, 2, CORE_COST_ATTENTION, false);
+        s->timer.prompt_share = share[i];
+        s->timer.n_run = 3;
+        s->timer.n_past = 1000;
+        ck_assert_int_eq(har_timer_ask(&s->timer, &c, 0, &time[i]), CORE_OK);
+        /* what is remembered of one is not said of the other */
+        s->timer.prompt_share = 0;
+        ck_assert_int_eq(har_timer_ask(&s->timer, &c, 0, &alone), CORE_OK);
+        ck_assert(alone.seconds == time[0].seconds);
+        free_step(s);
+    }
+    const har_attention prompt = {.n_row = 1,
+                                  .n_t = 3,
+                                  .n_past = 1000,
+                                  .n_h = 3,
+                                  .n_g = 1,
+                                  .n_dh = 8,
+                                  .kv_share = 1};
+    har_attention rows = prompt;
+    rows.n_row = 2;
+    rows.n_t = 4000;
+    har_machine m;
+    ck_assert_int_eq(har_machine_open(&m, "gpu-400t-64g"), CORE_OK);
+    ck_assert(time[1].seconds ==
+              har_time_prefill(&m, CORE_DTYPE_F16, &prompt).seconds +
+                  har_time_decode(&m, CORE_DTYPE_F16, &rows).seconds);
+    ck_assert(time[2].seconds < time[1].seconds);
+}
+END_TEST
+
+/* Of 64000 rows the logits of a tenth; a transfer that the host starts. */
+START_TEST(few_logits_and_late_transfers)
+{
+    step *s = make_step(FIX_NORM_HEAD, 10);
+    har_time all, few, tenth, transfer;
+    core_cost c = {.kind = CORE_COST_COLLECTIVE};
+    for (int i = 0; i < s->n; i++)
+        if (s->cost[i].tap.kind == CORE_TAP_LOGITS)
+            c = s->cost[i];
+    ck_assert(c.kind == CORE_COST_GEMM && c.weights > 0);
+    c.m = 64000;
+    ck_assert_int_eq(har_timer_ask(&s->timer, &c, 0, &all), CORE_OK);
+    s->timer.logit_share = 0.1;
+    ck_assert_int_eq(har_timer_ask(&s->timer, &c, 0, &few), CORE_OK);
+    s->timer.logit_share = 0;
+    c.m = 6400;
+    ck_assert_int_eq(har_timer_ask(&s->timer, &c, 0, &tenth), CORE_OK);
+    ck_assert(few.seconds == tenth.seconds && few.seconds < all.seconds);
+    const core_cost sum = {.kind = CORE_COST_COLLECTIVE,
+                           .collective = CORE_ALL_REDUCE,
+                           .axis = CORE_AXIS_TP,
+                           .group = 2,
+                           .in = 8,
+                           .out = 8};
+    s->machine.coef[HAR_COEF_HOST].value = 1e4;
+    ck_assert_int_eq(har_timer_ask(&s->timer, &sum, 0, &transfer), CORE_OK);
+    ck_assert(transfer.seconds < 1e-3);
+    s->timer.is_eager = true;
+    ck_assert_int_eq(har_timer_ask(&s->timer, &sum, 0, &transfer), CORE_OK);
+    ck_assert(fabs(transfer.seconds - 1e-2) < 1e-12);
+    free_step(s);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("decode");
@@ -418,6 +490,8 @@ int main(void)
     tcase_add_test(t, recurrences_take_the_time_of_their_arithmetic);
     tcase_add_test(t, an_indexer_does_not_score_what_comes_later);
     tcase_add_test(t, blocks_of_experts_go_by_tokens);
+    tcase_add_test(t, tokens_of_prompts_are_attended_as_prefill);
+    tcase_add_test(t, few_logits_and_late_transfers);
     suite_add_tcase(s, t);
     return check_main(s);
 }

@@ -259,6 +259,33 @@ END_TEST
 /* --- attention --------------------------------------------------------------
  */
 
+/* Ten tiles of 128 queries see 5.5 tiles in the mean; behind 12800 cached keys
+ * 100 more.  Of those, four kv heads of 64 columns are read, once. */
+START_TEST(a_chunk_sees_and_reads_its_past)
+{
+    hand.memory_bw = 1e18;
+    hand.coef[HAR_COEF_FILL].value = 1e-6;
+    har_attention a = {.n_row = 8,
+                       .n_t = 1280,
+                       .n_h = 8,
+                       .n_g = 4,
+                       .n_dh = 64,
+                       .kv_share = 1};
+    hand.clock_hz = 1e15; /* no softmax, no mask */
+    hand.peak[CORE_DTYPE_F32] = 1e9;
+    const double first = har_time_prefill(&hand, CORE_DTYPE_F32, &a).seconds;
+    a.n_past = 12800;
+    const double later = har_time_prefill(&hand, CORE_DTYPE_F32, &a).seconds;
+    near(later, first * 105.5 / 5.5, 1e-3);
+    hand.peak[CORE_DTYPE_F32] = 1e18;
+    hand.memory_bw = 1e6;
+    const double read = har_time_prefill(&hand, CORE_DTYPE_F32, &a).seconds;
+    a.n_past = 0;
+    const double none = har_time_prefill(&hand, CORE_DTYPE_F32, &a).seconds;
+    near(read - none, 2 * 4.0 * 8 * 12800 * 4 * 64 / 1e6, 1e-3);
+}
+END_TEST
+
 START_TEST(prefill_is_causal_and_a_window_cuts_it)
 {
     hand.memory_bw = 1e18;
@@ -704,6 +731,7 @@ static Suite *machine_suite(void)
                    a_skewed_layer_reads_less_and_its_worst_rank_works_more);
     tcase_add_test(times, groups_are_padded_to_blocks_and_empty_ones_not_read);
     tcase_add_test(times, a_layer_and_its_products_have_the_same_blocks);
+    tcase_add_test(times, a_chunk_sees_and_reads_its_past);
     tcase_add_test(times, prefill_is_causal_and_a_window_cuts_it);
     tcase_add_test(times, decode_reads_the_cache);
     tcase_add_test(times, latents_are_read_once_and_multiplied_by_all_heads);

@@ -25,6 +25,7 @@ enum {
     QUERY_ROWS = 128,
     QUERY_PASSES = 3,   /* over queries and outputs: rotated, read, written  */
     CACHE_PASSES = 5,   /* over keys and values: rotated, written, read      */
+    PAST_PASSES = 2,    /* over those cached before: keys and values, read   */
     STEP_BYTES = 65536, /* of keys and values that a unit takes at a time    */
     PART_TOKENS = 256,  /* least that is worth a unit of its own             */
     PARTS_PER_UNIT = 4, /* most, of all rows together                        */
@@ -58,7 +59,8 @@ static pairs pairs_of(const har_attention *a)
 {
     const double rows = fmin(QUERY_ROWS, ceil(a->n_t / 16) * 16);
     const double n_tile = ceil(a->n_t / rows), tile = rows * rows;
-    const double all = tile * n_tile * (n_tile + 1) / 2;
+    const double past = ceil(a->n_past / rows);
+    const double all = tile * n_tile * (past + (n_tile + 1) / 2);
     /* a window begins and ends inside a tile */
     const double seen = tile * n_tile * (ceil(a->window / rows) + 2);
     if (a->window <= 0 || seen > all)
@@ -93,9 +95,11 @@ har_time har_time_prefill(const har_machine *machine, core_dtype dtype,
     const pairs pair = pairs_of(a);
     const double bytes = a->n_row * a->n_t * a->n_dh *
                          (QUERY_PASSES * a->n_h * size +
-                          CACHE_PASSES * a->n_g * kv_bytes(dtype, a));
+                          CACHE_PASSES * a->n_g * kv_bytes(dtype, a)) +
+                         a->n_row * a->n_past * a->n_dh * PAST_PASSES * a->n_g *
+                             kv_bytes(dtype, a);
     /* the last query tile sees every key and runs on one unit */
-    const double longest = QUERY_ROWS * a->n_t * units;
+    const double longest = QUERY_ROWS * (a->n_t + a->n_past) * units;
     const har__parts parts = {
         .overhead = (N_PREFILL + rules->n_prepare) *
                     har__seconds(machine, HAR_COEF_LAUNCH),

@@ -275,6 +275,7 @@ enum { HAR_MAX_EXPERTS = 1024 };
 typedef struct har_attention {
     double n_row;       /* sequences                                          */
     double n_t;         /* prefill: tokens of each; decode: cached tokens     */
+    double n_past;      /* prefill: cached tokens before those                */
     double n_h, n_g;    /* heads, kv heads of this rank                       */
     double n_dh;
     double window;      /* tokens a query sees; 0: all                        */

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_KNOWN = 1 << 13, N_KEY = 8 };
+enum { N_KNOWN = 1 << 13, N_KEY = 10 };
 
 struct har_known_time {
     int64_t key[N_KEY];
@@ -154,16 +154,19 @@ static har__step decode_step(const har_timer *t, const core_cost *c)
                       .elements = (double)har_cost_bytes(c, 1)};
     if (c->tap.kind >= CORE_TAP_ATTN_OUT) /* only mixers have a past */
         return step;
+    const har__step of_prompts = step;
     const core_mixer kind = core_spec_mixer(t->spec, layer);
     if (har__mixer_row[kind]->decode != NULL)
         har__mixer_row[kind]->decode(&step, t->spec, c, decode_keys(t, c->tap));
+    step.flops += t->prompt_share * (of_prompts.flops - step.flops);
+    step.elements += t->prompt_share * (of_prompts.elements - step.elements);
     return step;
 }
 
-static har_time decode(const har_timer *t, const core_cost *c)
+static har_time decode(const har_timer *t, const core_cost *c, double n_row)
 {
     const core_heads heads = core_spec_heads(t->spec, c->tap.layer);
-    const har_attention a = {.n_row = (double)c->m,
+    const har_attention a = {.n_row = n_row,
                              .n_t = (double)decode_keys(t, c->tap),
                              .n_h = (double)c->n_head,
                              .n_g = kv_heads(t, c),
@@ -176,12 +179,13 @@ static har_time decode(const har_timer *t, const core_cost *c)
                            &a);
 }
 
-static har_time attention(const har_timer *t, const core_cost *c)
+/* Of n_query queries in runs of n_run, each behind n_past keys. */
+static har_time prefill(const har_timer *t, const core_cost *c, double n_query,
+                        double n_run, double n_past)
 {
-    if (t->is_decode)
-        return decode(t, c);
-    const har_attention a = {.n_row = (double)c->m / (double)c->n,
-                             .n_t = (double)c->n,
+    const har_attention a = {.n_row = n_query / n_run,
+                             .n_t = n_run,
+                             .n_past = n_past,
                              .n_h = (double)c->n_head,
                              .n_g = kv_heads(t, c),
                              .n_dh = (double)c->k,
@@ -190,6 +194,27 @@ static har_time attention(const har_timer *t, const core_cost *c)
                              .kv_bytes = t->kv_bytes};
     return har_time_prefill(t->machine, core_types_of(&t->types, CORE_SLOT_KV),
                             &a);
+}
+
+/* Rows of a step that are tokens of prompts. */
+static double prompt_rows(const har_timer *t, const core_cost *c)
+{
+    return rint((double)c->m * t->prompt_share);
+}
+
+/* Rows that decode and rows of prompts have a kernel each. */
+static har_time attention(const har_timer *t, const core_cost *c)
+{
+    const double n_prompt = prompt_rows(t, c), n_row = (double)c->m - n_prompt;
+    if (!t->is_decode)
+        return prefill(t, c, (double)c->m, (double)c->n, 0);
+    if (!(n_prompt > 0))
+        return decode(t, c, n_row);
+    har_time time =
+        prefill(t, c, n_prompt, fmin(t->n_run, n_prompt), t->n_past);
+    if (n_row > 0)
+        time.seconds += decode(t, c, n_row).seconds;
+    return time;
 }
 
 static core_status room_for_rows(har_timer *t, int64_t n)
@@ -237,6 +262,13 @@ static bool is_linear(const core_cost *c)
            core_tap_slot(c->tap.kind) != CORE_SLOT_ROUTER;
 }
 
+static double rows(const har_timer *t, const core_cost *c)
+{
+    return c->tap.kind == CORE_TAP_LOGITS && t->logit_share > 0
+               ? ceil((double)c->m * t->logit_share)
+               : (double)c->m;
+}
+
 /* Of a product.  Where the right operand is cached keys: in decode as many as
  * there are, else those before a query, in the mean. */
 static double columns(const har_timer *t, const core_cost *c)
@@ -250,12 +282,16 @@ static double columns(const har_timer *t, const core_cost *c)
 /* Steps of a recurrence, one token a row, are bound by their states. */
 static har__work work_of(const har_timer *t, const core_cost *c)
 {
+    const double share = t->is_decode ? t->prompt_share : 1;
     const har__work none = {0, 0};
-    if (t->is_decode || c->tap.kind >= CORE_TAP_ATTN_OUT)
+    if (!(share > 0) || c->tap.kind >= CORE_TAP_ATTN_OUT)
         return none;
     const har__operator *mixer =
         har__mixer_row[core_spec_mixer(t->spec, c->tap.layer)];
-    return mixer->work != NULL ? mixer->work(t->spec, c) : none;
+    if (mixer->work == NULL)
+        return none;
+    const har__work work = mixer->work(t->spec, c);
+    return (har__work){share * work.product, share * work.single};
 }
 
 static har_time elementwise(const har_timer *t, const core_cost *c)
@@ -273,7 +309,7 @@ static har_time compute(const har_timer *t, const core_cost *c)
     if (c->kind == CORE_COST_GROUPED_GEMM)
         return grouped(t, c);
     return har_time_product(t->machine, is_linear(c) ? &t->linear : &t->plain,
-                            (double)c->m, columns(t, c), (double)c->k);
+                            rows(t, c), columns(t, c), (double)c->k);
 }
 
 /* A step for each block but mine. */
@@ -349,6 +385,12 @@ static bool has_keys(const core_cost *c)
            (c->kind == CORE_COST_GEMM && c->kv_read > 0);
 }
 
+/* Of the prompts in a step: runs and what is before them. */
+static int64_t run_of(const har_timer *t)
+{
+    return (int64_t)t->n_run * (1 << 30) + (int64_t)t->n_past;
+}
+
 /* Whose experts the rows of a grouped product are. */
 static int64_t dealt(const har_timer *t, const core_cost *c)
 {
@@ -361,13 +403,15 @@ static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
 {
     const bool is_attention = c->kind == CORE_COST_ATTENTION;
     const int64_t shape[N_KEY] = {1 + (int64_t)c->kind + 8 * is_linear(c),
-                                  c->m,
+                                  (int64_t)rows(t, c),
                                   c->n,
                                   c->k,
                                   is_attention ? c->n_head : c->n_expert,
                                   is_attention ? c->kv_read : c->m_max,
                                   has_keys(c) ? reach(t, c) : 0,
-                                  is_attention ? shared(t, c) : dealt(t, c)};
+                                  is_attention ? shared(t, c) : dealt(t, c),
+                                  is_attention ? (int64_t)prompt_rows(t, c) : 0,
+                                  is_attention ? run_of(t) : 0};
     memcpy(key, shape, sizeof shape);
 }
 
@@ -385,6 +429,9 @@ static core_status ask(har_timer *t, const core_cost *c, int tier,
     int64_t key[N_KEY];
     if (c->kind == CORE_COST_COLLECTIVE) {
         *out = transfer(t, t->machine, c, tier);
+        if (t->is_eager)
+            out->seconds = fmax(
+                out->seconds, 1e-6 * t->machine->coef[HAR_COEF_HOST].value);
         return CORE_OK;
     }
     const har_rate *rate =

@@ -26,6 +26,12 @@ typedef struct har_timer {
     har_algorithm algorithm;
     bool is_decode;         /* attention over n_kv keys instead of its own    */
     int64_t n_kv;
+    double prompt_share;    /* of those rows that are tokens of prompts, in runs
+                             * of n_run behind n_past keys                    */
+    double n_run, n_past;
+    bool is_eager;          /* the host starts each transfer: none takes less
+                             * than that                                      */
+    double logit_share;     /* of the rows, those whose logits are made; 0: all */
     int n_cut;              /* ranks that share the queries of a row          */
     int n_near;             /* of an expert group in a node; 0: as 1          */
     int n_held, ep;         /* experts of a rank, of ep that share them; 0:

@@ -347,8 +347,13 @@ void har__aim(har_predictor *p, const har_predict_case *r)
     p->timer.n_cut =
         r->plan->cp_kind == PAR_CP_ULYSSES ? 1 : r->plan->cp;
     p->timer.algorithm = r->algorithm;
+    p->timer.is_eager = r->is_eager;
     p->timer.is_decode = r->is_decode;
     p->timer.n_kv = r->n_kv;
+    p->timer.prompt_share = (double)r->n_prompt / (double)r->n_b;
+    p->timer.n_run = r->n_run;
+    p->timer.n_past = r->n_past;
+    p->timer.logit_share = r->logit_share;
 }
 
 core_status har_predict(har_predictor *p, const har_predict_case *r,

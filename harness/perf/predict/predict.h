@@ -35,9 +35,16 @@ typedef struct har_predict_case { /* borrows everything                       */
     bool is_decode;               /* one token per row (n_t 1) with n_kv
                                    * cached, itself included                  */
     int64_t n_kv;
+    int64_t n_prompt;             /* decode: so many of the rows are tokens of
+                                   * prompts, in runs of n_run tokens that each
+                                   * have n_past cached before them           */
+    double n_run, n_past;
+    double logit_share;           /* of the rows, those whose logits are made;
+                                   * 0: all                                   */
     core_types types;
     har_overlap overlap;
     har_algorithm algorithm;      /* of collectives                           */
+    bool is_eager;                /* none takes less than the host to start it */
     const har_demand *demand;     /* of the model; NULL: every expert alike;
                                    * drawn only with all_ranks               */
     const har_load *load;         /* measured counts of this plan and batch, for

@@ -1,0 +1,42 @@
+# moeparity predict --serve: reports, the gate of --slo, files of lengths, refusals.
+
+SERVE="moeparity predict seed-30b --plan dp=8,ep=8 --machine h100-sxm --dtype bf16 --serve"
+
+expect 0 $SERVE 2048x512
+has out '^plan       dp=8,ep=8 on 8 GPUs$'
+has out '^prompts    whole, between steps$'
+has out '^slots      [0-9]+ requests in flight, .* more do not fit$'
+has out '^  ttft_ms +[0-9.]+ ms +[0-9.]+ - [0-9.]+ +to the first token$'
+has out '^  tokens_per_s_gpu +[0-9.]+ /s'
+[ ! -s err ] || fail "something on stderr"
+
+expect 0 $SERVE 2048x512 --chunk 1024 --slo 'ttft_ms<500,tpot_ms<20'
+has out '^prompts    in chunks of 1024 tokens, in [0-9.]+ % of the steps$'
+has out 'more miss the limits, ttft_ms < 500, tpot_ms < 20$'
+awk '$1 == "tpot_ms" { exit !($2 <= 20) }' out || fail "the limit is not met"
+expect 0 $SERVE 2048x512 --slots 64 --prefill tp=8
+has out '^prompts    tp=8 on 8 other GPUs$'
+has out '^slots      64 requests in flight, 64.0 of them decode: as asked$'
+has out '^transfer   [0-9.]+ ms for the keys and values of a prompt$'
+expect 1 $SERVE 2048x512 --slo 'tpot_ms<0.001'
+has out '^WARNING    the limits are not met$'
+
+# a file says the same as numbers do
+expect 0 $SERVE 2048x512 --slots 64
+cp out numbers
+printf 'input,output,weight\n2048,512,3\n2048,512,1\n' >mix.csv
+expect 0 $SERVE mix.csv --slots 64
+cmp -s out numbers || fail "a file of one length is another mix"
+
+refused 3 'mix.csv:2:2: output: expected tokens from 2' sh -c 'printf "input,output\n7,1\n" >mix.csv; exec "$@"' sh $SERVE mix.csv
+refused 3 'no-such-file' $SERVE no-such-file
+refused 2 '--serve: expected an output of 2 tokens or more' $SERVE 2048x1
+refused 2 "--slo: expected ttft_ms<X, tpot_ms<X .*found 'latency<5'" $SERVE 2048x512 --slo 'latency<5'
+refused 2 "--slo: expected tpot_ms<MILLISECONDS, found 'tpot_ms<soon'" $SERVE 2048x512 --slo 'tpot_ms<soon'
+refused 2 '--slots: 7 is no multiple of dp x mb x rounds = 8' $SERVE 2048x512 --slots 7
+refused 2 '--chunk' $SERVE 2048x512 --chunk 0
+refused 2 '--chunk and --prefill' $SERVE 2048x512 --chunk 64 --prefill tp=8
+refused 2 '--slo: goes with --serve alone' moeparity predict seed-30b --slo 'tpot_ms<5'
+refused 2 'not with --batch, --decode, --kv' $SERVE 2048x512 --decode --kv 5
+refused 2 'not with --sweep, --require' $SERVE 2048x512 --json x.json
+refused 2 'cp = 2, expected 1' moeparity predict seed-mini --plan cp=2 --serve 64x64
