@@ -213,6 +213,32 @@ START_TEST(excerpts_are_read_and_scored)
 }
 END_TEST
 
+/* Answers of GPTs: rows of the other engine, of memory and without room are not
+ * read; of the first that is, 48 layers on 8 GPUs. */
+START_TEST(answers_are_scored_by_predictions)
+{
+    har_table table = read_ok(TEST_DATA_DIR "/perf/gpt.csv", HAR_PLAN);
+    const har_machine m = preset("a100-sxm");
+    har_score score;
+    ck_assert_int_eq(table.n, 24);
+    const har_gpt *g = &table.row[0].shape.as.gpt;
+    ck_assert(g->n_l == 48 && g->n_d == 12288 && g->tp == 8);
+    ck_assert_int_eq(har_score_table(&score, &m, &table, false), CORE_OK);
+    ck_assert_msg(score.median < 0.15, "median %g", score.median);
+    ck_assert(score.naive_median > score.median && !score.has_ranking);
+    /* twice the tokens take twice the steps */
+    har_gpt twice = *g;
+    twice.output = 2 * g->output - 1;
+    const double once = har_time_gpt(&m, g).seconds;
+    const double more = har_time_gpt(&m, &twice).seconds;
+    ck_assert(more > 1.5 * once && more < 2 * once);
+    /* more GPUs than heads */
+    twice.tp = 97;
+    ck_assert(isnan(har_time_gpt(&m, &twice).seconds));
+    har_table_free(&table);
+}
+END_TEST
+
 /* A line of DeepEP's tables is two rows: a byte for each value there, two back.
  */
 START_TEST(dispatch_and_combine_are_rows_of_their_own)
@@ -277,6 +303,7 @@ END_TEST
     "# GPUs,global batch,micro batch,hidden size,attention heads,# layers,"    \
     "sequence length,tensor parallelism,data parallelism,pipeline "            \
     "parallelism,iteration time (ms)\n"
+#define GPT_COLUMNS "section,batch,input_len,output_len,column,value_ms\n"
 
 static const struct {
     const char *text, *message; /* no message: is read                        */
@@ -336,6 +363,18 @@ static const struct {
      HAR_PLAN},
     {PLAN_COLUMNS "8,16,3,1024,16,24,1024,2,2,2,100\n",
      ":2:2: a batch of 16 does not split", HAR_PLAN},
+    {GPT_COLUMNS "Performance of GPT-9B,1,20,8,FT Latency (ms),2\n",
+     ":2:1: section: expected", HAR_PLAN},
+    {GPT_COLUMNS "Performance of GPT-20B,1,20,8,FT Latency (ms),2\n",
+     ":2:5: column: expected Latency of single GPU", HAR_PLAN},
+    {GPT_COLUMNS "Performance of GPT-89B,1,20,8,Latency of 2-way TP (ms),2\n",
+     ":2:5: column: expected FT Latency", HAR_PLAN},
+    {GPT_COLUMNS "Performance of GPT-89B,1,0,8,FT Latency (ms),2\n",
+     ":2:3: input_len: expected a number from 1", HAR_PLAN},
+    {GPT_COLUMNS "Performance of GPT-89B,1,20,8,FT Latency (ms),fast\n",
+     ":2:6: value_ms: expected a number", HAR_PLAN},
+    {GPT_COLUMNS "Performance of GPT-20B,1,20,8,Latency of 2-way TP (ms),OOM\n",
+     "a table without a row", HAR_PLAN},
     {"kernel_source,num_tokens,hidden_size,inter_size,topk,num_experts,"
      "moe_tp_size,moe_ep_size,distribution,latency\n"
      "a,1,4096,14336,2,8,1,1,power_law_x,0.4\n",
@@ -406,6 +445,7 @@ static Suite *fit_suite(void)
     tcase_add_test(all, the_split_is_by_shape);
     tcase_add_loop_test(all, excerpts_are_read_and_scored, 0, N_EXCERPTS);
     tcase_add_test(all, dispatch_and_combine_are_rows_of_their_own);
+    tcase_add_test(all, answers_are_scored_by_predictions);
     tcase_add_test(all, ranking_of_a_reversed_order);
     tcase_add_test(all, parameters_only_name_a_plan);
     tcase_add_loop_test(all, tables_are_read_strictly, 0, N_TABLES);

@@ -65,6 +65,18 @@ static double training(const har_machine *m, const har_training *s)
     return flop / (STEP * m->peak[CORE_DTYPE_F16] * s->n_gpu);
 }
 
+/* Each pass by itself; a GPU has a share of the weights. */
+static double gpt(const har_machine *m, const har_gpt *g)
+{
+    const double d = g->n_d, weights = 12 * d * d * g->n_l / g->tp;
+    const double of_key = 2 * d * g->n_l / g->tp;
+    const double keys = g->batch * (g->input + g->output / 2.0) * of_key;
+    const double flop = 2 * weights * g->batch;
+    return roofline(m, CORE_DTYPE_F16, flop * g->input, weights) +
+           (g->output - 1) *
+               roofline(m, CORE_DTYPE_F16, flop, weights + keys);
+}
+
 double har_naive_time(const har_machine *machine, const har_op_shape *shape)
 {
     const double *x = shape->as.gemm;
@@ -79,6 +91,8 @@ double har_naive_time(const har_machine *machine, const har_op_shape *shape)
     case HAR_COLLECTIVE:
         return transfer(machine, shape);
     default:
+        if (shape->is_gpt)
+            return gpt(machine, &shape->as.gpt);
         return training(machine, &shape->as.training);
     }
 }

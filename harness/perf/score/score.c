@@ -152,7 +152,7 @@ core_status har_score_table(har_score *out, const har_machine *machine,
     if (status == CORE_OK) {
         add_errors(&score, machine, at, errors);
         add_naive(&score, machine, at, errors);
-        if (table->kind == HAR_PLAN)
+        if (table->kind == HAR_PLAN && !table->row[0].shape.is_gpt)
             add_ranking(&score, at);
         *out = score;
     }

@@ -181,6 +181,8 @@ static core_status read_lines(har_table *table, FILE *file, har__line *l)
                      l->number, n, l->format->n_column,
                      n > HAR__MAX_FIELDS ? "more than " : "",
                      n > HAR__MAX_FIELDS ? HAR__MAX_FIELDS : n);
+        if (l->format->skips != NULL && l->format->skips(l))
+            continue;
         for (int i = 0; i < (l->format->second > 0 ? 2 : 1); i++) {
             l->is_second = i == 1;
             CORE_TRY(read_row(l, &row));

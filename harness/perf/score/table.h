@@ -3,13 +3,13 @@
  * The header line says whose table it is: aiconfigurator's gemm (two layouts),
  * moe, attention (context, generation), nccl and custom all-reduce; vidur's
  * all_reduce and send_recv; vTrain's plans, with the model's parameters or
- * without.  A row that cannot be read, or whose
+ * without; FasterTransformer's answers.  A row that cannot be read, or whose
  * numbers are out of range, is refused with its line and column.
  */
 #ifndef HAR_PERF_TABLE_H
 #define HAR_PERF_TABLE_H
 
-#include "harness/perf/machine/machine.h"
+#include "harness/perf/score/gpt.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -30,8 +30,10 @@ typedef struct har_op_shape {
         } collective;
         har_training training;
         har_exchange exchange;
+        har_gpt gpt;
     } as;
     bool is_exchange;        /* of HAR_COLLECTIVE                             */
+    bool is_gpt;      /* of HAR_PLAN                                   */
     const char *op;          /* static: all_reduce, decode, dispatch ...      */
     bool is_decode;
 } har_op_shape;

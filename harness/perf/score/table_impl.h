@@ -18,6 +18,7 @@ typedef struct har__format {
     core_status (*read)(const har__line *line, har_op_shape *out);
     int second;        /* column of a second time, another row; 0: none       */
     double unit;       /* seconds of a time; 0: milliseconds                  */
+    bool (*skips)(const har__line *line); /* rows of something else; NULL: none */
 } har__format;
 
 struct har__line {
@@ -33,6 +34,11 @@ CORE_NODISCARD core_status har__read_quick(const har__line *line,
                                            har_op_shape *out);
 CORE_NODISCARD core_status har__read_normal(const har__line *line,
                                             har_op_shape *out);
+
+/* Columns of table_gpt.c.  Errors: E_FORMAT.                   [local] */
+CORE_NODISCARD core_status har__read_gpt(const har__line *line,
+                                                har_op_shape *out);
+bool har__skips_gpt(const har__line *line);
 
 extern const har__format har__format_list[];
 extern const int har__n_format;

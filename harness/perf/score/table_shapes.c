@@ -334,6 +334,14 @@ const har__format har__format_list[] = {
      11,
      1 << 11 | 1 << 0,
      .read = read_named_training},
+    {"FasterTransformer gpt",
+     HAR_PLAN,
+     6,
+     {"section", "batch", "input_len", "output_len", "column", "value_ms"},
+     5,
+     1 << 5,
+     har__read_gpt,
+     .skips = har__skips_gpt},
 };
 const int har__n_format =
     (int)(sizeof har__format_list / sizeof har__format_list[0]);
@@ -369,6 +377,8 @@ har_time har_op_time(const har_machine *machine, const har_op_shape *shape)
     case HAR_COLLECTIVE:
         return collective_time(machine, shape);
     default:
-        return har_time_training(machine, &shape->as.training);
+        return shape->is_gpt
+                   ? har_time_gpt(machine, &shape->as.gpt)
+                   : har_time_training(machine, &shape->as.training);
     }
 }
