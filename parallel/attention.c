@@ -113,7 +113,7 @@ static void run(par_model *m, const void *shards, int l, double *out)
     par__enter(m, PAR_OP_ATTN_OUT, tap);
     par__linear(m, out, n_d, m->spec->o_groups.n > 0 ? w->o_a : w->context,
                 attention->o.n_col, n, &attention->o, tap);
-    par__complete(m, out, attention->o.bias, tap);
+    par__leave_partial(m, out, attention->o.bias, tap);
 }
 
 /* The largest divisor of both. */

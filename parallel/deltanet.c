@@ -351,7 +351,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     norm_and_gate(m, s, l);
     par__enter(m, PAR_OP_DELTANET, tap);
     par__linear(m, out, n_d, buffers_of(m)->y, s->out.n_col, n, &s->out, tap);
-    par__complete(m, out, NULL, tap);
+    par__leave_partial(m, out, NULL, tap);
 }
 
 static int64_t n_key_heads(const core_spec *spec)

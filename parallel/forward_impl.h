@@ -136,9 +136,19 @@ typedef struct par_flow {
     int64_t *place; /* [received.n] where a received row lies when sorted     */
 } par_flow;
 
+/* What a step of a lane left: y [n, D], Partial over tp (sums.c).            */
+typedef struct par_partial {
+    double *y;
+    const double *bias; /* NULL: none                                         */
+    core_tap tap;
+    par_operator op;
+    int64_t n;          /* my tokens of the lane                              */
+} par_partial;
+
 /* Micro-batches that are worked on layer by layer lie in lanes 0, 1, ...     */
 typedef struct par_lane {
     par_flow flow;
+    par_partial partial;
     par_grow meta, table;
     par_grow rows; /* that arrived; then what experts made of them, by part; then
                     * what goes back                                          */
@@ -156,6 +166,7 @@ typedef struct par_lasting {
 typedef enum par__step_kind {
     PAR_STEP_ARRIVE,   /* the stream: embedded, or of the stage before        */
     PAR_STEP_MIX,      /* a layer's mixer                                     */
+    PAR_STEP_SUM,      /* over tp, of what a step left, and what follows      */
     PAR_STEP_ROUTE,    /* what its feed-forward part reads, and who gets it   */
     PAR_STEP_DISPATCH, /* rows begin their way to their experts               */
     PAR_STEP_ARRIVED,  /* they are there                                      */
@@ -169,8 +180,16 @@ typedef enum par__step_kind {
 
 enum { PAR_STEP_WAITS = 2 };
 
+/* How the exchanges of a turn's lanes lie beside each other.                 */
+typedef enum par__pairs {
+    PAR_PAIRS_JOINED,  /* the experts of all lanes are multiplied together    */
+    PAR_PAIRS_IN_TURN, /* one lane's is over when another's begins            */
+    PAR_PAIRS_CROSSED  /* on its way while the next lane computes             */
+} par__pairs;
+
 typedef struct par__step {
     par__step_kind kind;
+    par__step_kind of;           /* SUM: whose                                */
     int lane, layer, pair;       /* layer -1: none of this rank's             */
     int after[PAR_STEP_WAITS];   /* steps that it waits for, or -1            */
     bool is_done;
@@ -228,7 +247,7 @@ typedef struct par_routing {
 typedef struct par_work {
     core_arena arena;
     int n_lane;                     /* micro-batches of a turn                */
-    bool is_interleaved;            /* see add_layer of order.c               */
+    par__pairs pairs;
     int n_x;                        /* residual streams                       */
     int64_t n, n_t;                 /* my tokens of the largest; of a row     */
     int64_t n_all;                  /* all tokens of its rows                 */
@@ -240,6 +259,7 @@ typedef struct par_work {
     par__step *step;                /* [n_step] of the turn                   */
     int n_step, n_past;             /* those before n_past are done           */
     int *joined, n_joined;          /* lanes of the step that was taken       */
+    double *summed;                 /* [lanes * n, D] their rows, summed at once */
     double *x;                      /* [n_x, ld_x] residual streams [n_s, Dx],
                                      * that of a turn's lane see schedule.c, and
                                      * the keys that travel with it           */
@@ -519,10 +539,18 @@ void par__gather_stream(par_model *m, double *x, int64_t n_col, core_tap tap);
 void par__gather_stream_ints(par_model *m, int64_t *x, int64_t n_col,
                              core_tap tap);
 void par__gather_slices(par_model *m, double *x, core_tap tap);
-/* y [tokens, D], Partial over tp, is made whole where I have the stream; its
- * bias is added once, it is stored and shown.                   [collective] */
-void par__reduce_stream(par_model *m, double *y);
-void par__complete(par_model *m, double *y, const double *bias, core_tap tap);
+
+/* --- sums.c --------------------------------------------------------------- */
+
+/* y [tokens, D] is Partial over tp, until the step that follows; a bias is added
+ * once, when it is whole.                                                    */
+void par__leave_partial(par_model *m, double *y, const double *bias,
+                        core_tap tap);
+/* What the lanes that work.joined names left is made whole where I have the
+ * stream: one collective.  Then, of one lane, it is stored and shown.
+ *                                                               [collective] */
+void par__sum_lanes(par_model *m);
+void par__complete(par_model *m);
 
 /* --- context.c ----------------------------------------------------------- */
 
@@ -597,7 +625,9 @@ void par__check_squares(par_model *m, core_tap tap, double largest);
 void par__rms_apply(double *y, const double *x, const double *weight,
                     int64_t n_col, double sum, double n_sum, double eps);
 
+/* vocab.c: up to what is Partial over tp, and from there to the stream.      */
 void par__embed(par_model *m);
+void par__embedded(par_model *m);
 void par__head(par_model *m);
 
 /* my_heads.c, qk_norm.c, rope.c; l: the layer                                */
@@ -689,11 +719,13 @@ void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
                    int64_t n_col, const int64_t *layer, core_tap tap);
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out);
 /* layer.c: the steps of layer l that are not of a pair.  par__gather: the sum
- * of what a pair gave.                                                       */
+ * of what a pair gave.  par__mixed, par__fed: behind the sum over tp.        */
 void par__mix(par_model *m, int l);
+void par__mixed(par_model *m, int l);
 void par__enter_ffn(par_model *m, int l);
 void par__gather(par_model *m, int l);
 void par__feed(par_model *m, int l);
+void par__fed(par_model *m, int l);
 void par__leave_ffn(par_model *m, int l);
 /* What a part of layer l, or the head, reads of the stream: [n, D].          */
 const double *par__enter_part(par_model *m, const void *around, int l,
@@ -751,6 +783,7 @@ void par__cache_row(par_model *m, int l, int64_t b);
 /* Micro-batches of a turn, each with room for the largest, by options.order.
  *                                                    [collective, all ranks] */
 int par__lanes(par_model *m, const par_room *room);
+par__pairs par__pairs_of(const par_model *m, int n_lane);
 int par__n_turn(const par_model *m); /* of a round                            */
 /* The micro-batch of a stage's lane, -1: none; the virtual stage that it is in,
  * the first of the stage where it is idle.                                   */

@@ -1,6 +1,7 @@
 /* parallel/lanes.c -- how many micro-batches a stage works on together.
  *
- * As the plan says, one, or two whose exchanges overlap; more where that saves
+ * As the plan says, one, or those whose exchanges overlap or whose sums over tp
+ * are one; more where that saves
  * work and changes nothing: in exact mode, where sums may be in any order, and experts whose weights do not
  * stay would be made anew for each.  Their budget must have room for them beside
  * weights that stay.
@@ -41,4 +42,13 @@ int par__lanes(par_model *m, const par_room *room)
                    [LESS] = -most_lanes(m, room)};
     par_all_reduce(m->comm, &m->comm->world, v, N, PAR_MAX, CORE_FP64);
     return v[SAVES] > 0.0 ? (int)-v[LESS] : 1;
+}
+
+par__pairs par__pairs_of(const par_model *m, int n_lane)
+{
+    const par_plan *plan = &m->layout->plan;
+    if (m->options.order == PAR_ORDER_LAYERS || n_lane != par_plan_lanes(plan))
+        return PAR_PAIRS_JOINED;
+    return (plan->overlap & PAR_OVERLAP_DISPATCH) != 0 ? PAR_PAIRS_CROSSED
+                                                       : PAR_PAIRS_IN_TURN;
 }

@@ -57,8 +57,6 @@ void par__mix(par_model *m, int l)
 {
     const par_layer *layer = par__layer(m, l);
     const par__entry *mixer = par__mixer(m->spec, l);
-    const bool feeds = core_spec_has_ffn(m->spec, l);
-    double *out = par__mine(m, m->work.out);
     par__tap_stream(m, par__tap(CORE_TAP_IN, l), m->now.x);
     if (mixer == NULL)
         return;
@@ -66,6 +64,14 @@ void par__mix(par_model *m, int l)
         par__enter_part(m, layer->around[PAR_PART_MIXER], l, PAR_PART_MIXER);
     par__norm_all(m, x, &layer->attn_norm, par__tap(CORE_TAP_ATTN_NORM, l));
     mixer->run(m, layer->mixer, l, m->work.out);
+}
+
+void par__mixed(par_model *m, int l)
+{
+    const par_layer *layer = par__layer(m, l);
+    const bool feeds = core_spec_has_ffn(m->spec, l);
+    double *out = par__mine(m, m->work.out);
+    par__complete(m);
     norm_after(m, out, &layer->attn_post, par__tap(CORE_TAP_ATTN_POST, l));
     add(m, layer, out, par__tap(feeds ? CORE_TAP_MID : CORE_TAP_OUT, l));
 }
@@ -112,6 +118,15 @@ void par__feed(par_model *m, int l)
              core_spec_is_moe(m->spec, l) ? w->mlp_out : w->out);
 }
 
+void par__fed(par_model *m, int l)
+{
+    const par__entry *shared = par__shared(m->spec, l);
+    par__complete(m);
+    if (shared != NULL)
+        shared->run(m, par__layer(m, l)->mlp.shared, l,
+                    m->lane[m->now.lane].partial.y);
+}
+
 /* out += what a shared expert gave. */
 static void add_branch(par_model *m, const par_layer *layer, int l, double *out)
 {
@@ -120,9 +135,9 @@ static void add_branch(par_model *m, const par_layer *layer, int l, double *out)
     if (m->spec->branch_norm)
         par__norm(m, mlp_out, mlp_out, &layer->mlp_post,
                   par__tap(CORE_TAP_MLP_POST, l));
-    par__cost_rows(m, par__tap(CORE_TAP_FFN_OUT, l), m->now.n_s, m->spec->n_d,
-                   CORE_FLOPS_ADD)
-        ->read += n;
+    const core_tap tap = par__tap(CORE_TAP_FFN_OUT, l);
+    par__enter(m, PAR_OP_MLP, tap);
+    par__cost_rows(m, tap, m->now.n_s, m->spec->n_d, CORE_FLOPS_ADD)->read += n;
     for (int64_t i = 0; i < n; i++)
         out[i] += mlp_out[i];
 }

@@ -172,8 +172,6 @@ void par__add_bias(par_model *m, double *y, int64_t n, int64_t n_col,
 {
     if (bias == NULL || n == 0)
         return;
-    if (m->cost.record.kind == CORE_COST_COLLECTIVE)
-        par__cost_rows(m, m->cost.record.tap, n, n_col, 0);
     m->cost.record.flops += CORE_FLOPS_ADD * n * n_col;
     m->cost.record.weights += n_col;
     for (int64_t i = 0; i < n; i++)

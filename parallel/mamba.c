@@ -184,7 +184,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
               par__tap(CORE_TAP_MAMBA_GATED, l));
     par__enter(m, PAR_OP_MAMBA, tap);
     par__linear(m, out, n_d, w->y, n_c, n, &mamba->out, tap);
-    par__complete(m, out, mamba->out.bias, tap);
+    par__leave_partial(m, out, mamba->out.bias, tap);
 }
 
 static int64_t n_channels(const core_spec *spec)

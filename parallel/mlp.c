@@ -1,7 +1,7 @@
 /* parallel/mlp.c -- the tensor-parallel MLP: a dense layer, or a shared expert.
  *
- * gate and up split by rows (inner columns), down by columns: one reduction at
- * the end.  The row bias of down is added once, to the whole sum, and so
+ * gate and up split by rows (inner columns), down by columns: what it leaves is
+ * Partial over tp.  The row bias of down is added once, to the whole sum, and so
  * multiplies it what a shared expert's output is multiplied by.
  */
 #include "parallel/forward_impl.h"
@@ -42,8 +42,5 @@ void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out)
     par__activate(m, w->gate, w->up, n, n_f, NULL, act_tap);
     par__tap_columns(m, act_tap, w->up, mlp->up.r0, n_f);
     par__linear(m, out, n_d, w->up, n_f, n, &mlp->down, tap);
-    par__complete(m, out, mlp->down.bias, tap);
-    const par__entry *shared = par__shared(m->spec, l);
-    if (shared != NULL)
-        shared->run(m, mlp->shared, l, out);
+    par__leave_partial(m, out, mlp->down.bias, tap);
 }

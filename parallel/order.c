@@ -8,7 +8,9 @@
  * of all are there when an expert's weights are made: they are made once.
  *
  * A step is a part of a layer for one lane.  It may be taken once those that it
- * names are done.  Traps: all but EXPERTS meet other ranks, so they stand in
+ * names are done.  Two kinds are taken for several lanes at once: experts, which
+ * multiply with the very same weights, and sums over tp that are one collective
+ * (batch_reduce).  Traps: all but EXPERTS meet other ranks, so they stand in
  * the list in an order that is the same on all ranks of a group, and are taken
  * in that order; a rank without a micro-batch in a lane joins the pairs all the
  * same (scope=replica), or none of its stage has one (scope=stage).
@@ -51,7 +53,7 @@ static bool runs_beside(const par_model *m)
 
 int64_t par__most_steps(const par_layout *lay, int n_lane)
 {
-    enum { OF_LAYER = 4, OF_PAIR = 5, OF_ENDS = 2 };
+    enum { OF_LAYER = 6, OF_PAIR = 5, OF_ENDS = 3 };
     return (int64_t)n_lane *
            (OF_LAYER * lay->n_my_layer + OF_PAIR * lay->n_pair + OF_ENDS);
 }
@@ -67,50 +69,43 @@ static int add(par_model *m, par__step what, int a, int b)
     return w->n_step++;
 }
 
-/* Up to what the lane's rows are. */
-static void add_front(par_model *m, par__step at)
-{
-    par_lane *lane = &m->lane[at.lane];
-    if (at.layer == m->now.layer0) {
-        at.kind = PAR_STEP_ARRIVE;
-        lane->own = add(m, at, -1, -1);
-    }
-    at.kind = PAR_STEP_MIX;
-    lane->own = add(m, at, lane->own, -1);
-    at.kind = PAR_STEP_ROUTE;
-    if (core_spec_has_ffn(m->spec, at.layer))
-        lane->own = add(m, at, lane->own, -1);
-    lane->pair = lane->own;
-}
-
-static void add_mlp(par_model *m, par__step at)
-{
-    par_lane *lane = &m->lane[at.lane];
-    at.kind = PAR_STEP_MLP;
-    if (core_spec_n_mlp(m->spec, at.layer) > 0)
-        lane->own = add(m, at, lane->own, -1);
-}
-
-/* To the stream. */
-static void add_rest(par_model *m, par__step at)
-{
-    par_lane *lane = &m->lane[at.lane];
-    at.kind = PAR_STEP_ADD;
-    if (core_spec_has_ffn(m->spec, at.layer))
-        lane->own = add(m, at, lane->own, lane->pair);
-}
-
 static bool is_mine(const par_model *m, int turn, int lane)
 {
     return par__mb(m, m->layout->stage, turn, lane) >= 0;
 }
 
-/* A layer, or with at.layer < 0 a pair that only other stages have rows for, as
- * one lane goes through it.                                                  */
+/* A layer, or with l < 0 a pair that only other stages have rows for, as the
+ * lanes [first, end) go through it whose sums over tp are one collective.    */
+typedef struct stretch {
+    int turn, l, pair, first, end;
+} stretch;
+
+/* The same, of one lane. */
 typedef struct passage {
     par__step at;
     bool mine, has_pair; /* has_pair: takes part in one                       */
 } passage;
+
+static passage passage_of(const par_model *m, const stretch *s, int lane)
+{
+    const int l = s->l;
+    const bool mine = l >= 0 && is_mine(m, s->turn, lane);
+    const bool joins = m->layout->plan.scope == PAR_SCOPE_REPLICA;
+    return (passage){
+        .at = {.lane = lane, .layer = mine ? l : -1, .pair = s->pair},
+        .mine = mine,
+        .has_pair = (l < 0 || core_spec_is_moe(m->spec, l)) && (mine || joins)};
+}
+
+/* A step of the lane's own. */
+static void add_own(par_model *m, const passage *p, par__step_kind kind)
+{
+    par_lane *lane = &m->lane[p->at.lane];
+    par__step step = p->at;
+    step.kind = kind;
+    if (p->mine)
+        lane->own = add(m, step, lane->own, -1);
+}
 
 static void add_of_pair(par_model *m, const passage *p, par__step_kind kind)
 {
@@ -121,65 +116,115 @@ static void add_of_pair(par_model *m, const passage *p, par__step_kind kind)
         lane->pair = add(m, step, lane->pair, -1);
 }
 
-/* Until its rows are on their way; beside them, or later, the MLP. */
-static void add_out(par_model *m, const passage *p)
+/* A step of every lane of the stretch; of: whose sum it is. */
+static void add_each(par_model *m, const stretch *s, par__step_kind kind,
+                     par__step_kind of)
 {
-    m->lane[p->at.lane].pair = -1;
-    if (p->mine)
-        add_front(m, p->at);
+    for (int i = s->first; i < s->end; i++) {
+        passage p = passage_of(m, s, i);
+        p.at.of = of;
+        add_own(m, &p, kind);
+    }
+}
+
+/* What every lane does, and the sum of what that leaves, if there is one. */
+static void add_all(par_model *m, const stretch *s, par__step_kind kind,
+                    bool leaves_sum)
+{
+    add_each(m, s, kind, kind);
+    if (leaves_sum)
+        add_each(m, s, PAR_STEP_SUM, kind);
+}
+
+/* Does the layer have an MLP, beside rows on their way or not? */
+static bool has_mlp(const par_model *m, const stretch *s, bool beside)
+{
+    return s->l >= 0 && core_spec_n_mlp(m->spec, s->l) > 0 &&
+           (core_spec_is_moe(m->spec, s->l) && runs_beside(m)) == beside;
+}
+
+static void start_pair(par_model *m, const passage *p)
+{
+    par_lane *lane = &m->lane[p->at.lane];
+    lane->pair = p->mine ? lane->own : -1;
     add_of_pair(m, p, PAR_STEP_DISPATCH);
-    if (p->mine && p->has_pair && runs_beside(m))
-        add_mlp(m, p->at);
 }
 
-/* From when they are back. */
-static void add_back(par_model *m, const passage *p)
+/* Until rows are on their way; beside them the MLP. */
+static void add_out(par_model *m, const stretch *s)
 {
-    add_of_pair(m, p, PAR_STEP_RETURNED);
-    if (p->mine && !(p->has_pair && runs_beside(m)))
-        add_mlp(m, p->at);
-    if (p->mine)
-        add_rest(m, p->at);
+    const bool beside = has_mlp(m, s, true);
+    const bool feeds = s->l >= 0 && core_spec_has_ffn(m->spec, s->l);
+    if (s->l >= 0 && s->l == m->now.layer0)
+        add_all(m, s, PAR_STEP_ARRIVE, s->l == 0 && m->spec->n_h > 0);
+    if (s->l >= 0)
+        add_all(m, s, PAR_STEP_MIX, par__mixer(m->spec, s->l) != NULL);
+    for (int i = s->first; i < s->end; i++) {
+        const passage p = passage_of(m, s, i);
+        if (feeds)
+            add_own(m, &p, PAR_STEP_ROUTE);
+        start_pair(m, &p);
+        if (beside)
+            add_own(m, &p, PAR_STEP_MLP);
+        if (m->work.pairs != PAR_PAIRS_CROSSED)
+            add_of_pair(m, &p, PAR_STEP_ARRIVED);
+    }
+    if (beside)
+        add_each(m, s, PAR_STEP_SUM, PAR_STEP_MLP);
 }
 
-static passage passage_of(const par_model *m, int turn, int l, int pair,
-                          int lane)
+/* Experts, of all lanes together or of each in turn. */
+static void add_experts(par_model *m, const stretch *s)
 {
-    const bool mine = l >= 0 && is_mine(m, turn, lane);
-    const bool joins = m->layout->plan.scope == PAR_SCOPE_REPLICA;
-    return (passage){
-        .at = {.lane = lane, .layer = mine ? l : -1, .pair = pair},
-        .mine = mine,
-        .has_pair = (l < 0 || core_spec_is_moe(m->spec, l)) && (mine || joins)};
+    const par__pairs pairs = m->work.pairs;
+    for (int i = s->first; i < s->end; i++) {
+        const passage p = passage_of(m, s, i);
+        if (pairs == PAR_PAIRS_CROSSED)
+            add_of_pair(m, &p, PAR_STEP_ARRIVED);
+        add_of_pair(m, &p, PAR_STEP_EXPERTS);
+        if (pairs != PAR_PAIRS_JOINED)
+            add_of_pair(m, &p, PAR_STEP_COMBINE);
+        if (pairs == PAR_PAIRS_IN_TURN)
+            add_of_pair(m, &p, PAR_STEP_RETURNED);
+    }
+}
+
+/* From when rows are back, to the stream. */
+static void add_back(par_model *m, const stretch *s)
+{
+    const par__pairs pairs = m->work.pairs;
+    for (int i = s->first; i < s->end; i++) {
+        const passage p = passage_of(m, s, i);
+        if (pairs == PAR_PAIRS_JOINED)
+            add_of_pair(m, &p, PAR_STEP_COMBINE);
+        if (pairs != PAR_PAIRS_IN_TURN)
+            add_of_pair(m, &p, PAR_STEP_RETURNED);
+    }
+    if (has_mlp(m, s, false))
+        add_all(m, s, PAR_STEP_MLP, true);
+    for (int i = s->first; i < s->end; i++) {
+        const passage p = passage_of(m, s, i);
+        par_lane *lane = &m->lane[i];
+        par__step step = p.at;
+        step.kind = PAR_STEP_ADD;
+        if (p.mine && core_spec_has_ffn(m->spec, s->l))
+            lane->own = add(m, step, lane->own, lane->pair);
+    }
 }
 
 /* Over all lanes.  Interleaved, what a lane has on its way is waited for when
- * the next one has computed; else at once, and the experts of all lanes are
- * multiplied together.                                                       */
+ * the next one has computed; else at once.                                   */
 static void add_layer(par_model *m, int turn, int l, int pair)
 {
-    const int n_lane = m->work.n_lane;
-    const bool is_interleaved = m->work.is_interleaved;
-    for (int i = 0; i < n_lane; i++) {
-        const passage p = passage_of(m, turn, l, pair, i);
-        add_out(m, &p);
-        if (!is_interleaved)
-            add_of_pair(m, &p, PAR_STEP_ARRIVED);
-    }
-    for (int i = 0; i < n_lane; i++) {
-        const passage p = passage_of(m, turn, l, pair, i);
-        if (is_interleaved)
-            add_of_pair(m, &p, PAR_STEP_ARRIVED);
-        add_of_pair(m, &p, PAR_STEP_EXPERTS);
-        if (is_interleaved)
-            add_of_pair(m, &p, PAR_STEP_COMBINE);
-    }
-    for (int i = 0; i < n_lane; i++) {
-        const passage p = passage_of(m, turn, l, pair, i);
-        if (!is_interleaved)
-            add_of_pair(m, &p, PAR_STEP_COMBINE);
-        add_back(m, &p);
-    }
+    static void (*const part[])(par_model *m, const stretch *s) = {
+        add_out, add_experts, add_back};
+    const int n_lane = m->work.n_lane, n_sum = m->layout->plan.batch_reduce;
+    for (int k = 0; k < 3; k++)
+        for (int i = 0; i < n_lane; i += n_sum) {
+            const int end = i + n_sum < n_lane ? i + n_sum : n_lane;
+            const stretch s = {turn, l, pair, i, end};
+            part[k](m, &s);
+        }
 }
 
 void par__list_steps(par_model *m, int turn)
@@ -187,6 +232,8 @@ void par__list_steps(par_model *m, int turn)
     const par_layout *lay = m->layout;
     int pair = 0;
     m->work.n_step = m->work.n_past = 0;
+    for (int i = 0; i < m->work.n_lane; i++)
+        m->lane[i].own = -1;
     for (int l = m->now.layer0; l < m->now.layer1; l++) {
         add_layer(m, turn, l, pair);
         pair += core_spec_is_moe(m->spec, l) ? 1 : 0;
@@ -209,14 +256,18 @@ static bool is_ready(const par_work *w, const par__step *step)
     return is_ready;
 }
 
-/* Do they multiply with the very same weights? */
-static bool shares_weights(const par__step *a, const par__step *b)
+/* Are they one? */
+static bool is_one(const par_model *m, const par__step *a, const par__step *b)
 {
-    return a->kind == PAR_STEP_EXPERTS && b->kind == a->kind &&
-           b->pair == a->pair;
+    const int n_sum = m->layout->plan.batch_reduce;
+    if (b->kind != a->kind)
+        return false;
+    return a->kind == PAR_STEP_EXPERTS ? b->pair == a->pair
+           : a->kind == PAR_STEP_SUM   ? b->lane / n_sum == a->lane / n_sum
+                                       : false;
 }
 
-/* Steps before n_past are done; those that share weights stand side by side. */
+/* Steps before n_past are done; those that are one stand side by side. */
 const par__step *par__take_step(par_model *m)
 {
     par_work *w = &m->work;
@@ -228,7 +279,7 @@ const par__step *par__take_step(par_model *m)
         first++;
     w->n_joined = 0;
     for (par__step *s = first; s < end; s++) {
-        if (s != first && !shares_weights(first, s))
+        if (s != first && !is_one(m, first, s))
             break;
         if (is_ready(w, s)) {
             w->joined[w->n_joined++] = s->lane;

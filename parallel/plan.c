@@ -45,7 +45,9 @@ int par_plan_parts(const par_plan *plan)
 
 int par_plan_lanes(const par_plan *plan)
 {
-    return (plan->overlap & PAR_OVERLAP_DISPATCH) != 0 && plan->mb > 1 ? 2 : 1;
+    const bool crosses =
+        (plan->overlap & PAR_OVERLAP_DISPATCH) != 0 && plan->mb > 1;
+    return crosses && plan->batch_reduce == 1 ? 2 : plan->batch_reduce;
 }
 
 int par_plan_layers(const par_plan *plan, int64_t n_l, int part)
@@ -223,6 +225,7 @@ void par_plan_format(const par_plan *plan, char out[PAR_PLAN_TEXT])
     if (plan->sp)
         write_text(&w, "%ssp=1", comma(&w));
     write_overlap(&w, plan);
+    write_number(&w, PAR__KEY_BATCH_REDUCE, plan->batch_reduce);
     write_number(&w, PAR__KEY_MB, plan->mb);
     write_number(&w, PAR__KEY_ROUNDS, plan->rounds);
     write_list(&w, plan, "stages", write_stages);

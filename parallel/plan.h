@@ -38,6 +38,7 @@ typedef struct par_plan {
     par_cp_kind cp_kind;
     bool sp; /* the stream's tokens are cut over tp                      */
     unsigned overlap;         /* par_overlap                                    */
+    int batch_reduce;         /* micro-batches whose sums over tp are one       */
     int mb, rounds;           /* micro-batches; successive parts of the batch   */
     int n_stage;              /* 0: layers are split evenly, first stages longer;
                                * else pp * vpp, and stage_layers holds lengths  */

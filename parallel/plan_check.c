@@ -31,10 +31,11 @@ static bool broken(const reason *why, const char *fmt, ...)
 
 static bool positive_ok(const par_plan *p, const reason *why)
 {
-    const int number[] = {p->tp, p->cp,  p->pp, p->vpp,   p->dp,
-                          p->ep, p->etp, p->mb, p->rounds};
-    static const char *const name[] = {"tp", "cp",  "pp", "vpp",   "dp",
-                                       "ep", "etp", "mb", "rounds"};
+    const int number[] = {p->tp,  p->cp, p->pp,     p->vpp,         p->dp, p->ep,
+                          p->etp, p->mb, p->rounds, p->batch_reduce};
+    static const char *const name[] = {
+        "tp",  "cp", "pp",     "vpp",         "dp", "ep",
+        "etp", "mb", "rounds", "batch_reduce"};
     for (size_t i = 0; i < sizeof number / sizeof number[0]; i++)
         if (number[i] < 1)
             return broken(why, "%s = %d, expected at least 1", name[i],
@@ -172,6 +173,15 @@ static bool mesh_ok(const par_plan *p, const reason *why)
                   (long long)n_scope, by_stage ? "stage" : "replica");
 }
 
+/* Sums are those of as many micro-batches each time. */
+static bool sums_ok(const par_plan *p, const reason *why)
+{
+    if (p->mb % p->batch_reduce == 0)
+        return true;
+    return broken(why, "mb %% batch_reduce = %d %% %d = %d, expected 0", p->mb,
+                  p->batch_reduce, p->mb % p->batch_reduce);
+}
+
 static bool stages_ok(const par_plan *p, const core_spec *s, const reason *why)
 {
     if (p->n_stage == 0)
@@ -231,7 +241,7 @@ bool par__plan_is_legal(const par_plan *plan, const core_spec *spec, char *why,
     const reason r = {why, why_bytes};
     return positive_ok(plan, &r) && extents_ok(plan, spec, &r) &&
            context_ok(plan, spec, &r) && mesh_ok(plan, &r) &&
-           stages_ok(plan, spec, &r) && placement_ok(plan, spec, &r);
+           sums_ok(plan, &r) && stages_ok(plan, spec, &r) && placement_ok(plan, spec, &r);
 }
 
 core_status par_plan_check(const par_plan *plan, const core_spec *spec)

@@ -46,6 +46,10 @@ static const struct {
                           "what goes on beside other work: rows on their way "
                           "while the next micro-batch computes, or the shared "
                           "expert; what a stage sends (none)"},
+    [PAR__KEY_BATCH_REDUCE] = {"batch_reduce", "number",
+                               "micro-batches whose sums over tensor ranks are "
+                               "one collective; a stage goes layer by layer "
+                               "over them (1)"},
     [PAR__KEY_MB] = {"mb", "number",
                      "micro-batches of a replica in a round (1)"},
     [PAR__KEY_ROUNDS] = {"rounds", "number",
@@ -87,7 +91,7 @@ void par__plan_unit(par_plan *out)
     memset(out, 0, sizeof *out);
     out->dp = out->cp = out->pp = out->vpp = out->tp = 1;
     out->ep = out->etp = 1;
-    out->mb = out->rounds = 1;
+    out->batch_reduce = out->mb = out->rounds = 1;
     out->scope = PAR_SCOPE_STAGE;
 }
 
@@ -113,8 +117,8 @@ core_status par__read_key(par__reader *reader, par__text name, par__key *out)
     }
     CORE_FAIL(reader->status,
               "%s: unknown key '%.*s', expected tp, cp, cp_kind, pp, vpp, dp, "
-              "ep, etp, edp, sp, overlap, mb, rounds, scope, stages or "
-              "placement",
+              "ep, etp, edp, sp, overlap, batch_reduce, mb, rounds, scope, "
+              "stages or placement",
               reader->where, shown(name), name.s);
 }
 
@@ -279,6 +283,7 @@ core_status par__read_value(par__reader *reader, par__key key, par__text value)
     case PAR__KEY_EP: number = &p->ep; break;
     case PAR__KEY_ETP: number = &p->etp; break;
     case PAR__KEY_EDP: number = &reader->edp; break;
+    case PAR__KEY_BATCH_REDUCE: number = &p->batch_reduce; break;
     case PAR__KEY_MB: number = &p->mb; break;
     case PAR__KEY_ROUNDS: number = &p->rounds; break;
     case PAR__KEY_SP: return read_switch(reader, key, value, &p->sp);

@@ -136,6 +136,15 @@ static int world_or_zero(const par_plan *p)
     return n_stage > INT32_MAX / p->pp ? 0 : (int)(n_stage * p->pp);
 }
 
+/* The largest divisor of n that is at most `wanted`. */
+static int nearest_divisor(int n, int wanted)
+{
+    int divisor = wanted < n ? wanted : n;
+    while (divisor > 1 && n % divisor != 0)
+        divisor--;
+    return divisor < 1 ? 1 : divisor;
+}
+
 void par__plan_nearest(const par_plan *plan, const core_spec *spec, char *out,
                        size_t out_bytes)
 {
@@ -157,6 +166,8 @@ void par__plan_nearest(const par_plan *plan, const core_spec *spec, char *out,
         best.plan[i].sp = plan->sp;
         best.plan[i].overlap = plan->overlap;
         best.plan[i].mb = plan->mb > 0 ? plan->mb : 1;
+        best.plan[i].batch_reduce =
+            nearest_divisor(best.plan[i].mb, plan->batch_reduce);
         best.plan[i].rounds = plan->rounds > 0 ? plan->rounds : 1;
         par_plan_format(&best.plan[i], text);
         const size_t n = strlen(out);

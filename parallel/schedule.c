@@ -178,6 +178,23 @@ static void run_experts(par_model *m, int pair)
     }
 }
 
+/* What all lanes that are there left; then each of them goes on with it. */
+static void run_sum(par_model *m, const par__step *step)
+{
+    const par_now now = m->now;
+    const int l = step->layer;
+    par__sum_lanes(m);
+    for (int i = 0; i < m->work.n_joined; i++) {
+        set_now(m, now.round, now.turn, m->work.joined[i]);
+        if (step->of == PAR_STEP_ARRIVE)
+            par__embedded(m);
+        else if (step->of == PAR_STEP_MIX)
+            par__mixed(m, l);
+        else
+            par__fed(m, l);
+    }
+}
+
 static void run_step(par_model *m, const par__step *step)
 {
     const int l = step->layer;
@@ -187,6 +204,9 @@ static void run_step(par_model *m, const par__step *step)
         break;
     case PAR_STEP_MIX:
         par__mix(m, l);
+        break;
+    case PAR_STEP_SUM:
+        run_sum(m, step);
         break;
     case PAR_STEP_ROUTE:
         par__enter_ffn(m, l);
@@ -281,8 +301,7 @@ static core_status start(par_model *m)
             most.n_all = par__max(most.n_all, room.n_all);
         }
     const int n_lane = par__lanes(m, &most);
-    w->is_interleaved = m->options.order != PAR_ORDER_LAYERS && n_lane > 1 &&
-                        n_lane == par_plan_lanes(plan);
+    w->pairs = par__pairs_of(m, n_lane);
     w->arena = core_arena_measure();
     par__work_carve(w, m->spec, m->layout, n_lane, &most);
     CORE_TRY_CTX(core_arena_make(&w->arena), "while making room for %lld tokens",

@@ -80,7 +80,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     gate(m, w->y, w->c, &s->c, par__tap(CORE_TAP_SHORTCONV_GATED, l));
     par__enter(m, PAR_OP_SHORTCONV, tap);
     par__linear(m, out, n_d, w->y, s->out.n_col, n, &s->out, tap);
-    par__complete(m, out, s->out.bias, tap);
+    par__leave_partial(m, out, s->out.bias, tap);
 }
 
 static int64_t n_channels(const core_spec *spec)

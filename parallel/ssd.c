@@ -316,7 +316,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     gate_and_norm(m, s, l);
     par__enter(m, PAR_OP_SSD, tap);
     par__linear(m, out, n_d, w->y, n_c, n, &s->out, tap);
-    par__complete(m, out, s->out.bias, tap);
+    par__leave_partial(m, out, s->out.bias, tap);
 }
 
 static int64_t n_heads(const core_spec *spec)

@@ -4,7 +4,8 @@
  * tokens.  With it (sp=1) it is Shard(token): a rank has its slice, and what
  * works on whole rows (norms, the residual, the router) works on that.  Parts
  * that are split over tp read all tokens: their normed rows are gathered in
- * front, and their sum is scattered behind, where it is all-reduced otherwise.
+ * front, and their sum is scattered behind, where it is all-reduced otherwise
+ * (sums.c).
  * What experts gave lies in slices anyway: only without sp is it gathered.
  *
  * The stream's own rows lie side by side; rows of what is made from it lie at
@@ -69,28 +70,4 @@ void par__gather_slices(par_model *m, double *x, core_tap tap)
 {
     if (!m->layout->plan.sp)
         gather(m, x, m->spec->n_d, tap);
-}
-
-void par__reduce_stream(par_model *m, double *y)
-{
-    const par_group *tp = &m->layout->tp_group;
-    const int64_t n_d = m->spec->n_d, n = m->now.n * n_d;
-    if (!m->layout->plan.sp) {
-        par__reduce_tp(m, y, n);
-        return;
-    }
-    par__cost_collective(m, PAR_REDUCE_SCATTER, tp, m->cost.record.tap, n,
-                         m->now.n_s * n_d);
-    par__pause(m);
-    par_reduce_scatter(m->comm, tp, y, par__mine(m, y), slices(m, n_d),
-                       m->numerics);
-    par__resume(m);
-}
-
-void par__complete(par_model *m, double *y, const double *bias, core_tap tap)
-{
-    double *mine = par__mine(m, y);
-    par__reduce_stream(m, y);
-    par__add_bias(m, mine, m->now.n_s, m->spec->n_d, bias);
-    par__tap_stream(m, tap, mine);
 }

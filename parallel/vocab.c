@@ -61,9 +61,16 @@ void par__embed(par_model *m)
     for (int64_t i = 0; i < n; i++)
         if (embed_row(m, out + i * n_d, &m->embed, batch->ids[token[i]]))
             cost->weights += n_d;
-    par__reduce_stream(m, out);
+    par__leave_partial(m, out, NULL, tap);
+}
+
+void par__embedded(par_model *m)
+{
+    const core_tap tap = par__tap(CORE_TAP_EMBED, 0);
+    const int64_t n_d = m->spec->n_d, n_x = m->now.n_s * n_d;
+    const double *out = par__mine(m, m->work.out);
+    par__enter(m, PAR_OP_EMBED, tap);
     par__cost_rows(m, tap, m->now.n_s, n_d, CORE_FLOPS_SCALE);
-    out = par__mine(m, out);
     for (int64_t i = 0; i < n_x; i++)
         m->now.x[i] = out[i] * m->spec->embed_scale;
     par__tap_stream(m, tap, m->now.x);

@@ -148,6 +148,7 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
 {
     const int64_t n = room->n, n_t = room->n_t;
     const int64_t n_mlp = max_mlp_columns(spec, lay);
+    const int64_t n_sum = lay->plan.batch_reduce;
     const bool has_head = lay->stage == lay->plan.pp - 1 && spec->n_h > 0;
     const int64_t *v = lay->first_vocab + lay->t;
     const int64_t *f = lay->first_f + lay->etp_i;
@@ -163,6 +164,8 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
     w->n_kept = 0;
     w->step = core_arena_take(a, par__most_steps(lay, n_lane), sizeof *w->step);
     w->joined = core_arena_take(a, n_lane, sizeof *w->joined);
+    w->summed = core_arena_f64(
+        a, n_sum > 1 ? n_sum * n * spec->n_d : 0);
     w->token_id = core_arena_i64(a, n);
     for (int kind = 0; kind < CORE_HEAD_KINDS; kind++) {
         const int64_t n_j = lay->heads[kind].all.n_rot / 2;

@@ -569,6 +569,7 @@ static void roll_plan(dice *d, par_plan *plan)
                        .tp = (int)roll(d, 1, 4),
                        .ep = (int)roll(d, 1, 6),
                        .etp = (int)roll(d, 1, 2),
+                       .batch_reduce = 1,
                        .mb = (int)roll(d, 1, 3),
                        .rounds = one_in(d, 4) ? 2 : 1};
     plan->scope = one_in(d, 2) ? PAR_SCOPE_REPLICA : PAR_SCOPE_STAGE;
@@ -617,6 +618,14 @@ static void roll_overlap(uint64_t seed, par_plan *plan)
     dice d = {seed ^ UINT64_C(0x6f7665726c6170), 0};
     if (one_in(&d, 2))
         plan->overlap = (unsigned)roll(&d, 1, 7);
+}
+
+/* Sums over tp of several micro-batches at once: likewise. */
+static void roll_sums(uint64_t seed, par_plan *plan)
+{
+    dice d = {seed ^ UINT64_C(0x72656475636573), 0};
+    if (one_in(&d, 2))
+        plan->batch_reduce = plan->mb;
 }
 
 /* Layers per stage, virtual ones counted, by dice, at least one each. */
@@ -676,6 +685,7 @@ void random_case_make(random_case *out, uint64_t seed, int max_rank)
     roll_context(seed, out, max_rank);
     roll_virtual(seed, out);
     roll_overlap(seed, &out->plan);
+    roll_sums(seed, &out->plan);
     if (one_in(&d, 4))
         roll_stages(&d, &out->plan, &out->spec);
     if (one_in(&d, 4))

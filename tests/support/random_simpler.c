@@ -35,7 +35,11 @@ static void no_virtual(random_case *c)
 static void no_overlap(random_case *c) { c->plan.overlap = 0; }
 
 static void no_rounds(random_case *c) { c->plan.rounds = 1; }
-static void no_micro(random_case *c) { c->plan.mb = 1; }
+static void no_sums(random_case *c) { c->plan.batch_reduce = 1; }
+static void no_micro(random_case *c)
+{
+    c->plan.mb = c->plan.batch_reduce = 1;
+}
 static void no_dp(random_case *c) { c->plan.dp = c->plan.ep = 1; }
 static void no_ep(random_case *c) { c->plan.ep = 1; }
 static void no_etp(random_case *c) { c->plan.etp = 1; }
@@ -335,7 +339,7 @@ static const simplify STEP[] = {
     no_stages,       no_placement,   no_padding,       no_expert_mesh,
     no_pp,           no_tp,          two_tp,           no_dp,
     no_ep,           no_etp,         by_stage,         no_rounds,
-    no_virtual,      no_overlap,
+    no_virtual,      no_overlap,     no_sums,
     no_micro,        half_rows,      half_tokens,      drop_first,
     drop_last,       drop_second,    no_dense,         no_mamba,
     no_latent,       no_spans,       all_rope,         plain_router,

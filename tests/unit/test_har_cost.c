@@ -640,6 +640,22 @@ START_TEST(overlap_agrees)
 }
 END_TEST
 
+/* Sums over tp of several micro-batches at once, of unequal ones too: all of
+ * them, whose exchanges take turns or cross; scattered; in both scopes.      */
+START_TEST(batched_sums_agree)
+{
+    static const char *const plan[] = {
+        "tp=2,dp=2,ep=2,batch_reduce=3,mb=3",
+        "tp=2,sp=1,dp=3,ep=2,etp=3,batch_reduce=2,mb=4",
+        "tp=2,pp=2,vpp=2,ep=2,overlap=dispatch+shared,batch_reduce=2,mb=4",
+        "pp=2,tp=2,ep=4,scope=replica,overlap=shared,batch_reduce=2,mb=2"};
+    const core_spec spec = open_spec("shadow-a");
+    run_case c = make_case(&spec, plan[_i], 11, 11);
+    check_case(&c);
+    core_batch_free(&c.batch);
+}
+END_TEST
+
 /* Wide enough that sums are chunked; groups too large for pairwise messages. */
 START_TEST(large_groups_agree)
 {
@@ -922,6 +938,7 @@ int main(void)
     tcase_add_loop_test(tc, parts_of_rows_agree, 0, 2);
     tcase_add_loop_test(tc, virtual_stages_agree, 0, 3);
     tcase_add_loop_test(tc, overlap_agrees, 0, 3);
+    tcase_add_loop_test(tc, batched_sums_agree, 0, 4);
     tcase_add_test(tc, large_groups_agree);
     tcase_add_test(tc, switch_layer_agrees);
     tcase_add_test(tc, tiles_agree);

@@ -49,6 +49,7 @@ static void make_pipe(pipe_case *p, const double *second, int n_stage, int n_mb,
         p->first[s * 2 + 1] = n;
     }
     p->s = (har_schedule){.n_lane = n_stage,
+                          .n_at_once = 1,
                           .n_tick = 1,
                           .n_group = 1,
                           .n_class = 1,
@@ -120,6 +121,20 @@ START_TEST(uneven_stages_wait_for_the_slowest)
 }
 END_TEST
 
+/* Four micro-batches, two of them a turn: stage 1 begins when both are there, at
+ * 2, and is done with the other two at 6; without, at 5. */
+START_TEST(a_turn_begins_when_all_of_it_is_there)
+{
+    const double second[] = {1, 1};
+    pipe_case p;
+    make_pipe(&p, second, 2, 4, 0);
+    near(replay(&p), 5);
+    p.s.n_at_once = 2;
+    near(replay(&p), 6);
+    near(p.lane[1].wait_stage, 2);
+}
+END_TEST
+
 /* Two stages of 1, two micro-batches, sends of 0.5.  Kept: stage 0 computes,
  * sends, computes, sends: 3.0; stage 1 gets them at 1.5 and 3.0, done at 4.
  * Aside: they are there at 1.5 and 2.5, done at 3.5. */
@@ -172,6 +187,7 @@ START_TEST(a_meeting_waits_for_the_last)
     }
     p.n_member[0] = 2;
     p.s = (har_schedule){.n_lane = 2,
+                         .n_at_once = 1,
                          .n_tick = 1,
                          .n_group = 1,
                          .n_class = 1,
@@ -567,7 +583,10 @@ START_TEST(a_spokesman_agrees_with_all_ranks)
                                         "pp=4,ep=4,scope=replica,mb=2",
                                         "pp=4,vpp=2,dp=2,ep=2,mb=8",
                                         "pp=4,vpp=3,mb=2",
-                                        "pp=4,vpp=2,ep=4,scope=replica,mb=8"};
+                                        "pp=4,vpp=2,ep=4,scope=replica,mb=8",
+                                        "tp=4,pp=2,ep=4,batch_reduce=2,mb=8",
+                                        "tp=2,pp=2,ep=4,scope=replica,"
+                                        "batch_reduce=2,mb=8"};
     for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
         fixture f;
         har_demand d;
@@ -592,6 +611,42 @@ START_TEST(a_spokesman_agrees_with_all_ranks)
         free(all);
         core_arena_free(&f.arena);
     }
+}
+END_TEST
+
+/* Seconds and number of the sums over tp of a pass. */
+static har_class sums_over_tp(const har_prediction *p)
+{
+    har_class all = {0};
+    for (int i = 0; i < p->n_class; i++)
+        if (p->class_of[i].axis == CORE_AXIS_TP &&
+            p->class_of[i].collective == CORE_ALL_REDUCE) {
+            all.seconds += p->class_of[i].seconds;
+            all.n_record += p->class_of[i].n_record;
+        }
+    return all;
+}
+
+/* Batched over 4 micro-batches there are a quarter of the sums, which carry the
+ * same: less time, by what they have in common. */
+START_TEST(batched_sums_have_fewer_latencies)
+{
+    static const char *const plan[] = {"tp=4,ep=4,mb=8",
+                                       "tp=4,ep=4,batch_reduce=4,mb=8"};
+    har_class sums[2];
+    for (int i = 0; i < 2; i++) {
+        fixture f;
+        open_case(&f, "seed-mini", plan[i], 0);
+        har_predict_case c = PREFILL;
+        c.no_interval = true;
+        har_prediction *p = predict(&f, &c);
+        sums[i] = sums_over_tp(p);
+        free(p);
+        core_arena_free(&f.arena);
+    }
+    near(sums[0].n_record, 4 * sums[1].n_record);
+    ck_assert(sums[1].seconds < sums[0].seconds);
+    ck_assert(sums[1].seconds > sums[0].seconds / 4);
 }
 END_TEST
 
@@ -1063,6 +1118,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, equal_stages_have_the_bubble_of_the_book);
     tcase_add_test(t, uneven_stages_wait_for_the_slowest);
+    tcase_add_test(t, a_turn_begins_when_all_of_it_is_there);
     tcase_add_test(t, a_send_keeps_its_sender_unless_it_goes_aside);
     tcase_add_test(t, a_mark_is_the_end_of_a_shorter_play);
     tcase_add_test(t, a_meeting_waits_for_the_last);
@@ -1076,6 +1132,7 @@ int main(void)
     tcase_add_test(t, an_interval_holds_the_links_that_are_assumed);
     tcase_add_test(t, an_interval_holds_what_is_carried_over);
     tcase_add_test(t, a_spokesman_agrees_with_all_ranks);
+    tcase_add_test(t, batched_sums_have_fewer_latencies);
     tcase_add_test(t, tiers_are_the_furthest_of_a_stage);
     tcase_add_test(t, a_spokesman_knows_the_links_of_its_stage);
     tcase_add_test(t, a_spokesman_is_never_too_fast);

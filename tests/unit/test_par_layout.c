@@ -125,6 +125,7 @@ static void random_plan(par_plan *p, const core_spec *s)
     p->ep = any_divisor(n_set);
     p->etp = n_set / p->ep;
     p->mb = any(1, 4);
+    p->batch_reduce = 1;
     p->rounds = any(1, 3);
     if (any(0, 1))
         random_stages(p, (int)s->n_l);

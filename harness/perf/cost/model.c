@@ -91,6 +91,7 @@ static void put_rest(har__walk *w, bool with_mlp)
             har__put_mlp(w);
         if (core_spec_is_moe(w->spec, w->layer) && w->spec->branch_norm)
             har__put_norm(w, CORE_TAP_MLP_POST);
+        w->op = par_operator_name(PAR_OP_MLP);
         if (core_spec_is_moe(w->spec, w->layer))
             put_add(w, CORE_TAP_FFN_OUT, CORE_FLOPS_ADD);
     }
@@ -214,6 +215,33 @@ static void find_like(har__walk *w)
             w->like[l]++;
 }
 
+/* My tokens of a micro-batch; *n_s: those whose part of the stream I have. */
+static int64_t tokens_of(const har__walk *w, int mb, int64_t *n_s)
+{
+    const par_plan *plan = &w->lay->plan;
+    const core_batch *batch = w->request->batch;
+    int64_t row0, row1, t0, t1;
+    par_layout_rows(plan, batch->n_b, w->round, w->lay->d, mb, &row0, &row1);
+    const int64_t n =
+        (row1 - row0) * par_layout_n_t(plan, w->lay->c, batch->n_t);
+    par_layout_slice(w->lay, n, &t0, &t1);
+    *n_s = plan->sp ? t1 - t0 : n;
+    return n;
+}
+
+/* Sums over tp are one collective for batch_reduce micro-batches. */
+static void set_sums(har__walk *w)
+{
+    const int n_sum = w->lay->plan.batch_reduce;
+    w->n_sum = w->mb % n_sum == 0 ? 0 : -1;
+    w->n_sum_s = 0;
+    for (int i = 0; w->n_sum >= 0 && i < n_sum; i++) {
+        int64_t n_s;
+        w->n_sum += tokens_of(w, w->mb + i, &n_s);
+        w->n_sum_s += n_s;
+    }
+}
+
 static void set_tick(har__walk *w, int round, int tick)
 {
     const int n_lane = par_plan_lanes(&w->lay->plan);
@@ -237,6 +265,8 @@ static void set_tick(har__walk *w, int round, int tick)
     par_layout_slice(w->lay, w->n, &t0, &t1);
     w->n_slice = t1 - t0;
     w->n_s = plan->sp ? w->n_slice : w->n;
+    if (w->mb >= 0)
+        set_sums(w);
 }
 
 static void put_tick(har__walk *w)
@@ -288,6 +318,7 @@ core_status har_cost_walk(const har_cost_case *request,
                    .lay = layout,
                    .reader = reader,
                    .has_sections = reader->has != NULL && plan->cp == 1 &&
+                                   plan->batch_reduce == 1 &&
                                    batch->ids == NULL && batch->mask == NULL};
     har__take_walk(&w, &need);
     CORE_TRY(core_arena_room(arena, &need));

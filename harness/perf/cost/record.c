@@ -109,7 +109,7 @@ void har__put_kv(har__walk *w, core_cost cost)
     har__put(w, cost);
 }
 
-void har__put_all_reduce(har__walk *w, core_tap_kind tap, int64_t n)
+static core_cost all_reduce(const har__walk *w, core_tap_kind tap, int64_t n)
 {
     core_cost cost = har__record(w, CORE_COST_COLLECTIVE, tap);
     cost.collective = CORE_ALL_REDUCE;
@@ -117,7 +117,12 @@ void har__put_all_reduce(har__walk *w, core_tap_kind tap, int64_t n)
     cost.group = w->lay->plan.tp;
     cost.in = cost.out = n;
     cost.sent = har__all_reduce_sends(w->lay->plan.tp, w->lay->t, n);
-    har__put(w, cost);
+    return cost;
+}
+
+void har__put_all_reduce(har__walk *w, core_tap_kind tap, int64_t n)
+{
+    har__put(w, all_reduce(w, tap, n));
 }
 
 void har__put_gather(har__walk *w, core_tap_kind tap, int64_t n_col,
@@ -135,24 +140,33 @@ void har__put_gather(har__walk *w, core_tap_kind tap, int64_t n_col,
     har__put(w, cost);
 }
 
-static void put_reduce_scatter(har__walk *w, core_tap_kind tap, int64_t n_col)
+static core_cost reduce_scatter(const har__walk *w, core_tap_kind tap,
+                                int64_t n_col)
 {
     core_cost cost = har__record(w, CORE_COST_COLLECTIVE, tap);
     cost.collective = CORE_REDUCE_SCATTER;
     cost.axis = CORE_AXIS_TP;
     cost.group = w->lay->plan.tp;
-    cost.in = w->n * n_col;
-    cost.out = w->n_s * n_col;
+    cost.in = w->n_sum * n_col;
+    cost.out = w->n_sum_s * n_col;
     cost.sent = cost.in - cost.out;
+    return cost;
+}
+
+/* One for all micro-batches whose sums are one. */
+static void put_sum(har__walk *w, core_tap_kind tap, int64_t n_col)
+{
+    if (w->n_sum < 0)
+        return;
+    core_cost cost = w->lay->plan.sp ? reduce_scatter(w, tap, n_col)
+                                     : all_reduce(w, tap, w->n_sum * n_col);
+    cost.n_token = w->n_sum;
     har__put(w, cost);
 }
 
 void har__put_sum(har__walk *w, core_tap_kind tap, int64_t n_col, bool has_bias)
 {
-    if (w->lay->plan.sp)
-        put_reduce_scatter(w, tap, n_col);
-    else
-        har__put_all_reduce(w, tap, w->n * n_col);
+    put_sum(w, tap, n_col);
     if (!has_bias)
         return;
     core_cost bias = har__rows(w, tap, w->n_s, n_col, CORE_FLOPS_ADD);

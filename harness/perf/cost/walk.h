@@ -36,6 +36,8 @@ typedef struct har__walk {
     int64_t row0, n_row, n; /* of the micro-batch: rows, tokens                */
     int64_t n_slice;       /* tokens that I dispatch                          */
     int64_t n_s;           /* tokens whose part of the stream I have          */
+    int64_t n_sum, n_sum_s; /* the same of all micro-batches whose sums over tp
+                            * are one; n_sum -1: their first has the record   */
     uint8_t *sees;         /* [n_t] does the query see a key?                 */
     int64_t *to, *from;    /* [members of ep_group] rows of a pair            */
     int64_t *to_ep;        /* [ep] the same for each ep index                 */

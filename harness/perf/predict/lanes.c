@@ -6,7 +6,9 @@
  * most rows, and the records are those of as few micro-batches as show every
  * state of the pipeline: one in scope=stage, where ticks do not know of each
  * other; pp in scope=replica, where an expert serves all stages that are at
- * work in a tick. Ticks that come again are then played again.  With virtual
+ * work in a tick. Ticks that come again are then played again.  A turn of
+ * several micro-batches whose sums are one is as many ticks, played in a row, and
+ * begins when the last of them is there.  With virtual
  * stages ticks of scope=replica are of every kind: they are all made.
  *
  * Trap: groups are numbered anew, counting only the members that are lanes.
@@ -16,10 +18,17 @@
 
 #include <string.h>
 
+/* Runs of micro-batches that a stage works on in a turn: their sums are one. */
+static int n_runs(const par_plan *plan)
+{
+    return plan->mb / plan->batch_reduce;
+}
+
 bool har__is_never_full(const har_predict_case *request)
 {
     return request->plan->scope == PAR_SCOPE_REPLICA &&
-           (request->plan->mb < request->plan->pp || request->plan->vpp > 1);
+           (n_runs(request->plan) < request->plan->pp ||
+            request->plan->vpp > 1);
 }
 
 static int at_most(int a, int b)
@@ -34,18 +43,20 @@ static void choose_plan(har_predictor *p, const har_predict_case *r,
     const bool in_step = r->plan->scope == PAR_SCOPE_REPLICA;
     const bool fills = purpose == HAR__SERVING && har__is_never_full(r);
     p->plan = *r->plan;
-    p->plan.overlap = 0; /* what is aside the replay says                   */
+    p->plan.overlap = 0; /* what is aside the replay says */
     p->n_b = r->n_b;
     if (r->all_ranks && !fills)
         return;
     const int64_t n_part = (int64_t)p->plan.rounds * p->plan.dp * p->plan.mb;
     p->plan.rounds = 1;
+    int n_run = n_runs(r->plan);
     if (fills) /* of virtual stages a whole period, and what fills them */
-        p->plan.mb = p->plan.vpp > 1 ? 2 * p->plan.pp : p->plan.pp;
+        n_run = p->plan.vpp > 1 ? 2 * p->plan.pp : p->plan.pp;
     else if (!in_step)
-        p->plan.mb = 1;
+        n_run = 1;
     else if (p->plan.vpp == 1)
-        p->plan.mb = at_most(p->plan.mb, p->plan.pp);
+        n_run = at_most(n_run, p->plan.pp);
+    p->plan.mb = n_run * p->plan.batch_reduce;
     p->n_b = (r->n_b + n_part - 1) / n_part * p->plan.dp * p->plan.mb;
 }
 
@@ -202,74 +213,77 @@ static void take_lanes(har_predictor *p, core_arena *a, int n_lane, int n_tick,
 
 /* --- plays --- */
 
-static void play(int *list, int *n, int first, int end)
+/* Turns [first, end), a tick for each micro-batch of a run. */
+static void play(const par_plan *plan, int *list, int *n, int first, int end)
 {
-    for (int tick = first; tick < end; tick++)
+    const int of_turn = plan->batch_reduce;
+    for (int tick = first * of_turn; tick < end * of_turn; tick++)
         list[(*n)++] = tick;
 }
 
 /* scope=stage: micro-batches of a group, through the first chunk of all stages,
  * then the next, from the ticks of one that goes through all of them.        */
-static void play_group(const par_plan *plan, int *list, int *n, int n_mb)
+static void play_group(const par_plan *plan, int *list, int *n, int n_run)
 {
     for (int chunk = 0; chunk < plan->vpp; chunk++)
-        for (int i = 0; i < n_mb; i++)
-            play(list, n, chunk * plan->pp, (chunk + 1) * plan->pp);
+        for (int i = 0; i < n_run; i++)
+            play(plan, list, n, chunk * plan->pp, (chunk + 1) * plan->pp);
 }
 
 static void play_round(const har_predict_case *r, int *list, int *n)
 {
-    const int pp = r->plan->pp;
-    for (int first = 0; first < r->plan->mb; first += pp)
-        play_group(r->plan, list, n, at_most(pp, r->plan->mb - first));
+    const int pp = r->plan->pp, n_run = n_runs(r->plan);
+    for (int first = 0; first < n_run; first += pp)
+        play_group(r->plan, list, n, at_most(pp, n_run - first));
 }
 
 /* scope=replica, virtual stages: micro-batches of a group are a period.      */
 static void play_periods(har_predictor *p, int times)
 {
     const int pp = p->plan.pp;
-    p->n_period = pp * p->plan.vpp;
+    p->n_period = pp * p->plan.vpp * p->plan.batch_reduce;
     p->period_share = (double)pp / times;
-    play(p->serving, &p->n_serving, 0, pp - 1);
+    play(&p->plan, p->serving, &p->n_serving, 0, pp - 1);
     for (int i = 0; i < 3; i++)
-        play(p->serving, &p->n_serving, pp - 1, pp - 1 + p->n_period);
+        play(&p->plan, p->serving, &p->n_serving, pp - 1, pp - 1 + pp * p->plan.vpp);
 }
 
 static void make_plays(har_predictor *p, const har_predict_case *r, int n_tick)
 {
-    const int pp = p->plan.pp, mb = p->plan.mb, vpp = p->plan.vpp;
-    const int times = r->plan->rounds * r->plan->mb;
+    const int of_turn = p->plan.batch_reduce, n_turn = n_tick / of_turn;
+    const int pp = p->plan.pp, n_run = n_runs(&p->plan), vpp = p->plan.vpp;
+    const int times = r->plan->rounds * n_runs(r->plan);
     const bool in_step = p->plan.scope == PAR_SCOPE_REPLICA;
     const bool repeats = !r->all_ranks;
     p->n_pass = p->n_serving = p->n_period = 0;
     if (!repeats)
-        play(p->pass, &p->n_pass, 0, n_tick);
+        play(&p->plan, p->pass, &p->n_pass, 0, n_turn);
     for (int i = 0; repeats && i < r->plan->rounds; i++) {
         if (!in_step) {
             play_round(r, p->pass, &p->n_pass);
             continue;
         }
         if (vpp > 1) {
-            play(p->pass, &p->n_pass, 0, n_tick);
+            play(&p->plan, p->pass, &p->n_pass, 0, n_turn);
             continue;
         }
-        play(p->pass, &p->n_pass, 0, at_most(pp, mb) - 1);
-        for (int k = mb; k <= r->plan->mb; k++)
-            play(p->pass, &p->n_pass, mb - 1, mb);
-        play(p->pass, &p->n_pass, mb, mb + pp - 1);
+        play(&p->plan, p->pass, &p->n_pass, 0, at_most(pp, n_run) - 1);
+        for (int k = n_run; k <= n_runs(r->plan); k++)
+            play(&p->plan, p->pass, &p->n_pass, n_run - 1, n_run);
+        play(&p->plan, p->pass, &p->n_pass, n_run, n_run + pp - 1);
     }
     for (int k = 0; k < n_tick; k++)
         p->weight[k] = 0;
     for (int i = 0; i < p->n_pass; i++)
         p->weight[p->pass[i]]++;
-    if (in_step && vpp > 1 && mb >= 2 * pp) {
+    if (in_step && vpp > 1 && n_run >= 2 * pp) {
         play_periods(p, times);
-    } else if (in_step && vpp == 1 && mb >= pp) {
-        play(p->serving, &p->n_serving, 0, pp - 1);
+    } else if (in_step && vpp == 1 && n_run >= pp) {
+        play(&p->plan, p->serving, &p->n_serving, 0, pp - 1);
         for (int i = 0; i < 3; i++)
-            play(p->serving, &p->n_serving, pp - 1, mb);
-        p->n_period = mb - pp + 1;
-        p->period_share = (double)p->n_period / times;
+            play(&p->plan, p->serving, &p->n_serving, pp - 1, n_run);
+        p->n_period = (n_run - pp + 1) * of_turn;
+        p->period_share = (double)(n_run - pp + 1) / times;
     } else if (!in_step && repeats && vpp > 1) {
         for (int i = 0; i < 3; i++)
             play_round(r, p->serving, &p->n_serving);
@@ -278,8 +292,8 @@ static void make_plays(har_predictor *p, const har_predict_case *r, int n_tick)
     } else if (!in_step) {
         const int again = repeats ? 2 * pp + 2 : 3;
         for (int i = 0; i < again; i++)
-            play(p->serving, &p->n_serving, 0, repeats ? pp : n_tick);
-        p->n_period = repeats ? pp : n_tick;
+            play(&p->plan, p->serving, &p->n_serving, 0, repeats ? pp : n_turn);
+        p->n_period = repeats ? pp * of_turn : n_tick;
         p->period_share = repeats ? 1.0 / times : 1;
     }
 }
@@ -289,10 +303,13 @@ core_status har__lanes(har_predictor *p, const har_predict_case *r,
 {
     choose_plan(p, r, purpose);
     const int n_lane = r->all_ranks ? par_plan_world(&p->plan) : p->plan.pp;
-    const int n_tick = p->plan.rounds * par_turns(&p->plan, p->plan.mb);
+    const int n_tick = p->plan.rounds * par_ticks(&p->plan);
     const int n_part = par_plan_parts(&p->plan);
-    const int n_play = 3 * n_tick + n_part * (2 * p->plan.pp + 4) +
-                       (r->plan->rounds + 3) * (r->plan->mb + 2) * n_part;
+    const int n_play =
+        3 * n_tick +
+        p->plan.batch_reduce * n_part *
+            (2 * p->plan.pp + 4 +
+             (r->plan->rounds + 3) * (n_runs(r->plan) + 2));
     core_arena need = core_arena_measure();
     take_lanes(p, &need, n_lane, n_tick, n_play);
     CORE_TRY(core_arena_room(&p->lanes, &need));
@@ -303,6 +320,7 @@ core_status har__lanes(har_predictor *p, const har_predict_case *r,
                                  .first = p->first,
                                  .from = p->from,
                                  .n_member = p->n_member,
+                                 .n_at_once = p->plan.batch_reduce,
                                  .sends_aside = r->overlap != HAR_OVERLAP_NONE,
                                  .meets_aside = r->overlap == HAR_OVERLAP_ALL};
     memset(p->n_member, 0, (size_t)n_group_ids(&p->plan) * sizeof(int));

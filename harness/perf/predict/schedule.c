@@ -173,12 +173,14 @@ static bool receive(replay *r, int i)
     lane *from = &r->lane[r->s->from[i]];
     const double begin = l->clock[0];
     har_lane_time *t = account(r, i);
-    if (l->n_received >= from->n_sent) {
+    const int64_t before = l->n_received % r->s->n_at_once;
+    const int64_t last = l->n_received - before + r->s->n_at_once - 1;
+    if (last >= from->n_sent) {
         from->waiter = i;
         return false;
     }
-    const double *there =
-        r->sent + (from->mailbox + l->n_received++) * r->n_world;
+    const double *there = r->sent + (from->mailbox + last) * r->n_world;
+    l->n_received++;
     for (int k = 0; k < r->n_world; k++) {
         const double start = l->clock[k];
         l->clock[k] = most(start, there[k]);

@@ -38,6 +38,7 @@ typedef struct har_schedule {
     const int64_t *first;  /* [n_lane, n_tick + 1] events of each tick        */
     const int *from;       /* [n_lane] the lane that it receives from, or -1  */
     const int *n_member;   /* [n_group] lanes of each group                   */
+    int n_at_once;         /* messages of a turn: waited for at its first     */
     bool sends_aside;      /* a send does not keep its lane                   */
     bool meets_aside;      /* a meeting hides behind what its lanes computed
                             * since the one before, as far as the least did   */

@@ -375,6 +375,10 @@ static core_status check(const har_predictor *p, const har_train_case *r)
                  types.text);
     CORE_FAIL_IF(w->is_decode, CORE_E_USAGE,
                  "--train: a step has whole rows, expected no --decode");
+    CORE_FAIL_IF(w->plan->batch_reduce > 1, CORE_E_USAGE,
+                 "--train: batch_reduce = %d, expected 1: a stage works forward "
+                 "and back in turn",
+                 w->plan->batch_reduce);
     CORE_FAIL_IF(w->plan->vpp > 1 && w->plan->scope == PAR_SCOPE_REPLICA,
                  CORE_E_USAGE,
                  "--train: vpp = %d with scope=replica, expected vpp = 1 or "

@@ -302,6 +302,7 @@ static core_status prepare(har_search_memo *m, const har__part_key *k,
     w->n = k->n_row * m->e->n_t;
     w->n_slice = core_split_first(w->n, k->tp, 1);
     w->n_s = w->n;
+    w->n_sum = w->n_sum_s = w->n;
     m->batch = (core_batch){.n_b = k->n_row, .n_t = m->e->n_t};
     m->timer.n_near = k->n_near;
     m->timer.before = 0; /* whatever part was asked for before this one */

@@ -28,6 +28,7 @@ void har_shape_plan(const har_shape *shape, par_plan *out)
                       .tp = shape->tp,
                       .ep = shape->ep,
                       .etp = shape->etp,
+                      .batch_reduce = 1,
                       .mb = shape->mb,
                       .rounds = 1,
                       .scope = shape->scope};

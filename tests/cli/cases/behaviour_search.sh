@@ -93,9 +93,10 @@ bad "--slo: expected a number above 0, found 'nan'" seed-mini $on --gpus 4 --bat
 bad '--dtype: expected f16, bf16, f32, f64, fp8' seed-mini $on --gpus 4 --batch 16x8 --dtype f8
 bad 'act=fp8: expected narrow weights' seed-mini $on --gpus 4 --batch 16x8 --dtype bf16+act=fp8
 bad 'H % tp.*, while reading --mark$' seed-mini $on --gpus 4 --batch 16x8 --mark tp=3
-bad 'expected a plan without stages, placement, sp, cp, vpp and overlap' seed-mini $on --gpus 4 --batch 16x8 --mark tp=4,sp=1
-bad 'expected a plan without stages, placement, sp, cp, vpp and overlap' seed-mini $on --gpus 4 --batch 16x8 --mark cp=4
-bad 'expected a plan without stages, placement, sp, cp, vpp and overlap' seed-mini $on --gpus 4 --batch 16x8 --mark pp=4,vpp=2
+bad 'expected a plan without stages, placement, sp, cp, vpp, overlap and batch_reduce' seed-mini $on --gpus 4 --batch 16x8 --mark tp=4,sp=1
+bad 'expected a plan without stages, placement, sp, cp, vpp, overlap and batch_reduce' seed-mini $on --gpus 4 --batch 16x8 --mark cp=4
+bad 'expected a plan without stages, placement, sp, cp, vpp, overlap and batch_reduce' seed-mini $on --gpus 4 --batch 16x8 --mark pp=4,vpp=2
+bad 'expected a plan without stages, placement, sp, cp, vpp, overlap and batch_reduce' seed-mini $on --gpus 4 --batch 16x8 --mark tp=4,mb=4,batch_reduce=2
 bad '--place: expected --popularity' seed-mini $on --gpus 4 --batch 16x8 --place
 bad '--place: expected a plan' seed-mini $on --gpus 4 --batch 16x8 --place --popularity popularity --mark tp=4
 bad 'no legal plan' seed-mini $on --gpus 17 --batch 16x8

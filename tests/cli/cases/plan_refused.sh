@@ -23,6 +23,7 @@ illegal tp=3 'H % tp = 16 % 3 = 1, expected 0';                    taken tp=2
 illegal pp=17 'pp = 17 exceeds L = 16 layers';                     taken pp=16
 illegal pp=4,vpp=5 'pp\*vpp = 20 exceeds L = 16 layers';      taken pp=4,vpp=4
 illegal tp=2,vpp=2 'vpp = 2, expected 1: pp = 1';         taken pp=2,vpp=2
+illegal tp=2,mb=6,batch_reduce=4 'mb % batch_reduce = 6 % 4 = 2'; taken tp=2,mb=6,batch_reduce=3
 illegal ep=65 'ep = 65 exceeds E = 64 experts';             taken dp=64,ep=64
 illegal pp=2,stages=3/2 'stages sum to 5 layers, expected L = 16'
 taken pp=2,stages=13/3

@@ -133,4 +133,5 @@ refused 2 '--zero belongs to --train' moeparity predict --zero 1
 refused 2 '--train: not with --sweep, --require, --trace' $TRAIN --trace t.json
 refused 2 '--train: .*not with --overlap, --draws' $TRAIN --overlap all
 refused 2 '--train: expected one plain type, found --dtype w=mxfp4' $TRAIN --dtype w=mxfp4+act=bf16
+refused 2 '--train: batch_reduce = 2, expected 1' moeparity predict seed-mini --train --machine h100-sxm --plan mb=4,batch_reduce=2 --batch 16x32
 refused 2 '--train: a step has whole rows' moeparity predict --train --decode --kv 1024 --batch 256

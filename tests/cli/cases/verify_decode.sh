@@ -13,7 +13,7 @@ jq -e '.plans[0].cases[0].decode == null' v.json >/dev/null || fail 'steps that 
 expect 0 moeparity verify "$models/kinds.yaml" --plan tp=3,pp=2,ep=3,mb=2 --batch 5x9 --decode 24 --chunk 1 --allow-partial
 expect 0 moeparity verify "$models/heads.yaml" --plan tp=2,dp=2,ep=4,mb=2 --batch 5x11 --decode 24 --chunk 11 --allow-partial
 expect 0 moeparity verify shadow-b --plan tp=3,pp=2,ep=6,scope=replica,mb=2,rounds=2 --batch 6x9 --decode 22 --allow-partial
-expect 0 moeparity verify shadow-a --plan tp=2,pp=2,vpp=2,ep=2,overlap=dispatch+shared,mb=2 --batch 5x8 --decode 3 --allow-partial
+expect 0 moeparity verify shadow-a --plan tp=2,pp=2,vpp=2,ep=2,overlap=dispatch+shared,batch_reduce=2,mb=2 --batch 5x8 --decode 3 --allow-partial
 expect 0 moeparity verify "$ORACLE/mixtral/window_top1_yarn" --plan tp=2,dp=2,ep=2 --batch 4x9 --decode 20 --numerics exact,fp32,bf16 --allow-partial
 
 refused() { expect 2 moeparity verify "$@"; has err "$said"; [ "$(wc -l <err)" = 1 ] || fail "$(cat err)"; }

@@ -25,3 +25,4 @@ said='--grad: gradients are compared in exact numerics, found --numerics fp32' r
 said='--grad: no gradient is known for all degrees of tp=2,cp=2; tp=2 has one' refused shadow-a --grad --plan tp=2,cp=2
 said='--grad: no gradient is known for rows that are padded' refused shadow-a --grad --padding
 said='--grad: no gradient is known for all degrees of tp=2,sp=1; tp=2 has one' refused shadow-a --grad --plan tp=2,sp=1
+said='--grad: no gradient is known for all degrees of tp=2,batch_reduce=2,mb=2; tp=2,mb=2 has one' refused shadow-a --grad --plan tp=2,mb=2,batch_reduce=2
