@@ -99,6 +99,8 @@ static void run(par_model *m, const void *shards, int l, double *out)
     if (w->v != w->k)
         read_in_cache(m, w->v, w->ld_v);
     par__view_open(m, l);
+    if (m->step != NULL)
+        par__cache_open(m, l);
     par__heads(m, attention, l);
     par__view_close(m, l);
     par__tap_heads(m, context, w->context, mine->all.n_dv);

@@ -4,7 +4,9 @@
  * slots: as attention reads it, rotated and in the cache's type.  Nothing is sent:
  * a slot is of one part, and a kv head's keys are where its queries are.  A layer
  * that looks back no further than a window keeps as many positions as a step may
- * ask for, one after the other round about.
+ * ask for, one after the other round about.  Of latent attention a token's latent
+ * is kept, and the rotated key that all heads share; every step makes keys and
+ * values of a row from them anew.
  *
  * Trap: a step's own keys go in before its first query looks, so the ring has to
  * hold the window of the first of them and all of the step beside it.
@@ -17,7 +19,8 @@
 /* Of a layer: position i of slot s lies at s * room + i % room. */
 typedef struct cached {
     int64_t room;
-    double *k, *v; /* [my slots, room, own kv heads *]                        */
+    int64_t n_k, n_v; /* columns: of own kv heads; of a latent, and none      */
+    double *k, *v;    /* [my slots, room, *]                                  */
 } cached;
 
 struct par_cache {
@@ -25,9 +28,15 @@ struct par_cache {
     int64_t n_slot;   /* of all parts                                         */
     int64_t *first;   /* [rounds * mb] which of mine a part's first slot is   */
     cached *layer;    /* [layers of mine]                                     */
+    double *row_k, *row_v; /* [n_t, own heads *] of a row, from its latents   */
     double *best, *all; /* [n_slot, 2], [tp, n_slot, 2] tokens and logits     */
     int64_t *bytes;     /* [tp]                                               */
 };
+
+static bool is_latent(const core_spec *spec)
+{
+    return core_spec_projection(spec) == CORE_PROJECTION_LATENT;
+}
 
 /* Positions that are kept of a row of n_t tokens. */
 static int64_t room_of(const core_spec *spec, int l, int64_t n_t,
@@ -58,12 +67,25 @@ static void carve(par_cache *c, const core_spec *spec, const par_layout *lay,
     for (int i = 0; i < lay->n_my_layer; i++) {
         const int l = lay->my_layer[i];
         const par_heads *mine = &lay->heads[spec->head_kind[l]];
-        cached of = {.room = room_of(spec, l, n_t, n_most)};
-        const int64_t n = n_mine * of.room * mine->n_kv;
-        of.k = core_arena_f64(a, n * mine->all.n_dh);
-        of.v = core_arena_f64(a, n * mine->all.n_dv);
+        cached of = {.room = room_of(spec, l, n_t, n_most),
+                     .n_k = mine->n_kv * mine->all.n_dh,
+                     .n_v = mine->n_kv * mine->all.n_dv};
+        if (is_latent(spec)) {
+            of.n_k = par__latent_columns(spec);
+            of.n_v = 0;
+        }
+        of.k = core_arena_f64(a, n_mine * of.room * of.n_k);
+        of.v = core_arena_f64(a, n_mine * of.room * of.n_v);
         if (c->layer != NULL)
             c->layer[i] = of;
+    }
+    if (is_latent(spec)) { /* a head's row of kv_b is a key without what is
+                            * rotated, and a value                            */
+        const core_heads *all = &lay->heads[0].all;
+        const int64_t n_h = lay->heads[0].n_h;
+        c->row_k = core_arena_f64(a, n_t * n_h * all->n_dh);
+        c->row_v = core_arena_f64(a, n_t * n_h *
+                                         (all->n_dh - all->n_rot + all->n_dv));
     }
     c->best = core_arena_f64(a, c->n_slot * 2);
     c->all = core_arena_f64(a, plan->tp * c->n_slot * 2);
@@ -123,12 +145,10 @@ static int64_t first_place(const par_model *m, const cached *c,
 }
 
 /* A row takes its slot over. */
-static void clear(const par_heads *mine, const cached *c, int64_t at)
+static void clear(const cached *c, int64_t at)
 {
-    const int64_t n_k = mine->n_kv * mine->all.n_dh;
-    const int64_t n_v = mine->n_kv * mine->all.n_dv;
-    par__poison(c->k + at * n_k, (size_t)(c->room * n_k) * sizeof *c->k);
-    par__poison(c->v + at * n_v, (size_t)(c->room * n_v) * sizeof *c->v);
+    par__poison(c->k + at * c->n_k, (size_t)(c->room * c->n_k) * sizeof *c->k);
+    par__poison(c->v + at * c->n_v, (size_t)(c->room * c->n_v) * sizeof *c->v);
 }
 
 /* Token i of the micro-batch is kept at a place. */
@@ -136,9 +156,13 @@ static void keep(const par_model *m, const par_heads *mine, const cached *c,
                  int64_t i, int64_t at)
 {
     const par_work *w = &m->work;
-    const int64_t n_dv = mine->all.n_dv, n_k = mine->n_kv * mine->all.n_dh;
-    double *v = c->v + at * mine->n_kv * n_dv;
-    memcpy(c->k + at * n_k, w->k + i * n_k, (size_t)n_k * sizeof *c->k);
+    const int64_t n_dv = mine->all.n_dv;
+    double *k = c->k + at * c->n_k, *v = c->v + at * c->n_v;
+    if (is_latent(m->spec)) {
+        par__latent_keep(m, i, k);
+        return;
+    }
+    memcpy(k, w->k + i * c->n_k, (size_t)c->n_k * sizeof *k);
     for (int64_t g = 0; g < mine->n_kv; g++)
         memcpy(v + g * n_dv, w->v + i * w->ld_v + w->v_first + g * w->v_step,
                (size_t)n_dv * sizeof *v);
@@ -154,21 +178,25 @@ void par__cache_open(par_model *m, int l)
     for (int64_t b = 0; b < m->now.n_row; b++, row++) {
         const int64_t first = first_place(m, c, row);
         if (row->i0 == 0)
-            clear(mine, c, first);
+            clear(c, first);
         for (int64_t t = row->i0; t < row->i0 + row->n; t++, i++)
             keep(m, mine, c, i, first + t % c->room);
     }
+    if (is_latent(m->spec)) { /* values lie as they do in w->v */
+        view->k = m->cache->row_k;
+        view->v = m->cache->row_v;
+        return;
+    }
     view->k = c->k;
     view->v = c->v;
-    view->ld_k = mine->n_kv * mine->all.n_dh;
-    view->ld_v = mine->n_kv * mine->all.n_dv;
+    view->ld_v = c->n_v;
     view->v_first = 0;
     view->v_step = mine->all.n_dv;
 }
 
 /* Keys lie in one piece, or in two where they begin anew at the ring's first
  * place.                                                                     */
-void par__cache_row(par_model *m, int l, int64_t b)
+static void turn_to(par_model *m, int l, int64_t b)
 {
     const int64_t row0 = m->now.row0;
     const par_step_row *row = m->step->row + row0 + b;
@@ -186,6 +214,29 @@ void par__cache_row(par_model *m, int l, int64_t b)
     view->keys[0] = (par_keys){{j0, j1 - j0}, first + j0 % c->room, 0};
     if (j1 < end)
         view->keys[1] = (par_keys){{j1, end - j1}, first, 0};
+    if (!is_latent(m->spec))
+        return;
+    par__latent_expand(m, l, c->k + first * c->n_k, end, m->cache->row_k,
+                       m->cache->row_v);
+    view->keys[0] = (par_keys){{0, end}, 0, 0};
+}
+
+void par__view_row(par_model *m, int l, int64_t b)
+{
+    par_view *view = &m->work.view;
+    view->query0 = b * view->n_q;
+    if (m->step != NULL)
+        turn_to(m, l, b);
+}
+
+int64_t par__queries(const par_model *m)
+{
+    return m->step != NULL ? m->now.n : m->now.n_row * m->work.view.n_q;
+}
+
+int64_t par__keys(const par_model *m)
+{
+    return m->step != NULL ? par__step_keys(m) : m->now.n_row * m->batch->n_t;
 }
 
 /* --- the tokens that follow ---------------------------------------------- */

@@ -35,8 +35,6 @@ void par__view_open(par_model *m, int l)
     view->n_run = par_layout_runs(plan, m->layout->c, n_t, view->run);
     view->n_q = view->run[0].n + view->run[1].n;
     view->keys[0] = (par_keys){{0, n_t}, 0, n_t};
-    if (m->step != NULL)
-        par__cache_open(m, l);
     if (plan->cp == 1)
         return;
     switch (plan->cp_kind) {
@@ -52,24 +50,6 @@ void par__view_close(par_model *m, int l)
     const par_plan *plan = &m->layout->plan;
     if (plan->cp > 1 && plan->cp_kind == PAR_CP_ULYSSES)
         par__ulysses_close(m, l);
-}
-
-void par__view_row(par_model *m, int l, int64_t b)
-{
-    par_view *view = &m->work.view;
-    view->query0 = b * view->n_q;
-    if (m->step != NULL)
-        par__cache_row(m, l, b);
-}
-
-int64_t par__queries(const par_model *m)
-{
-    return m->step != NULL ? m->now.n : m->now.n_row * m->work.view.n_q;
-}
-
-int64_t par__keys(const par_model *m)
-{
-    return m->step != NULL ? par__step_keys(m) : m->now.n_row * m->batch->n_t;
 }
 
 /* --- slots --------------------------------------------------------------- */

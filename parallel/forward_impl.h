@@ -562,10 +562,6 @@ void par__gather_context(par_model *m, void *out, const void *x, int64_t n_col,
  *                                                               [collective] */
 void par__view_open(par_model *m, int l);
 void par__view_close(par_model *m, int l);
-/* Turn the view to row b of the micro-batch; queries and keys of all rows.   */
-void par__view_row(par_model *m, int l, int64_t b);
-int64_t par__queries(const par_model *m);
-int64_t par__keys(const par_model *m);
 /* context_gather.c, context_ring.c, context_heads.c: the same for each kind of cp,
  * and room for it; the elements that w->parts needs.                          */
 void par__gather_open(par_model *m, int l);
@@ -655,6 +651,12 @@ void par__qk_norm(par_model *m, const double *q_norm, const double *k_norm,
                   int l);
 void par__qk_norm_roped(par_model *m, const double *q_norm,
                         const double *k_norm, int l);
+/* latent.c: what is kept of a token, so many columns, of token i; and keys k and
+ * w->v of my heads, of n tokens that were kept.                              */
+int64_t par__latent_columns(const core_spec *spec);
+void par__latent_keep(const par_model *m, int64_t i, double *to);
+void par__latent_expand(par_model *m, int l, const double *kept, int64_t n,
+                        double *k, double *v);
 /* Rotate Dr elements in place, of n_head heads that lie `stride` apart; x: the
  * first of them, ld from token to token.                                     */
 void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
@@ -771,9 +773,12 @@ int64_t par__step_keys(const par_model *m);
 /* step->greedy of the micro-batch from its logits [n, my vocabulary].
  *                                                               [collective] */
 void par__pick_tokens(par_model *m, const double *logits);
-/* The step's keys and values of layer l go into the cache, and w->view is of
- * it; then of row b of the micro-batch.                                      */
+/* The step's keys and values of layer l go into the cache, and w->view is of it. */
 void par__cache_open(par_model *m, int l);
+/* Turn the view to row b of the micro-batch; queries and keys of all rows.   */
+void par__view_row(par_model *m, int l, int64_t b);
+int64_t par__queries(const par_model *m);
+int64_t par__keys(const par_model *m);
 void par__cache_close(par_cache *cache);
 size_t par__cache_bytes(const par_cache *cache);
 void par__cache_row(par_model *m, int l, int64_t b);

@@ -112,20 +112,18 @@ static void keys_and_values(par_model *m, const shards *s, int l)
     par__tap_heads(m, tap, b->kv_b, m->work.v_step);
 }
 
-/* w->k: the key part of each of my heads, then the rotated key of all. */
-static void assemble_keys(par_model *m, const par_heads *mine)
+/* k of n tokens: the key part of each of my heads, then the rotated key of all;
+ * ld from token to token of that.                                            */
+static void assemble_keys(const par_heads *mine, int64_t n, double *k,
+                          const double *kv_b, const double *rotated, int64_t ld)
 {
-    par_work *w = &m->work;
-    const buffers *b = w->projection;
-    const int64_t n_dh = mine->all.n_dh, n_part = w->v_first;
+    const int64_t n_dh = mine->all.n_dh, n_part = n_key_part(&mine->all);
     const int64_t n_rot = n_dh - n_part, n_h = mine->n_h;
-    for (int64_t i = 0; i < m->now.n; i++)
-        for (int64_t h = 0; h < n_h; h++) {
-            double *k = w->k + (i * n_h + h) * n_dh;
-            memcpy(k, b->kv_b + (i * n_h + h) * w->v_step,
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t h = 0; h < n_h; h++, k += n_dh) {
+            memcpy(k, kv_b + (i * n_h + h) * n_expanded(&mine->all),
                    (size_t)n_part * sizeof *k);
-            memcpy(k + n_part, b->k_rope + i * n_rot,
-                   (size_t)n_rot * sizeof *k);
+            memcpy(k + n_part, rotated + i * ld, (size_t)n_rot * sizeof *k);
         }
 }
 
@@ -164,7 +162,34 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     par__enter(m, PAR_OP_LATENT, tap);
     par__cost_rows(m, tap, m->now.n, mine->n_h * mine->all.n_dh, 0);
     par__cost_is_kv(m);
-    assemble_keys(m, mine);
+    assemble_keys(mine, m->now.n, m->work.k, b->kv_b, b->k_rope, n_rot);
+}
+
+int64_t par__latent_columns(const core_spec *spec)
+{
+    return spec->n_kv_rank + core_spec_heads_of(spec, 0).n_rot;
+}
+
+void par__latent_keep(const par_model *m, int64_t i, double *to)
+{
+    const buffers *b = m->work.projection;
+    const int64_t n_r = m->spec->n_kv_rank;
+    const int64_t n_rot = par__latent_columns(m->spec) - n_r;
+    memcpy(to, b->kv_a_norm + i * n_r, (size_t)n_r * sizeof *to);
+    memcpy(to + n_r, b->k_rope + i * n_rot, (size_t)n_rot * sizeof *to);
+}
+
+void par__latent_expand(par_model *m, int l, const double *kept, int64_t n,
+                        double *k, double *kv_b)
+{
+    const par_attention *attention = par__layer(m, l)->mixer;
+    const shards *s = attention->projection;
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t ld = par__latent_columns(m->spec), n_kv = s->kv_b.n_row;
+    const core_tap tap = par__tap(CORE_TAP_KV_B, l);
+    par__product(m, kv_b, n_kv, kept, ld, n, &s->kv_b, tap);
+    par__store(m, tap.kind, kv_b, n * n_kv);
+    assemble_keys(mine, n, k, kv_b, kept + m->spec->n_kv_rank, ld);
 }
 
 const par__entry par__latent = {

@@ -65,12 +65,11 @@ core_status par_decode_check(const core_spec *spec, const par_plan *plan)
                  plan->cp);
     CORE_FAIL_IF(spec->n_h == 0, CORE_E_USAGE,
                  "--decode: %s: a layer alone makes no tokens", spec->name);
-    CORE_FAIL_IF(core_spec_projection(spec) != CORE_PROJECTION_QKV,
+    CORE_FAIL_IF(core_spec_projection(spec) == CORE_PROJECTION_ONEKV,
                  CORE_E_USAGE,
-                 "--decode: %s: keys and values of its projection, %s, are not "
-                 "kept, expected %s",
-                 spec->name, core_projection_name(core_spec_projection(spec)),
-                 core_projection_name(CORE_PROJECTION_QKV));
+                 "--decode: %s: keys that are values, too, are not kept, "
+                 "expected keys and values of heads or a latent",
+                 spec->name);
     CORE_FAIL_IF(core_spec_count_moe(spec, 0, (int)spec->n_l) > 0 &&
                      spec->capacity.domain != CORE_DOMAIN_GROUP,
                  CORE_E_USAGE,

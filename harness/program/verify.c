@@ -276,6 +276,14 @@ static core_status read_decode(task *t, const request *r)
         return CORE_OK;
     for (int i = 0; i < t->n_plan; i++)
         CORE_TRY(par_decode_check(&t->model.spec, &t->plan[i]));
+    for (int i = 0; i < t->n_numerics; i++)
+        CORE_FAIL_IF(core_spec_projection(&t->model.spec) ==
+                             CORE_PROJECTION_LATENT &&
+                         t->numerics[i] != CORE_EXACT,
+                     CORE_E_USAGE,
+                     "--decode: %s: keys that are made anew from latents are "
+                     "compared in exact numerics alone, found --numerics %s",
+                     t->model.spec.name, r->numerics);
     CORE_TRY(har_parse_count(&n_decode, "--decode", r->decode));
     if (r->chunk != NULL)
         CORE_TRY(har_parse_count(&n_chunk, "--chunk", r->chunk));
