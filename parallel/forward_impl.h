@@ -18,6 +18,7 @@
 #include "core/model/elementary.h"
 #include "parallel/decode.h"
 #include "parallel/operators.h"
+#include "parallel/steps.h"
 #include "parallel/turns.h"
 
 #include <math.h>
@@ -162,38 +163,12 @@ typedef struct par_lasting {
     par_grow of_lane_0;
 } par_lasting;
 
-/* What a rank does next (order.c).  All but EXPERTS meet other ranks.        */
-typedef enum par__step_kind {
-    PAR_STEP_ARRIVE,   /* the stream: embedded, or of the stage before        */
-    PAR_STEP_MIX,      /* a layer's mixer                                     */
-    PAR_STEP_SUM,      /* over tp, of what a step left, and what follows      */
-    PAR_STEP_ROUTE,    /* what its feed-forward part reads, and who gets it   */
-    PAR_STEP_DISPATCH, /* rows begin their way to their experts               */
-    PAR_STEP_ARRIVED,  /* they are there                                      */
-    PAR_STEP_EXPERTS,
-    PAR_STEP_COMBINE,  /* rows begin their way back                           */
-    PAR_STEP_RETURNED, /* they are back: their sums                           */
-    PAR_STEP_MLP,      /* dense, or of a shared expert                        */
-    PAR_STEP_ADD,      /* to the stream                                       */
-    PAR_STEP_LEAVE     /* the head, or to the stage behind                    */
-} par__step_kind;
-
-enum { PAR_STEP_WAITS = 2 };
-
 /* How the exchanges of a turn's lanes lie beside each other.                 */
 typedef enum par__pairs {
     PAR_PAIRS_JOINED,  /* the experts of all lanes are multiplied together    */
     PAR_PAIRS_IN_TURN, /* one lane's is over when another's begins            */
     PAR_PAIRS_CROSSED  /* on its way while the next lane computes             */
 } par__pairs;
-
-typedef struct par__step {
-    par__step_kind kind;
-    par__step_kind of;           /* SUM: whose                                */
-    int lane, layer, pair;       /* layer -1: none of this rank's             */
-    int after[PAR_STEP_WAITS];   /* steps that it waits for, or -1            */
-    bool is_done;
-} par__step;
 
 typedef struct par_slot_key {
     double weight;
@@ -256,7 +231,7 @@ typedef struct par_work {
     int n_fresh;
     par_lasting lasting[PAR_MAX_LASTING];
     int n_lasting;
-    par__step *step;                /* [n_step] of the turn                   */
+    par_turn_step *step;                /* [n_step] of the turn                   */
     int n_step, n_past;             /* those before n_past are done           */
     int *joined, n_joined;          /* lanes of the step that was taken       */
     double *summed;                 /* [lanes * n, D] their rows, summed at once */
@@ -796,11 +771,10 @@ int par__mb(const par_model *m, int stage, int turn, int lane);
 int par__virtual(const par_model *m, int stage, int turn);
 /* work.step of the turn. */
 void par__list_steps(par_model *m, int turn);
-int64_t par__most_steps(const par_layout *layout, int n_lane);
 /* The first that is ready, NULL: all are done.  In work.joined are its lane and
  * those of the steps that are ready and multiply with the very same weights:
  * they count as done, too.                                                   */
-const par__step *par__take_step(par_model *m);
+const par_turn_step *par__take_step(par_model *m);
 
 /* --- work.c -------------------------------------------------------------- */
 

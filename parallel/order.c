@@ -51,7 +51,7 @@ static bool runs_beside(const par_model *m)
     return (m->layout->plan.overlap & PAR_OVERLAP_SHARED) != 0;
 }
 
-int64_t par__most_steps(const par_layout *lay, int n_lane)
+int64_t par_most_steps(const par_layout *lay, int n_lane)
 {
     enum { OF_LAYER = 6, OF_PAIR = 5, OF_ENDS = 3 };
     return (int64_t)n_lane *
@@ -59,10 +59,10 @@ int64_t par__most_steps(const par_layout *lay, int n_lane)
 }
 
 /* A step that waits for a and b, -1 for nothing; its number. */
-static int add(par_model *m, par__step what, int a, int b)
+static int add(par_model *m, par_turn_step what, int a, int b)
 {
     par_work *w = &m->work;
-    core_assert(w->n_step < par__most_steps(m->layout, w->n_lane));
+    core_assert(w->n_step < par_most_steps(m->layout, w->n_lane));
     what.after[0] = a;
     what.after[1] = b;
     w->step[w->n_step] = what;
@@ -82,7 +82,7 @@ typedef struct stretch {
 
 /* The same, of one lane. */
 typedef struct passage {
-    par__step at;
+    par_turn_step at;
     bool mine, has_pair; /* has_pair: takes part in one                       */
 } passage;
 
@@ -98,27 +98,27 @@ static passage passage_of(const par_model *m, const stretch *s, int lane)
 }
 
 /* A step of the lane's own. */
-static void add_own(par_model *m, const passage *p, par__step_kind kind)
+static void add_own(par_model *m, const passage *p, par_step_kind kind)
 {
     par_lane *lane = &m->lane[p->at.lane];
-    par__step step = p->at;
+    par_turn_step step = p->at;
     step.kind = kind;
     if (p->mine)
         lane->own = add(m, step, lane->own, -1);
 }
 
-static void add_of_pair(par_model *m, const passage *p, par__step_kind kind)
+static void add_of_pair(par_model *m, const passage *p, par_step_kind kind)
 {
     par_lane *lane = &m->lane[p->at.lane];
-    par__step step = p->at;
+    par_turn_step step = p->at;
     step.kind = kind;
     if (p->has_pair)
         lane->pair = add(m, step, lane->pair, -1);
 }
 
 /* A step of every lane of the stretch; of: whose sum it is. */
-static void add_each(par_model *m, const stretch *s, par__step_kind kind,
-                     par__step_kind of)
+static void add_each(par_model *m, const stretch *s, par_step_kind kind,
+                     par_step_kind of)
 {
     for (int i = s->first; i < s->end; i++) {
         passage p = passage_of(m, s, i);
@@ -128,7 +128,7 @@ static void add_each(par_model *m, const stretch *s, par__step_kind kind,
 }
 
 /* What every lane does, and the sum of what that leaves, if there is one. */
-static void add_all(par_model *m, const stretch *s, par__step_kind kind,
+static void add_all(par_model *m, const stretch *s, par_step_kind kind,
                     bool leaves_sum)
 {
     add_each(m, s, kind, kind);
@@ -205,7 +205,7 @@ static void add_back(par_model *m, const stretch *s)
     for (int i = s->first; i < s->end; i++) {
         const passage p = passage_of(m, s, i);
         par_lane *lane = &m->lane[i];
-        par__step step = p.at;
+        par_turn_step step = p.at;
         step.kind = PAR_STEP_ADD;
         if (p.mine && core_spec_has_ffn(m->spec, s->l))
             lane->own = add(m, step, lane->own, lane->pair);
@@ -242,13 +242,33 @@ void par__list_steps(par_model *m, int turn)
         add_layer(m, turn, -1, pair);
     for (int i = 0; i < m->work.n_lane; i++)
         if (is_mine(m, turn, i))
-            add(m, (par__step){.kind = PAR_STEP_LEAVE, .lane = i},
+            add(m, (par_turn_step){.kind = PAR_STEP_LEAVE, .lane = i},
                 m->lane[i].own, -1);
+}
+
+int par_turn_steps(const par_layout *lay, const core_spec *spec, int turn,
+              par_turn_step *out)
+{
+    const int n_lane = par_plan_lanes(&lay->plan);
+    par_lane lane[2] = {{.own = -1, .pair = -1}, {.own = -1, .pair = -1}};
+    par_model m = {.layout = lay,
+                   .spec = spec,
+                   .lane = lane,
+                   .work = {.n_lane = n_lane,
+                            .pairs = n_lane > 1 ? PAR_PAIRS_CROSSED
+                                                : PAR_PAIRS_IN_TURN,
+                            .step = out}};
+    core_assert(lay->plan.batch_reduce == 1);
+    const int part = par__virtual(&m, lay->stage, turn);
+    m.now.layer0 = lay->first_layer[part];
+    m.now.layer1 = lay->first_layer[part + 1];
+    par__list_steps(&m, turn);
+    return m.work.n_step;
 }
 
 /* --- what is next --- */
 
-static bool is_ready(const par_work *w, const par__step *step)
+static bool is_ready(const par_work *w, const par_turn_step *step)
 {
     bool is_ready = !step->is_done;
     for (int i = 0; i < PAR_STEP_WAITS; i++)
@@ -257,7 +277,7 @@ static bool is_ready(const par_work *w, const par__step *step)
 }
 
 /* Are they one? */
-static bool is_one(const par_model *m, const par__step *a, const par__step *b)
+static bool is_one(const par_model *m, const par_turn_step *a, const par_turn_step *b)
 {
     const int n_sum = m->layout->plan.batch_reduce;
     if (b->kind != a->kind)
@@ -268,17 +288,17 @@ static bool is_one(const par_model *m, const par__step *a, const par__step *b)
 }
 
 /* Steps before n_past are done; those that are one stand side by side. */
-const par__step *par__take_step(par_model *m)
+const par_turn_step *par__take_step(par_model *m)
 {
     par_work *w = &m->work;
-    par__step *const end = w->step + w->n_step;
+    par_turn_step *const end = w->step + w->n_step;
     while (w->n_past < w->n_step && w->step[w->n_past].is_done)
         w->n_past++;
-    par__step *first = w->step + w->n_past;
+    par_turn_step *first = w->step + w->n_past;
     while (first < end && !is_ready(w, first))
         first++;
     w->n_joined = 0;
-    for (par__step *s = first; s < end; s++) {
+    for (par_turn_step *s = first; s < end; s++) {
         if (s != first && !is_one(m, first, s))
             break;
         if (is_ready(w, s)) {

@@ -179,7 +179,7 @@ static void run_experts(par_model *m, int pair)
 }
 
 /* What all lanes that are there left; then each of them goes on with it. */
-static void run_sum(par_model *m, const par__step *step)
+static void run_sum(par_model *m, const par_turn_step *step)
 {
     const par_now now = m->now;
     const int l = step->layer;
@@ -195,7 +195,7 @@ static void run_sum(par_model *m, const par__step *step)
     }
 }
 
-static void run_step(par_model *m, const par__step *step)
+static void run_step(par_model *m, const par_turn_step *step)
 {
     const int l = step->layer;
     switch (step->kind) {
@@ -251,7 +251,7 @@ static void run_turn(par_model *m, int round, int turn)
         post_receive(m, round, turn + 1, lane);
     par__resume(m);
     par__list_steps(m, turn);
-    for (const par__step *step; (step = par__take_step(m)) != NULL;) {
+    for (const par_turn_step *step; (step = par__take_step(m)) != NULL;) {
         set_now(m, round, turn, step->lane);
         run_step(m, step);
     }

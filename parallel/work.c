@@ -162,7 +162,7 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
     w->n_fresh = 0;
     w->n_lasting = 0;
     w->n_kept = 0;
-    w->step = core_arena_take(a, par__most_steps(lay, n_lane), sizeof *w->step);
+    w->step = core_arena_take(a, par_most_steps(lay, n_lane), sizeof *w->step);
     w->joined = core_arena_take(a, n_lane, sizeof *w->joined);
     w->summed = core_arena_f64(
         a, n_sum > 1 ? n_sum * n * spec->n_d : 0);

@@ -24,7 +24,9 @@ static void write_machine(const har__sheet *s, FILE *out)
     static const char *const overlaps[] = {
         [HAR_OVERLAP_NONE] = "no transfer beside computing",
         [HAR_OVERLAP_PIPELINE] = "sends between stages beside computing",
-        [HAR_OVERLAP_ALL] = "all transfers beside computing"};
+        [HAR_OVERLAP_ALL] = "all transfers beside computing",
+        [HAR_OVERLAP_PLANNED] =
+            "exchanges of experts beside computing, as the plan has it"};
     const har_machine *m = &s->setup->machine;
     const int unit = har_predict_unit(m, &s->setup->what);
     har_page_fact(out, "machine", "%s", m->name);

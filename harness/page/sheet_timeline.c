@@ -34,9 +34,10 @@ static har__work work_of(const har_span *s)
     return s->axis == CORE_AXIS_PP ? HAR__TO_STAGE : HAR__TO_EXPERTS;
 }
 
+/* What goes on beside is no work of its rank's time. */
 static bool waits(const har_span *s)
 {
-    return !(s->end > s->start) ||
+    return !(s->end > s->start) || s->goes_on ||
            (s->kind == CORE_COST_COLLECTIVE && s->collective == CORE_RECEIVE);
 }
 

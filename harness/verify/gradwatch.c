@@ -130,5 +130,5 @@ static void observe(void *self, const par_grad_piece *piece)
 
 par_grad_observer har_gradwatch_observer(har_gradwatch *watch)
 {
-    return (par_grad_observer){watch, observe};
+    return (par_grad_observer){.self = watch, .observe = observe};
 }

@@ -29,6 +29,7 @@ add_unit(test_har_cost
           ../support/shadow_plans.c ../support/ref_fixture.c ../support/ref_families.c
   LIBS harness LABELS unit mpi NPROCS 36 TIMEOUT 240)
 add_unit(test_har_backward SOURCES test_har_backward.c ../support/mpi_check.c LIBS harness LABELS unit mpi NPROCS 12 TIMEOUT 120)
+add_unit(test_har_overlap SOURCES test_har_overlap.c LIBS harness m LABELS unit)
 add_unit(test_har_train SOURCES test_har_train.c LIBS harness m LABELS unit)
 add_unit(test_har_decode SOURCES test_har_decode.c ../support/ref_fixture.c ../support/ref_families.c LIBS harness m LABELS unit)
 add_unit(test_har_measured SOURCES test_har_measured.c ../support/ref_fixture.c ../support/ref_families.c LIBS harness m LABELS unit)

@@ -15,6 +15,7 @@
 
 #include "core/base/arena.h"
 #include "harness/perf/machine/tiers.h"
+#include "parallel/steps.h"
 
 /* An event of a section, and what its record adds to its class. */
 struct har__known {
@@ -40,6 +41,12 @@ typedef struct putting {
     int group[CORE_N_AXES];
     bool is_kept; /* the records are those of a new section         */
     bool has_interval;
+    bool begins;  /* exchanges of rows of experts go on             */
+    par_step_kind step;
+    int layer;     /* of step                                        */
+    int n_exchange; /* of rows that are dispatched, so far           */
+    int n_begun;   /* that nobody has waited for                     */
+    har_event begun; /* the last of them                             */
     core_status status;
 } putting;
 
@@ -65,6 +72,56 @@ static core_status keep(har_predictor *p, const har__known *known)
     p->known = more;
     p->known[p->n_known++] = *known;
     return CORE_OK;
+}
+
+/* --- steps of a plan that overlaps --- */
+
+/* The events from here on are of this step.  What was begun has to be over
+ * before experts compute, and before what came back is added up. */
+static core_status enter(putting *u, par_step_kind step)
+{
+    const bool is_back = u->step == PAR_STEP_COMBINE && step != u->step;
+    const bool is_there = step == PAR_STEP_EXPERTS || step == PAR_STEP_COMBINE;
+    har_event wait = u->begun;
+    wait.kind = HAR_EVENT_WAIT;
+    wait.step = is_back ? PAR_STEP_RETURNED : PAR_STEP_ARRIVED;
+    for (; (is_back || (is_there && u->step != step)) && u->n_begun > 0;
+         u->n_begun--)
+        CORE_TRY(push(u->p, &wait));
+    if (step != u->step)
+        u->n_exchange = 0;
+    u->step = step;
+    return CORE_OK;
+}
+
+/* Whose record is it? */
+static par_step_kind step_of(const putting *u, const core_cost *c)
+{
+    const bool is_next = c->tap.layer != u->layer;
+    if (c->op == par_operator_name(PAR_OP_EXPERT))
+        return PAR_STEP_EXPERTS;
+    if (c->op == par_operator_name(PAR_OP_COMBINE))
+        return PAR_STEP_RETURNED;
+    if (c->op == par_operator_name(PAR_OP_DISPATCH))
+        return c->tap.kind == CORE_TAP_EXPERT_OUT ||
+                       c->tap.kind == CORE_TAP_BACK
+                   ? PAR_STEP_COMBINE
+                   : PAR_STEP_DISPATCH;
+    if (u->step == PAR_STEP_DISPATCH && !is_next)
+        return PAR_STEP_MLP;
+    if ((u->step == PAR_STEP_COMBINE || u->step == PAR_STEP_RETURNED ||
+         u->step == PAR_STEP_ADD) &&
+        !is_next)
+        return PAR_STEP_ADD;
+    return u->step == PAR_STEP_MLP && !is_next ? PAR_STEP_MLP : PAR_STEP_MIX;
+}
+
+/* Does an exchange of experts go on?  That of counts, the first, does not. */
+static bool goes_on(putting *u, const core_cost *c)
+{
+    if (!u->begins || c->axis != CORE_AXIS_EP)
+        return false;
+    return ++u->n_exchange > 1 || u->step == PAR_STEP_COMBINE;
 }
 
 /* --- records --- */
@@ -136,16 +193,21 @@ static int cause_of(const putting *u, const core_cost *c)
 static core_status take_record(putting *u, const core_cost *c)
 {
     har_predictor *p = u->p;
-    const har_event_kind kind = event_kind(c);
+    har_event_kind kind = event_kind(c);
     har_time time = {0};
+    CORE_TRY(enter(u, step_of(u, c)));
+    u->layer = c->tap.layer;
     if (c->kind == CORE_COST_COLLECTIVE && c->group < 2)
         return CORE_OK;
+    if (kind == HAR_EVENT_MEET && goes_on(u, c))
+        kind = HAR_EVENT_BEGIN;
     if (kind != HAR_EVENT_RECEIVE)
         CORE_TRY(har_timer_ask(&p->timer, c, u->tier[c->axis], &time));
     const har__known known = {.event = {.seconds = time.seconds,
                                         .kind = (uint8_t)kind,
                                         .cause = (uint8_t)cause_of(u, c),
-                                        .class_i = (int16_t)class_of(p, c),
+                                        .class_i = (uint8_t)class_of(p, c),
+                                        .step = (uint8_t)u->step,
                                         .layer = (int16_t)c->tap.layer,
                                         .mb = (int16_t)c->mb,
                                         .group = u->group[c->axis],
@@ -158,6 +220,10 @@ static core_status take_record(putting *u, const core_cost *c)
     add_to_class(p, &known, p->weight[c->tick]);
     if (c->kind == CORE_COST_GROUPED_GEMM && c->m > p->most_rows[u->lane])
         p->most_rows[u->lane] = c->m;
+    if (kind == HAR_EVENT_BEGIN) {
+        u->begun = known.event;
+        u->n_begun++;
+    }
     if (u->is_kept)
         CORE_TRY(keep(p, &known));
     return push(p, &known.event);
@@ -167,6 +233,11 @@ static core_status take_record(putting *u, const core_cost *c)
 static void reach(putting *u, int64_t tick)
 {
     int64_t *first = u->p->first + (int64_t)u->lane * (u->n_tick + 1);
+    if (u->tick < (int)tick) {
+        if (u->status == CORE_OK)
+            u->status = enter(u, PAR_STEP_MIX);
+        u->layer = -1;
+    }
     while (u->tick < (int)tick)
         first[++u->tick] = u->p->n_event;
 }
@@ -186,11 +257,16 @@ static core_status recall(putting *u, const har__section *known,
 {
     har_predictor *p = u->p;
     const double weight = p->weight[now->tick];
+    const bool ends = now->part == HAR_COST_MLP && now->layer == u->layer &&
+                      u->step != PAR_STEP_MIX;
+    CORE_TRY(enter(u, ends ? PAR_STEP_ADD : PAR_STEP_MIX));
+    u->layer = now->layer;
     for (int64_t i = known->first; i < known->first + known->n; i++) {
         const har__known *k = &p->known[i];
         har_event event = k->event;
         event.layer = (int16_t)(k->is_global ? 0 : now->layer);
         event.mb = (int16_t)now->mb;
+        event.step = (uint8_t)u->step;
         event.group = u->group[k->axis];
         add_to_class(p, k, weight);
         CORE_TRY(push(p, &event));
@@ -305,7 +381,10 @@ core_status har__lane_make(har_predictor *p, const har_predict_case *r,
                  .lane = lane,
                  .n_tick = n_tick,
                  .t = lay.t,
-                 .has_interval = !r->no_interval};
+                 .has_interval = !r->no_interval,
+                 .begins = p->is_planned,
+                 .step = PAR_STEP_MIX,
+                 .layer = -1};
     /* a processor's time depends on the record before, see har_timer_ask */
     const har_cost_reader reader = {.self = &u,
                                     .put = put,
@@ -320,5 +399,7 @@ core_status har__lane_make(har_predictor *p, const har_predict_case *r,
                                       : (lane + p->plan.pp - 1) % p->plan.pp;
     CORE_TRY(har_cost_walk(&records, &lay, &p->records, &reader));
     reach(&u, n_tick);
+    if (u.status == CORE_OK && p->is_planned)
+        u.status = har__order_turns(p, &lay, r->spec, lane, n_tick);
     return u.status;
 }

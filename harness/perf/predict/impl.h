@@ -23,8 +23,10 @@ struct har_predictor {
     har_schedule schedule;
     par_plan plan;          /* whose records it is made of                    */
     int64_t n_b;
+    bool is_planned;        /* exchanges of experts go on as the plan has it  */
     int64_t n_event, n_event_room;
     har_event *event;       /* owned                                          */
+    core_arena turn;        /* of a turn that is put in order                 */
     int64_t n_section, n_section_room, n_known, n_known_room;
     har__section *section;  /* owned: events that come again                  */
     har__known *known;      /* owned                                          */
@@ -80,6 +82,13 @@ CORE_NODISCARD core_status har__lanes(har_predictor *p,
 CORE_NODISCARD core_status har__lane_make(har_predictor *p,
                                           const har_predict_case *request,
                                           int lane, int n_tick);
+
+/* Put the events of a lane, a tick for each micro-batch of a turn, in the order of
+ * the turn's steps: all in its first tick.  Errors: E_MEMORY.        [local] */
+CORE_NODISCARD core_status har__order_turns(har_predictor *p,
+                                            const par_layout *layout,
+                                            const core_spec *spec, int lane,
+                                            int n_tick);
 
 /* Memory of a rank into out->stage, if it is the stage's fullest so far.      */
 CORE_NODISCARD core_status har__memory_add(har_predictor *p,

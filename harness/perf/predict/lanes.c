@@ -18,16 +18,30 @@
 
 #include <string.h>
 
-/* Runs of micro-batches that a stage works on in a turn: their sums are one. */
-static int n_runs(const par_plan *plan)
+/* Is the plan's own list of steps replayed? */
+static bool is_planned(const har_predict_case *r)
 {
-    return plan->mb / plan->batch_reduce;
+    return r->overlap == HAR_OVERLAP_PLANNED && r->all_ranks &&
+           r->plan->batch_reduce == 1;
+}
+
+/* Micro-batches that a stage works on in a turn: whose sums are one, or whose
+ * exchanges go on while the other computes. */
+static int of_turn(const har_predict_case *r)
+{
+    return is_planned(r) ? par_plan_lanes(r->plan) : r->plan->batch_reduce;
+}
+
+/* Whole turns of a round. */
+static int n_runs(const har_predict_case *r)
+{
+    return r->plan->mb / of_turn(r);
 }
 
 bool har__is_never_full(const har_predict_case *request)
 {
     return request->plan->scope == PAR_SCOPE_REPLICA &&
-           (n_runs(request->plan) < request->plan->pp ||
+           (n_runs(request) < request->plan->pp ||
             request->plan->vpp > 1);
 }
 
@@ -43,20 +57,22 @@ static void choose_plan(har_predictor *p, const har_predict_case *r,
     const bool in_step = r->plan->scope == PAR_SCOPE_REPLICA;
     const bool fills = purpose == HAR__SERVING && har__is_never_full(r);
     p->plan = *r->plan;
-    p->plan.overlap = 0; /* what is aside the replay says */
+    p->is_planned = is_planned(r);
+    if (!p->is_planned)
+        p->plan.overlap = 0; /* what is aside the replay says */
     p->n_b = r->n_b;
     if (r->all_ranks && !fills)
         return;
     const int64_t n_part = (int64_t)p->plan.rounds * p->plan.dp * p->plan.mb;
     p->plan.rounds = 1;
-    int n_run = n_runs(r->plan);
+    int n_run = n_runs(r);
     if (fills) /* of virtual stages a whole period, and what fills them */
         n_run = p->plan.vpp > 1 ? 2 * p->plan.pp : p->plan.pp;
     else if (!in_step)
         n_run = 1;
     else if (p->plan.vpp == 1)
         n_run = at_most(n_run, p->plan.pp);
-    p->plan.mb = n_run * p->plan.batch_reduce;
+    p->plan.mb = n_run * of_turn(r);
     p->n_b = (r->n_b + n_part - 1) / n_part * p->plan.dp * p->plan.mb;
 }
 
@@ -216,7 +232,7 @@ static void take_lanes(har_predictor *p, core_arena *a, int n_lane, int n_tick,
 /* Turns [first, end), a tick for each micro-batch of a run. */
 static void play(const par_plan *plan, int *list, int *n, int first, int end)
 {
-    const int of_turn = plan->batch_reduce;
+    const int of_turn = par_plan_lanes(plan);
     for (int tick = first * of_turn; tick < end * of_turn; tick++)
         list[(*n)++] = tick;
 }
@@ -230,19 +246,20 @@ static void play_group(const par_plan *plan, int *list, int *n, int n_run)
             play(plan, list, n, chunk * plan->pp, (chunk + 1) * plan->pp);
 }
 
-static void play_round(const har_predict_case *r, int *list, int *n)
+static void play_round(const har_predictor *p, const har_predict_case *r,
+                       int *list, int *n)
 {
-    const int pp = r->plan->pp, n_run = n_runs(r->plan);
+    const int pp = r->plan->pp, n_run = n_runs(r);
     for (int first = 0; first < n_run; first += pp)
-        play_group(r->plan, list, n, at_most(pp, n_run - first));
+        play_group(&p->plan, list, n, at_most(pp, n_run - first));
 }
 
 /* scope=replica, virtual stages: micro-batches of a group are a period.      */
-static void play_periods(har_predictor *p, int times)
+static void play_periods(har_predictor *p, double times)
 {
     const int pp = p->plan.pp;
-    p->n_period = pp * p->plan.vpp * p->plan.batch_reduce;
-    p->period_share = (double)pp / times;
+    p->n_period = pp * p->plan.vpp * par_plan_lanes(&p->plan);
+    p->period_share = pp / times;
     play(&p->plan, p->serving, &p->n_serving, 0, pp - 1);
     for (int i = 0; i < 3; i++)
         play(&p->plan, p->serving, &p->n_serving, pp - 1, pp - 1 + pp * p->plan.vpp);
@@ -250,9 +267,9 @@ static void play_periods(har_predictor *p, int times)
 
 static void make_plays(har_predictor *p, const har_predict_case *r, int n_tick)
 {
-    const int of_turn = p->plan.batch_reduce, n_turn = n_tick / of_turn;
-    const int pp = p->plan.pp, n_run = n_runs(&p->plan), vpp = p->plan.vpp;
-    const int times = r->plan->rounds * n_runs(r->plan);
+    const int n_lane = par_plan_lanes(&p->plan), n_turn = n_tick / n_lane;
+    const int pp = p->plan.pp, n_run = p->plan.mb / n_lane, vpp = p->plan.vpp;
+    const double times = r->plan->rounds * (double)r->plan->mb / n_lane;
     const bool in_step = p->plan.scope == PAR_SCOPE_REPLICA;
     const bool repeats = !r->all_ranks;
     p->n_pass = p->n_serving = p->n_period = 0;
@@ -260,7 +277,7 @@ static void make_plays(har_predictor *p, const har_predict_case *r, int n_tick)
         play(&p->plan, p->pass, &p->n_pass, 0, n_turn);
     for (int i = 0; repeats && i < r->plan->rounds; i++) {
         if (!in_step) {
-            play_round(r, p->pass, &p->n_pass);
+            play_round(p, r, p->pass, &p->n_pass);
             continue;
         }
         if (vpp > 1) {
@@ -268,7 +285,7 @@ static void make_plays(har_predictor *p, const har_predict_case *r, int n_tick)
             continue;
         }
         play(&p->plan, p->pass, &p->n_pass, 0, at_most(pp, n_run) - 1);
-        for (int k = n_run; k <= n_runs(r->plan); k++)
+        for (int k = n_run; k <= n_runs(r); k++)
             play(&p->plan, p->pass, &p->n_pass, n_run - 1, n_run);
         play(&p->plan, p->pass, &p->n_pass, n_run, n_run + pp - 1);
     }
@@ -282,18 +299,18 @@ static void make_plays(har_predictor *p, const har_predict_case *r, int n_tick)
         play(&p->plan, p->serving, &p->n_serving, 0, pp - 1);
         for (int i = 0; i < 3; i++)
             play(&p->plan, p->serving, &p->n_serving, pp - 1, n_run);
-        p->n_period = (n_run - pp + 1) * of_turn;
-        p->period_share = (double)(n_run - pp + 1) / times;
+        p->n_period = (n_run - pp + 1) * n_lane;
+        p->period_share = (n_run - pp + 1) / times;
     } else if (!in_step && repeats && vpp > 1) {
         for (int i = 0; i < 3; i++)
-            play_round(r, p->serving, &p->n_serving);
+            play_round(p, r, p->serving, &p->n_serving);
         p->n_period = p->n_serving / 3;
         p->period_share = 1.0 / r->plan->rounds;
     } else if (!in_step) {
         const int again = repeats ? 2 * pp + 2 : 3;
         for (int i = 0; i < again; i++)
             play(&p->plan, p->serving, &p->n_serving, 0, repeats ? pp : n_turn);
-        p->n_period = repeats ? pp * of_turn : n_tick;
+        p->n_period = repeats ? pp * n_lane : n_tick;
         p->period_share = repeats ? 1.0 / times : 1;
     }
 }
@@ -307,9 +324,8 @@ core_status har__lanes(har_predictor *p, const har_predict_case *r,
     const int n_part = par_plan_parts(&p->plan);
     const int n_play =
         3 * n_tick +
-        p->plan.batch_reduce * n_part *
-            (2 * p->plan.pp + 4 +
-             (r->plan->rounds + 3) * (n_runs(r->plan) + 2));
+        par_plan_lanes(&p->plan) * n_part *
+            (2 * p->plan.pp + 4 + (r->plan->rounds + 3) * (n_runs(r) + 2));
     core_arena need = core_arena_measure();
     take_lanes(p, &need, n_lane, n_tick, n_play);
     CORE_TRY(core_arena_room(&p->lanes, &need));
@@ -322,7 +338,11 @@ core_status har__lanes(har_predictor *p, const har_predict_case *r,
                                  .n_member = p->n_member,
                                  .n_at_once = p->plan.batch_reduce,
                                  .sends_aside = r->overlap != HAR_OVERLAP_NONE,
-                                 .meets_aside = r->overlap == HAR_OVERLAP_ALL};
+                                 .begins = p->is_planned,
+                                 .meets_aside =
+                                     r->overlap == HAR_OVERLAP_ALL ||
+                                     (r->overlap == HAR_OVERLAP_PLANNED &&
+                                      !r->all_ranks)};
     memset(p->n_member, 0, (size_t)n_group_ids(&p->plan) * sizeof(int));
     p->n_event = p->n_section = p->n_known = 0;
     p->n_class = 0;

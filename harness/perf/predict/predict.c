@@ -15,6 +15,7 @@ core_status har_predictor_make(har_predictor **out, const har_machine *machine)
     CORE_TRY(core_alloc(&memory, 1, sizeof(har_predictor), "a predictor"));
     har_predictor *p = memory;
     *p = (har_predictor){.machine = machine,
+                         .turn = core_arena_measure(),
                          .lanes = core_arena_measure(),
                          .layout = core_arena_measure(),
                          .counts = core_arena_measure(),
@@ -38,6 +39,7 @@ void har_predictor_free(har_predictor *p)
     free(p->known);
     har_load_free(&p->load);
     har_draws_free(&p->draws);
+    core_arena_free(&p->turn);
     core_arena_free(&p->lanes);
     core_arena_free(&p->layout);
     core_arena_free(&p->counts);
@@ -408,7 +410,8 @@ static void show_event(void *self, int lane, int64_t event, int64_t at,
                            .axis = c->axis,
                            .layer = e->layer,
                            .mb = e->mb,
-                           .tick = s->p->pass[at]};
+                           .tick = s->p->pass[at],
+                           .goes_on = e->kind == HAR_EVENT_WAIT};
     s->show(s->self, &span);
 }
 

@@ -24,8 +24,11 @@
 typedef enum har_overlap {
     HAR_OVERLAP_NONE,     /* nothing: a send keeps the sender                 */
     HAR_OVERLAP_PIPELINE, /* sends between stages                             */
-    HAR_OVERLAP_ALL       /* collectives too: each hides behind what its rank
+    HAR_OVERLAP_ALL,      /* collectives too: each hides behind what its rank
                            * computed since the one before                    */
+    HAR_OVERLAP_PLANNED   /* sends, and exchanges of experts as the steps of
+                           * the plan have it (parallel/steps.h); where ranks
+                           * speak for their stages as ALL                    */
 } har_overlap;
 
 typedef struct har_predict_case { /* borrows everything                       */
@@ -167,6 +170,7 @@ typedef struct har_span {
     core_axis axis;
     int layer, mb;
     int64_t tick;
+    bool goes_on;              /* beside what its rank computes meanwhile     */
 } har_span;
 
 /* Times once asked for, and buffers; used by one thread at a time.           */

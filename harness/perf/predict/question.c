@@ -66,26 +66,26 @@ static core_status read_draws(har_setup *s, const har_question *q)
 }
 
 /* As the plan says; transfers between stages go aside unless it says more. */
-static const char *overlap_of(const par_plan *plan)
+static har_overlap overlap_of(const par_plan *plan)
 {
     const unsigned meets = PAR_OVERLAP_DISPATCH + PAR_OVERLAP_SHARED;
-    return (plan->overlap & meets) != 0 ? "all" : "pipeline";
+    return (plan->overlap & meets) != 0 ? HAR_OVERLAP_PLANNED
+                                        : HAR_OVERLAP_PIPELINE;
 }
 
 core_status har_setup_read(har_setup *s, const har_question *q)
 {
     static const char *const overlaps[] = {"none", "pipeline", "all"};
     static const char *const algorithms[] = {"library", "shot"};
-    int overlap = 0, algorithm = 0;
+    int overlap, algorithm = 0;
     s->overrides = q->overrides;
     CORE_TRY(core_config_open(&s->spec, &s->facts, &q->overrides, q->model));
     CORE_TRY(par_plan_parse(&s->plan, q->plan));
     CORE_TRY(har_machine_open(&s->machine, q->machine));
     CORE_TRY(har_parse_types(&s->what.types, "--dtype", q->dtype));
-    CORE_TRY(har_choose(&overlap, "--overlap",
-                        q->overlap != NULL ? q->overlap
-                                           : overlap_of(&s->plan),
-                        overlaps, 3));
+    overlap = overlap_of(&s->plan);
+    if (q->overlap != NULL)
+        CORE_TRY(har_choose(&overlap, "--overlap", q->overlap, overlaps, 3));
     CORE_TRY(har_choose(&algorithm, "--collectives", q->shots, algorithms, 2));
     CORE_TRY(read_routing(s, q));
     CORE_TRY(read_draws(s, q));

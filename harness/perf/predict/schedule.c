@@ -6,6 +6,10 @@
  * others back on the stack.  The result does not depend on the order in which
  * lanes run, because each event's time is a function of the events before it.
  *
+ * A meeting that was begun waits in its group's ring: it starts when its last
+ * member has begun it and the one before is over, and who waits for it waits for
+ * its end.  Lanes of a group begin and wait in the same order.
+ *
  * Trap: a tick may be played several times, so a lane's place is (index into
  * the play, event), and messages are numbered by play, not by event.
  */
@@ -21,6 +25,7 @@ typedef struct lane {
     int at;                        /* in the play                             */
     int next;                      /* of the lanes in the same meeting        */
     int64_t n_sent, n_received;
+    int64_t n_begun, n_waited; /* meetings that go on                         */
     int64_t mailbox; /* first of its sends in `sent`                          */
     int waiter;      /* lane that waits for a send of this one, or -1         */
 } lane;
@@ -30,6 +35,15 @@ typedef struct group {
     int n_here, first; /* lanes that wait, linked by next                     */
 } group;
 
+/* A meeting that was begun; RING of a group at most are not over.            */
+typedef struct begun {
+    double start[HAR_MAX_WORLD], seconds[HAR_MAX_WORLD], end[HAR_MAX_WORLD];
+    int n_here, n_left; /* lanes that begun it; that have yet to wait         */
+    int waits;          /* lanes that wait, linked by next, or -1             */
+} begun;
+
+enum { RING = 16 };
+
 typedef struct replay {
     const har_schedule *s;
     const int *play;
@@ -38,6 +52,8 @@ typedef struct replay {
     har_replay *out;
     lane *lane;
     group *group;
+    begun *ring; /* [n_group, RING] where meetings are begun                  */
+    double *last; /* [n_group, n_world] end of the last that was begun        */
     double *sent; /* [sends, n_world] when each message is there              */
     int *ready;
     int n_ready, n_done;
@@ -142,6 +158,72 @@ static bool meet(replay *r, int i, const har_event *e)
     return true;
 }
 
+static begun *of_ring(const replay *r, int group_i, int64_t number)
+{
+    return &r->ring[(int64_t)group_i * RING + number % RING];
+}
+
+/* The last member has begun it: when it is over. */
+static void settle(replay *r, int group_i, begun *b)
+{
+    for (int k = 0; k < r->n_world; k++) {
+        double *last = &r->last[(int64_t)group_i * r->n_world + k];
+        b->start[k] = most(b->start[k], *last);
+        b->end[k] = *last = b->start[k] + b->seconds[k];
+    }
+    b->n_left = b->n_here;
+    for (int i = b->waits; i >= 0; i = r->lane[i].next)
+        r->ready[r->n_ready++] = i;
+}
+
+static void begin(replay *r, int i, const har_event *e)
+{
+    lane *l = &r->lane[i];
+    begun *b = of_ring(r, e->group, l->n_begun++);
+    const bool is_first = b->n_here == 0;
+    core_assert(b->n_left == 0);
+    for (int k = 0; k < r->n_world; k++) {
+        const double seconds = seconds_in(&r->world[k], e);
+        b->start[k] = is_first ? l->clock[k] : most(b->start[k], l->clock[k]);
+        b->seconds[k] = is_first ? seconds : most(b->seconds[k], seconds);
+    }
+    if (is_first)
+        b->waits = -1;
+    if (++b->n_here == r->s->n_member[e->group])
+        settle(r, e->group, b);
+    l->event++;
+}
+
+/* What a lane waits is exposed, as far as the meeting went on meanwhile. */
+static bool wait_for(replay *r, int i, const har_event *e)
+{
+    lane *l = &r->lane[i];
+    begun *b = of_ring(r, e->group, l->n_waited);
+    har_lane_time *t = account(r, i);
+    if (b->n_left == 0) {
+        l->next = b->waits;
+        b->waits = i;
+        return false;
+    }
+    for (int k = 0; k < r->n_world; k++) {
+        const double late = most(0, b->end[k] - l->clock[k]);
+        const double shown = late < b->seconds[k] ? late : b->seconds[k];
+        t[k].wait_peer += late - shown;
+        t[k].meet += shown;
+        t[k].hidden += b->seconds[k] - shown;
+        l->clock[k] += late;
+        if (k == 0)
+            add_exposed(r, e, shown);
+    }
+    if (r->out->show != NULL)
+        r->out->show(r->out->self, i, l->event, l->at, b->start[0], b->end[0]);
+    l->n_waited++;
+    if (--b->n_left == 0)
+        b->n_here = 0;
+    l->event++;
+    return true;
+}
+
 static void send(replay *r, int i, const har_event *e)
 {
     lane *l = &r->lane[i];
@@ -234,6 +316,11 @@ static bool do_event(replay *r, int i, int64_t end)
     case HAR_EVENT_SEND:
         send(r, i, e);
         return true;
+    case HAR_EVENT_BEGIN:
+        begin(r, i, e);
+        return true;
+    case HAR_EVENT_WAIT:
+        return wait_for(r, i, e);
     case HAR_EVENT_COMPUTE:
         compute(r, i, end);
         return true;
@@ -263,6 +350,9 @@ static void take(replay *r, core_arena *a, int64_t n_sent)
 {
     r->lane = core_arena_take(a, r->s->n_lane, sizeof *r->lane);
     r->group = core_arena_take(a, r->s->n_group, sizeof *r->group);
+    const int n_ring = r->s->begins ? r->s->n_group : 0;
+    r->ring = core_arena_take(a, (int64_t)n_ring * RING, sizeof *r->ring);
+    r->last = core_arena_f64(a, (int64_t)n_ring * r->n_world);
     r->sent = core_arena_f64(a, n_sent * r->n_world);
     r->ready = core_arena_take(a, r->s->n_lane, sizeof *r->ready);
 }
@@ -313,6 +403,11 @@ static void start(replay *r, const int64_t *mailbox)
     const har_schedule *s = r->s;
     for (int g = 0; g < s->n_group; g++)
         r->group[g].n_here = 0;
+    if (s->begins) {
+        memset(r->ring, 0, (size_t)s->n_group * RING * sizeof *r->ring);
+        for (int k = 0; k < s->n_group * r->n_world; k++)
+            r->last[k] = 0;
+    }
     for (int i = 0; i < s->n_lane; i++) {
         r->lane[i] = (lane){
             .mailbox = mailbox[i],

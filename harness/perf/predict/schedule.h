@@ -18,14 +18,17 @@ typedef enum har_event_kind {
     HAR_EVENT_COMPUTE,
     HAR_EVENT_MEET,    /* a collective of the lanes of `group`                */
     HAR_EVENT_SEND,    /* to the lane that receives from this one             */
-    HAR_EVENT_RECEIVE
+    HAR_EVENT_RECEIVE,
+    HAR_EVENT_BEGIN,   /* a meeting that goes on while its lanes compute ..   */
+    HAR_EVENT_WAIT     /* .. until here: of the oldest that a lane has begun  */
 } har_event_kind;
 
 typedef struct har_event {
     double seconds;      /* a meeting takes the longest of its lanes'         */
     uint8_t kind;        /* har_event_kind                                    */
     uint8_t cause;       /* whose factor a world has for it                   */
-    int16_t class_i;     /* below n_class                                     */
+    uint8_t class_i;     /* below n_class                                     */
+    uint8_t step;        /* par_step_kind, where a plan overlaps              */
     int16_t layer;
     int16_t mb;
     int32_t group;       /* of a meeting: below n_group                       */
@@ -40,6 +43,7 @@ typedef struct har_schedule {
     const int *n_member;   /* [n_group] lanes of each group                   */
     int n_at_once;         /* messages of a turn: waited for at its first     */
     bool sends_aside;      /* a send does not keep its lane                   */
+    bool begins;           /* some meetings only begin: of one group a lane   */
     bool meets_aside;      /* a meeting hides behind what its lanes computed
                             * since the one before, as far as the least did   */
 } har_schedule;

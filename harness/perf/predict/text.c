@@ -10,7 +10,8 @@ static const char *const BOUNDS[HAR_N_BOUND] = {[HAR_BOUND_OVERHEAD] =
 
 static const char *const OVERLAPS[] = {[HAR_OVERLAP_NONE] = "none",
                                        [HAR_OVERLAP_PIPELINE] = "pipeline",
-                                       [HAR_OVERLAP_ALL] = "all"};
+                                       [HAR_OVERLAP_ALL] = "all",
+                                       [HAR_OVERLAP_PLANNED] = "as planned"};
 
 static void write_head(FILE *out, const har_predict_case *r,
                        const har_machine *machine, const har_prediction *p)

@@ -135,3 +135,12 @@ refused 2 '--train: .*not with --overlap, --draws' $TRAIN --overlap all
 refused 2 '--train: expected one plain type, found --dtype w=mxfp4' $TRAIN --dtype w=mxfp4+act=bf16
 refused 2 '--train: batch_reduce = 2, expected 1' moeparity predict seed-mini --train --machine h100-sxm --plan mb=4,batch_reduce=2 --batch 16x32
 refused 2 '--train: a step has whole rows' moeparity predict --train --decode --kv 1024 --batch 256
+
+# exchanges that go on, on tracks of their own
+OVER="moeparity predict seed-mini --machine h100-sxm --plan dp=2,ep=2,mb=4,overlap=dispatch --batch 16x32"
+expect 0 $OVER --trace t.json
+has out '^overlap    as planned$'
+jq -e '[.traceEvents[] | select(.ph == "M" and .name == "thread_name") | .args.name] | index("GPU 1, under way") != null' t.json >jq.out || fail "no second track"
+jq -e '[.traceEvents[] | select(.ph == "X" and .tid >= 2)] | length > 0 and all(.name == "dispatch all-to-all")' t.json >jq.out || fail "what goes on"
+expect 0 $OVER --overlap pipeline
+has out '^overlap    pipeline$'
