@@ -122,10 +122,9 @@ static core_status check_files(const request *r)
 {
     CORE_FAIL_IF(r->serve.mix != NULL &&
                      (r->sweep != NULL || r->require != NULL ||
-                      r->json != NULL || r->trace != NULL ||
-                      r->train.is_asked),
+                      r->trace != NULL || r->train.is_asked),
                  CORE_E_USAGE, "--serve prints a report: not with --sweep, "
-                 "--require, --json, --trace, --train");
+                 "--require, --trace, --train");
     CORE_FAIL_IF(r->sweep != NULL && (r->require != NULL || r->json != NULL ||
                                       r->trace != NULL),
                  CORE_E_USAGE,
@@ -282,7 +281,7 @@ int har_cmd_predict(int argc, char **argv)
     if (status == CORE_OK && r.train.is_asked)
         status = train(&s, &r, predictor);
     else if (status == CORE_OK && r.serve.mix != NULL)
-        status = har_serve_answer(&r.serve, &r.asked, &s, &met);
+        status = har_serve_answer(&r.serve, &r.asked, r.json, &s, &met);
     else if (status == CORE_OK && r.sweep != NULL)
         status = sweep(&s, &r, predictor, &p);
     else if (status == CORE_OK)

@@ -72,13 +72,16 @@ static core_status answer_it(answer *a, const har_serve_options *o,
 }
 
 core_status har_serve_answer(const har_serve_options *o,
-                             const har_question *asked, har_setup *s, bool *met)
+                             const har_question *asked, const char *json,
+                             har_setup *s, bool *met)
 {
     void *memory;
     CORE_TRY(core_alloc(&memory, 1, sizeof(answer), "an answer"));
     answer *a = memory;
     *a = (answer){.mix = {0}};
-    const core_status status = answer_it(a, o, s);
+    core_status status = answer_it(a, o, s);
+    if (status == CORE_OK && json != NULL)
+        status = har_serve_json(json, &a->ask, &s->machine, &a->served);
     if (status == CORE_OK) {
         har_config_write(stdout, asked->model, &s->facts, HAR_NO_WEIGHTS);
         har_serve_write(stdout, &a->ask, &s->machine, &a->served);

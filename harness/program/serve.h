@@ -29,10 +29,12 @@ typedef struct har_serve_options { /* as given; NULL: not                     */
 CORE_NODISCARD core_status har_serve_ask(const har_serve_options *options,
                                          har_question *asked);
 
-/* Print what is served.  Exit code 1 where --slo is not met: *met.  Errors:
+/* Print what is served, and write it to `json` unless that is NULL.  Exit code
+ * 1 where --slo is not met: *met.  Errors:
  * those of har_mix_read, har_slo_parse, par_plan_parse, har_serve.    [local] */
 CORE_NODISCARD core_status har_serve_answer(const har_serve_options *options,
                                             const har_question *asked,
+                                            const char *json,
                                             har_setup *setup, bool *met);
 
 #endif

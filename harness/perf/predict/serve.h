@@ -8,8 +8,8 @@
 #ifndef HAR_PERF_SERVE_H
 #define HAR_PERF_SERVE_H
 
+#include "harness/perf/predict/figures.h"
 #include "harness/perf/predict/mix.h"
-#include "harness/perf/predict/predict.h"
 
 #include <stdio.h>
 
@@ -57,6 +57,17 @@ CORE_NODISCARD core_status har_serve(har_predictor *predictor,
                                      const har_machine *machine,
                                      const har_serve_case *request,
                                      har_served *out);
+
+/* Why there are no more slots; figure i, false beyond the last.       [local] */
+const char *har_serve_end_text(har_serve_end end);
+bool har_serve_figure_at(har_figure *out, const har_serve_case *request,
+                         const har_served *served, int i);
+
+/* The same for machines, into a file.  Errors: E_FILE, E_MEMORY.      [local] */
+CORE_NODISCARD core_status har_serve_json(const char *path,
+                                          const har_serve_case *request,
+                                          const har_machine *machine,
+                                          const har_served *served);
 
 /* The report.                                                         [local] */
 void har_serve_write(FILE *out, const har_serve_case *request,

@@ -1,8 +1,18 @@
 /* harness/perf/predict/serve_text.c -- what is served, for people. */
-#include "harness/perf/predict/figures.h"
 #include "harness/perf/predict/serve.h"
 
 #include <math.h>
+
+const char *har_serve_end_text(har_serve_end end)
+{
+    static const char *const text[] = {
+        [HAR_SERVE_SAID] = "as asked",
+        [HAR_SERVE_MEMORY] = "more do not fit",
+        [HAR_SERVE_SLO] = "more miss the limits",
+        [HAR_SERVE_PROMPTS] = "chunks take no more prompts",
+        [HAR_SERVE_MOST] = "the program looks no further"};
+    return text[end];
+}
 
 static void write_limit(FILE *out, const char *name, double limit)
 {
@@ -39,14 +49,9 @@ static void write_head(FILE *out, const har_serve_case *ask,
 static void write_slots(FILE *out, const har_serve_case *ask,
                         const har_machine *machine, const har_served *s)
 {
-    static const char *const ends[] = {
-        [HAR_SERVE_SAID] = "as asked",
-        [HAR_SERVE_MEMORY] = "more do not fit",
-        [HAR_SERVE_SLO] = "more miss the limits",
-        [HAR_SERVE_PROMPTS] = "chunks take no more prompts",
-        [HAR_SERVE_MOST] = "the program looks no further"};
     fprintf(out, "slots      %lld requests in flight, %.1f of them decode: %s",
-            (long long)s->n_slot, s->n_decoding, ends[s->end]);
+            (long long)s->n_slot, s->n_decoding,
+            har_serve_end_text(s->end));
     write_limit(out, "ttft_ms", ask->slo.ttft);
     write_limit(out, "tpot_ms", ask->slo.tpot);
     fprintf(out, "\nmemory     %.3f GB of %.3g, keys and values %.3f\n",
@@ -57,38 +62,51 @@ static void write_slots(FILE *out, const har_serve_case *ask,
         fputs("WARNING    the limits are not met\n", out);
 }
 
-static void write_figure(FILE *out, const char *name, har_range r, double x,
-                         const char *unit, const char *meaning)
+static har_range times(har_range r, double x)
 {
-    fprintf(out, "  %-22s %10.5g %-3s %10.5g - %-10.5g %s\n", name, r.value * x,
-            unit, r.low * x, r.high * x, meaning);
+    return (har_range){r.value * x, r.low * x, r.high * x};
+}
+
+bool har_serve_figure_at(har_figure *out, const har_serve_case *ask,
+                         const har_served *s, int i)
+{
+    const bool has_chunk = ask->chunk > 0 && ask->prefill == NULL;
+    const har_figure list[] = {
+        {"ttft_ms", "ms", "to the first token", times(s->ttft, 1e3), true},
+        {"tpot_ms", "ms", "from token to token of an answer",
+         times(s->tpot, 1e3), true},
+        {"request_ms", "ms", "a whole answer", times(s->request, 1e3), true},
+        {"tokens_per_s", "/s", "tokens of answers, of all GPUs",
+         s->tokens_per_s, true},
+        {"tokens_per_s_gpu", "/s", "of a GPU",
+         times(s->tokens_per_s, 1 / s->gpus), true},
+        {"tokens_per_s_node", "/s", "of a node",
+         times(s->tokens_per_s, s->node_gpus / s->gpus), true},
+        {"requests_per_s", "/s", "answers that end", s->requests_per_s, true},
+        {"step_ms", "ms", "a step that decodes alone", times(s->step, 1e3),
+         true},
+        {"prompt_ms", "ms",
+         has_chunk ? "a step with a chunk" : "a pass of prompts",
+         times(s->prompt, 1e3), true},
+    };
+    if (i >= (int)(sizeof list / sizeof list[0]))
+        return false;
+    *out = list[i];
+    return true;
 }
 
 void har_serve_write(FILE *out, const har_serve_case *ask,
                      const har_machine *machine, const har_served *s)
 {
+    har_figure f;
     write_head(out, ask, machine, s);
     write_slots(out, ask, machine, s);
     fputs("figure                       value      90 % interval        "
-          "what it is\n", out);
-    write_figure(out, "ttft_ms", s->ttft, 1e3, "ms", "to the first token");
-    write_figure(out, "tpot_ms", s->tpot, 1e3, "ms",
-                 "from token to token of an answer");
-    write_figure(out, "request_ms", s->request, 1e3, "ms", "a whole answer");
-    write_figure(out, "tokens_per_s", s->tokens_per_s, 1, "/s",
-                 "tokens of answers, of all GPUs");
-    write_figure(out, "tokens_per_s_gpu", s->tokens_per_s, 1 / s->gpus, "/s",
-                 "of a GPU");
-    write_figure(out, "tokens_per_s_node", s->tokens_per_s,
-                 s->node_gpus / s->gpus, "/s", "of a node");
-    write_figure(out, "requests_per_s", s->requests_per_s, 1, "/s",
-                 "answers that end");
-    write_figure(out, "step_ms", s->step, 1e3, "ms",
-                 "a step that decodes alone");
-    write_figure(out, "prompt_ms", s->prompt, 1e3, "ms",
-                 ask->chunk > 0 && ask->prefill == NULL
-                     ? "a step with a chunk"
-                     : "a pass of prompts");
+          "what it is\n",
+          out);
+    for (int i = 0; har_serve_figure_at(&f, ask, s, i); i++)
+        fprintf(out, "  %-22s %10.5g %-3s %10.5g - %-10.5g %s\n", f.key,
+                f.range.value, f.unit, f.range.low, f.range.high, f.meaning);
     if (ask->prefill != NULL)
         fprintf(out,
                 "transfer   %.4f ms for the keys and values of a prompt\n"

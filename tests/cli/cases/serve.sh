@@ -18,6 +18,12 @@ expect 0 $SERVE 2048x512 --slots 64 --prefill tp=8
 has out '^prompts    tp=8 on 8 other GPUs$'
 has out '^slots      64 requests in flight, 64.0 of them decode: as asked$'
 has out '^transfer   [0-9.]+ ms for the keys and values of a prompt$'
+expect 0 $SERVE 2048x512 --slots 64 --prefill tp=8 --json s.json
+jq -e '.schema == 1 and .gpus == 8 and .prefill_gpus == 8 and .slots == 64 and .fits and .meets and
+    (.figures | length) == 9 and (.figures.tpot_ms | .low < .value and .value < .high) and
+    .transfer_ms > 0 and .all_gpus > 8' s.json >jq.out || fail "s.json"
+tpot=$(jq '.figures.tpot_ms.value' s.json)
+awk -v x="$tpot" '$1 == "tpot_ms" { exit !($2 / x < 1.001 && x / $2 < 1.001) }' out || fail "two figures"
 expect 1 $SERVE 2048x512 --slo 'tpot_ms<0.001'
 has out '^WARNING    the limits are not met$'
 
@@ -38,5 +44,5 @@ refused 2 '--chunk' $SERVE 2048x512 --chunk 0
 refused 2 '--chunk and --prefill' $SERVE 2048x512 --chunk 64 --prefill tp=8
 refused 2 '--slo: goes with --serve alone' moeparity predict seed-30b --slo 'tpot_ms<5'
 refused 2 'not with --batch, --decode, --kv' $SERVE 2048x512 --decode --kv 5
-refused 2 'not with --sweep, --require' $SERVE 2048x512 --json x.json
+refused 2 'not with --sweep, --require' $SERVE 2048x512 --trace x.json
 refused 2 'cp = 2, expected 1' moeparity predict seed-mini --plan cp=2 --serve 64x64
