@@ -245,11 +245,11 @@ static core_status mark_asked(const request *r, const har_search_case *c,
         CORE_TRY_CTX(par_plan_parse(&plan, r->mark[i]), "reading --mark");
         CORE_TRY_CTX(par_plan_check(&plan, c->spec), "reading --mark");
         CORE_FAIL_IF(
-            plan.n_stage > 0 || plan.n_placed > 0 || plan.sp || plan.cp > 1 ||
+            plan.n_stage > 0 || plan.n_placed > 0 || plan.cp > 1 ||
                 plan.vpp > 1 || plan.overlap != 0 ||
                 plan.batch_reduce > 1,
             CORE_E_USAGE,
-            "--mark: expected a plan without stages, placement, sp, cp, vpp, "
+            "--mark: expected a plan without stages, placement, cp, vpp, "
             "overlap and batch_reduce, found '%s'",
             r->mark[i]);
         CORE_TRY(price(replayer, e, c, &plan, r->mark[i], &mark[(*n)++]));
@@ -462,6 +462,7 @@ static core_status search_with(const request *r, har_search_case *c,
     CORE_TRY(mark_seed(c, replayer, e, mark, &view.n_mark));
     c->cost = &cost;
     c->replay = &replayer->replay;
+    c->has_sp = true;
     c->margin = MARGIN;
     c->most_replays = MOST_REPLAYS;
     c->progress = show_progress;

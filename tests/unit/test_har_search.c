@@ -19,7 +19,7 @@
 static har_search_point point(double latency, double tokens_per_s, int dp)
 {
     return (har_search_point){
-        .shape = {dp, 1, 1, 1, 1, 1, PAR_SCOPE_STAGE},
+        .shape = {.dp = dp, .pp = 1, .tp = 1, .ep = 1, .etp = 1, .mb = 1},
         .figures = {.latency = latency, .tokens_per_s = tokens_per_s}};
 }
 
@@ -290,6 +290,58 @@ START_TEST(front_is_that_of_the_replay)
 }
 END_TEST
 
+/* Sequence parallel holds half, and is faster on four GPUs alone. */
+static void sp_memory(void *self, const har_shape *s, har_figures *out)
+{
+    (void)self;
+    out->memory = s->sp == 1 ? 5 : 10;
+}
+
+static void sp_time(void *self, int thread, const har_shape *s,
+                    har_figures *out)
+{
+    hand_time(self, thread, s, out);
+    if (s->sp == 1)
+        out->latency *= har_shape_world(s) == 4 ? 0.5 : 1.5;
+}
+
+/* Twins are one plan: what fits, of two that fit the faster; none without tp. */
+START_TEST(of_twins_the_better_is_kept)
+{
+    core_spec spec;
+    ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
+    for (int i = 0; i < 3; i++) {
+        const har_search_cost cost = {NULL, sp_memory, sp_time};
+        const har_search_case c = {.spec = &spec,
+                                   .cost = &cost,
+                                   .n_gpu0 = i == 2 ? 4 : 2,
+                                   .n_gpu1 = i == 2 ? 4 : 2,
+                                   .n_b = 8,
+                                   .memory_bytes = i == 0 ? 7 : 20,
+                                   .n_thread = 1,
+                                   .has_sp = true};
+        har_search_result r, plain;
+        har_search_case without = c;
+        without.has_sp = false;
+        without.memory_bytes = 20;
+        ck_assert_int_eq(har_search_run(&r, &c), CORE_OK);
+        ck_assert_int_eq(har_search_run(&plain, &without), CORE_OK);
+        ck_assert_int_eq(r.n_plan, plain.n_plan);
+        ck_assert_int_gt(r.n_priced, r.n_plan);
+        ck_assert_int_gt(r.n_front, 0);
+        for (int k = 0; k < r.n_front; k++) {
+            const har_shape *s = &r.front[k].shape;
+            if (i == 0) /* the others do not fit */
+                ck_assert_int_eq(s->sp, 1);
+            else
+                ck_assert_int_eq(s->sp, i == 2 && s->tp > 1);
+        }
+        har_search_free(&r);
+        har_search_free(&plain);
+    }
+}
+END_TEST
+
 START_TEST(replays_end)
 {
     wrong w = {.error = 0.1}, fails = {.status = CORE_E_MEMORY};
@@ -396,7 +448,7 @@ typedef struct holding {
     har_replayer *r;
     int64_t n_row;  /* of a micro-batch                                       */
     bool has_steps; /* scope=replica too: layers are alike                    */
-    int n_stage, n_replica;
+    int n_stage, n_replica, n_sp;
 } holding;
 
 static bool is_near(double a, double b)
@@ -421,6 +473,8 @@ static void hold(void *self, const par_plan *plan)
     for (int mb = 1; mb <= 3; mb++) {
         har_figures quick = {0};
         shape.mb = mb;
+        shape.sp = mb == 3 && plan->tp > 1 && !in_step;
+        h->n_sp += shape.sp;
         e->n_b = shape.dp * mb * h->n_row;
         har_quick_memory(e, &shape, &quick);
         har_quick_time(e, 0, &shape, &quick);
@@ -599,6 +653,7 @@ START_TEST(closed_form_of_the_seed)
     hold_all(&spec, 512, 0, 8, 4, &h);
     ck_assert_int_gt(h.n_stage, 0);
     ck_assert_int_gt(h.n_replica, 0);
+    ck_assert_int_gt(h.n_sp, 0);
 }
 END_TEST
 
@@ -669,6 +724,7 @@ int main(void)
     tcase_add_test(tests, pruning_keeps_the_front);
     tcase_add_test(tests, front_is_that_of_the_replay);
     tcase_add_test(tests, replays_end);
+    tcase_add_test(tests, of_twins_the_better_is_kept);
     tcase_add_test(tests, closed_form_of_the_seed);
     tcase_add_loop_test(tests, closed_form_of_narrow_types, 0, 2);
     tcase_add_test(tests, a_cache_takes_the_bytes_of_its_type);

@@ -59,7 +59,8 @@ static har__part_key key_of(const pricing *p, har__part_kind kind, int i,
 {
     har__part_key key = {
         .n_row = p->n_row, .kind = kind, .i = i, .tp = p->shape->tp, .etp = 1};
-    key.tier[CORE_AXIS_TP] = tier[CORE_AXIS_TP];
+    key.sp = (uint8_t)p->shape->sp;
+    key.tier[CORE_AXIS_TP] = (uint8_t)tier[CORE_AXIS_TP];
     return key;
 }
 
@@ -80,8 +81,8 @@ har__part_key har__pair_key(const har_quick *e, const har_shape *shape,
     key.ep = shape->ep;
     key.etp = shape->etp;
     key.n_near = har_experts_near(e->machine, &mesh);
-    key.tier[CORE_AXIS_EP] = most[CORE_AXIS_EP];
-    key.tier[CORE_AXIS_ETP] = most[CORE_AXIS_ETP];
+    key.tier[CORE_AXIS_EP] = (uint8_t)most[CORE_AXIS_EP];
+    key.tier[CORE_AXIS_ETP] = (uint8_t)most[CORE_AXIS_ETP];
     return key;
 }
 
@@ -117,7 +118,7 @@ static void add_ends(const pricing *p, int stage, const int *tier,
     har__part_key key = is_last
                             ? key_of(p, HAR__HEAD, 0, tier)
                             : key_of(p, HAR__SEND, sender_of(p, stage), tier);
-    key.tier[CORE_AXIS_PP] = tier[CORE_AXIS_PP];
+    key.tier[CORE_AXIS_PP] = (uint8_t)tier[CORE_AXIS_PP];
     part = har__part_of(p->memo, &key);
     add(&out->all, &part, 1);
     out->ends += part.seconds;

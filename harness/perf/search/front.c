@@ -42,7 +42,8 @@ static int by_latency(const void *left, const void *right)
                           {a->shape.etp, b->shape.etp},
                           {a->shape.ep, b->shape.ep},
                           {a->shape.mb, b->shape.mb},
-                          {(int)a->shape.scope, (int)b->shape.scope}};
+                          {(int)a->shape.scope, (int)b->shape.scope},
+                          {a->shape.sp, b->shape.sp}};
     for (size_t i = 0; order == 0 && i < sizeof key / sizeof key[0]; i++)
         order = key[i][0] - key[i][1];
     return order;

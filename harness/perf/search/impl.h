@@ -34,8 +34,9 @@ enum { HAR__NOBODY = -1 }; /* pair: no stage sends rows                       */
 typedef struct har__part_key {
     int64_t n_row; /* of the micro-batch                                      */
     int kind, i, tp, ep, etp;
-    int n_near; /* of the expert group in a node                           */
-    int tier[CORE_N_AXES];
+    int n_near;                /* of the expert group in a node               */
+    uint8_t tier[CORE_N_AXES]; /* of links                                    */
+    uint8_t sp, none;          /* none: 0, keys are compared byte for byte    */
 } har__part_key;
 
 /* The bytes that the memory of a rank is made of, by har__size_kind.         */
@@ -52,7 +53,8 @@ typedef enum har__size_kind {
 
 typedef struct har__size_key {
     int64_t n_row;
-    int kind, i, tp, etp;
+    int16_t kind, sp;
+    int i, tp, etp;
     int first, end; /* layers: WORK_SIZE of a model with two sorts of mixer   */
 } har__size_key;
 

@@ -23,7 +23,8 @@ typedef struct sizing {
 static double size_of(const sizing *z, har__size_kind kind, int i)
 {
     const bool by_column = kind == HAR__EXPERT_SIZE || kind == HAR__ROW_SIZE;
-    const har__size_key key = {.kind = kind,
+    const har__size_key key = {.kind = (int16_t)kind,
+                               .sp = (int16_t)z->shape->sp,
                                .i = i,
                                .tp = z->shape->tp,
                                .etp = by_column ? z->shape->etp : 1};
@@ -35,6 +36,7 @@ static double work_of(const sizing *z, int first, int end, bool is_last)
     const bool mixed = z->memo->is_mixed;
     const har__size_key key = {.n_row = z->n_row,
                                .kind = HAR__WORK_SIZE,
+                               .sp = (int16_t)z->shape->sp,
                                .i = is_last,
                                .tp = z->shape->tp,
                                .etp = 1,

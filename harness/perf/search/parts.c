@@ -85,12 +85,13 @@ static core_status make_layout(har_search_memo *m, int tp, int etp)
 
 /* A plan is 18 KB, so the layout is kept where it is used; what parts
  * change of it is put right first. */
-static core_status lay_out(har_search_memo *m, int tp, int etp)
+static core_status lay_out(har_search_memo *m, int tp, int etp, int sp)
 {
     par_layout *lay = &m->lay;
     if (m->lay_tp != tp || m->lay_etp != etp)
         CORE_TRY(make_layout(m, tp, etp));
     lay->plan.pp = lay->plan.ep = 1;
+    lay->plan.sp = sp == 1;
     lay->stage = lay->etp_i = 0;
     lay->n_my_expert = lay->ep_group.n = 1;
     lay->my_layer = m->all_layers;
@@ -232,7 +233,7 @@ static core_status set_flow(har_search_memo *m, const har__part_key *k,
 
 typedef struct adding {
     har_search_memo *memo;
-    const int *tier;
+    const uint8_t *tier;
     har__part *part;
 } adding;
 
@@ -296,13 +297,14 @@ static core_status prepare(har_search_memo *m, const har__part_key *k,
                            adding *a)
 {
     har__walk *w = &m->walk;
-    CORE_TRY(lay_out(m, k->tp, k->etp));
+    CORE_TRY(lay_out(m, k->tp, k->etp, k->sp));
     m->reader.self = a;
     w->n_row = k->n_row;
     w->n = k->n_row * m->e->n_t;
     w->n_slice = core_split_first(w->n, k->tp, 1);
-    w->n_s = w->n;
-    w->n_sum = w->n_sum_s = w->n;
+    w->n_s = k->sp == 1 ? w->n_slice : w->n;
+    w->n_sum = w->n;
+    w->n_sum_s = w->n_s;
     m->batch = (core_batch){.n_b = k->n_row, .n_t = m->e->n_t};
     m->timer.n_near = k->n_near;
     m->timer.before = 0; /* whatever part was asked for before this one */
@@ -384,7 +386,7 @@ static core_status make_size(har_search_memo *m, const har__size_key *k,
 {
     const core_spec *s = m->e->spec;
     const core_types *types = &m->e->types;
-    CORE_TRY(lay_out(m, k->tp, k->etp));
+    CORE_TRY(lay_out(m, k->tp, k->etp, k->sp));
     par_layout *lay = &m->lay;
     switch ((har__size_kind)k->kind) {
     case HAR__LAYER_SIZE:

@@ -79,7 +79,7 @@ static void write_counts(FILE *out, const har_search_view *v)
     fprintf(out,
             "speed      %.2f s, %d threads, %.0f plans per second and thread\n",
             r->seconds, v->request->n_thread,
-            (double)r->n_plan / r->seconds / v->request->n_thread);
+            (double)r->n_priced / r->seconds / v->request->n_thread);
     if (v->request->replay == NULL)
         return;
     fprintf(out,

@@ -31,7 +31,8 @@ void har_shape_plan(const har_shape *shape, par_plan *out)
                       .batch_reduce = 1,
                       .mb = shape->mb,
                       .rounds = 1,
-                      .scope = shape->scope};
+                      .scope = shape->scope,
+                      .sp = shape->sp == 1};
     par_plan_format(out, out->text);
 }
 
@@ -43,7 +44,8 @@ void har_shape_of(const par_plan *plan, har_shape *out)
                        .ep = plan->ep,
                        .etp = plan->etp,
                        .mb = plan->mb,
-                       .scope = plan->scope};
+                       .scope = plan->scope,
+                       .sp = plan->sp};
 }
 
 /* --- candidates --- */
@@ -68,6 +70,24 @@ static void keep(candidates *c, const har_shape *shape)
     c->point[c->n++] = (har_search_point){.shape = *shape};
 }
 
+static bool is_allowed(const har_search_case *request, const par_plan *plan)
+{
+    return request->allows == NULL ||
+           request->allows(request->allows_self, plan);
+}
+
+/* Is the plan with sp a candidate, too?  It exchanges as much, but holds less. */
+static bool takes_sp(const har_search_case *request, const par_plan *plan)
+{
+    if (!request->has_sp || plan->tp == 1)
+        return false;
+    if (request->allows == NULL) /* a plan is 18 KB */
+        return true;
+    par_plan with_sp = *plan;
+    with_sp.sp = true;
+    return is_allowed(request, &with_sp);
+}
+
 static void add_plan(void *self, const par_plan *plan)
 {
     candidates *c = self;
@@ -77,21 +97,22 @@ static void add_plan(void *self, const par_plan *plan)
     const har_search_case *request = c->request;
     har_shape shape;
     c->n_legal++;
-    if (request->allows != NULL &&
-        !request->allows(request->allows_self, plan)) {
+    if (!is_allowed(request, plan)) {
         c->n_barred++;
         return;
     }
     if (plan->dp > n_b || (whole && plan->dp > 1))
         return;
     har_shape_of(plan, &shape);
+    const int most_sp = takes_sp(request, plan) ? 1 : 0;
     for (int64_t r = rows, last = 0; r >= 1; r--) {
         const int64_t mb = (rows + r - 1) / r;
         if (mb == last)
             continue;
         last = mb;
         shape.mb = (int)mb;
-        keep(c, &shape);
+        for (shape.sp = 0; shape.sp <= most_sp; shape.sp++)
+            keep(c, &shape);
         if (whole)
             break;
     }
@@ -157,6 +178,30 @@ static bool is_good(const har_search_case *request, const har_figures *f)
             f->tokens_per_s >= request->least_tokens_per_s);
 }
 
+/* Does a point take the place of its twin without sp? */
+static bool is_better(const har_search_case *request, const har_figures *with,
+                      const har_figures *without)
+{
+    if (!(without->memory <= request->memory_bytes))
+        return with->memory < without->memory;
+    return with->memory <= request->memory_bytes &&
+           with->latency < without->latency;
+}
+
+/* One of each two twins, which follow each other. */
+static void keep_better(const har_search_case *request, candidates *c)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < c->n; i++) {
+        const har_search_point *p = &c->point[i];
+        if (p->shape.sp == 0)
+            c->point[n++] = *p;
+        else if (is_better(request, &p->figures, &c->point[n - 1].figures))
+            c->point[n - 1] = *p;
+    }
+    c->n = n;
+}
+
 /* Move the plans that fit memory to the front of the list. */
 static void keep_small(const har_search_case *request, candidates *c,
                        har_search_result *out)
@@ -209,6 +254,8 @@ core_status har_search_run(har_search_result *out,
 #pragma omp parallel for schedule(dynamic, 64) num_threads(request->n_thread)
     for (int64_t i = 0; i < c.n; i++)
         price(request, &c.point[i]);
+    out->n_priced = c.n;
+    keep_better(request, &c);
     keep_small(request, &c, out);
     out->seconds = omp_get_wtime() - start;
     if (request->replay != NULL)

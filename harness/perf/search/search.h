@@ -18,6 +18,7 @@
 typedef struct har_shape {
     int dp, pp, tp, ep, etp, mb;
     par_scope scope;
+    int sp; /* 1: sequence parallel                                           */
 } har_shape;
 
 static inline int har_shape_world(const har_shape *shape)
@@ -84,6 +85,9 @@ typedef struct har_search_case { /* borrows everything                        */
     har_objective objective;
     int n_thread;              /* at most HAR_SEARCH_THREADS                */
 
+    bool has_sp; /* of a plan with tp > 1 with sp and without it, which are one
+                  * plan, the better is a candidate: what fits, the faster    */
+
     /* Is a legal plan a candidate?  NULL: all are.                           */
     bool (*allows)(const void *self, const par_plan *plan);
     const void *allows_self;
@@ -107,6 +111,7 @@ typedef struct har_search_point {
 typedef struct har_search_result {
     int64_t n_illegal; /* meshes of those numbers of GPUs that no rule allows */
     int64_t n_barred;  /* legal meshes that are no candidates                 */
+    int64_t n_priced;  /* asked for their costs, with sp counted apart        */
     int64_t n_plan;    /* legal, micro-batches counted apart                  */
     int64_t n_large;   /* of them do not fit memory: not timed                */
     int64_t n_missed;  /* timed, but beyond a limit                           */

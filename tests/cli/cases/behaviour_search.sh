@@ -24,6 +24,12 @@ jq -e '.best.plan as $best | (.front[] | select(.plan == $best) | .predicted) as
                and .latency_low_s < .latency_s and .latency_s < .latency_high_s)' \
     s.json >/dev/null || fail "predicted"
 
+# sequence parallel, where it is faster, and as a plan to be held against the best
+jq -e '[.front[].plan | select(contains("sp=1"))] | length > 0 and all(.[]; contains("tp="))' s.json >/dev/null ||
+    fail "no plan with sp=1: $(jq -c '[.front[].plan]' s.json)"
+expect 0 moeparity search seed-mini $on --gpus 4 --batch 16x8 --mark tp=4,sp=1
+has out '^tp=4,sp=1 .* tp=4,sp=1 '
+
 # what it writes is verified, also with the experts dealt by popularity
 expect 0 moeparity search seed-mini $on --gpus 4 --batch 16x8 --write best.yaml
 verified seed-mini --layers 2 --plan best.yaml
@@ -93,10 +99,9 @@ bad "--slo: expected a number above 0, found 'nan'" seed-mini $on --gpus 4 --bat
 bad '--dtype: expected f16, bf16, f32, f64, fp8' seed-mini $on --gpus 4 --batch 16x8 --dtype f8
 bad 'act=fp8: expected narrow weights' seed-mini $on --gpus 4 --batch 16x8 --dtype bf16+act=fp8
 bad 'H % tp.*, while reading --mark$' seed-mini $on --gpus 4 --batch 16x8 --mark tp=3
-bad 'expected a plan without stages, placement, sp, cp, vpp, overlap and batch_reduce' seed-mini $on --gpus 4 --batch 16x8 --mark tp=4,sp=1
-bad 'expected a plan without stages, placement, sp, cp, vpp, overlap and batch_reduce' seed-mini $on --gpus 4 --batch 16x8 --mark cp=4
-bad 'expected a plan without stages, placement, sp, cp, vpp, overlap and batch_reduce' seed-mini $on --gpus 4 --batch 16x8 --mark pp=4,vpp=2
-bad 'expected a plan without stages, placement, sp, cp, vpp, overlap and batch_reduce' seed-mini $on --gpus 4 --batch 16x8 --mark tp=4,mb=4,batch_reduce=2
+bad 'expected a plan without stages, placement, cp, vpp, overlap and batch_reduce' seed-mini $on --gpus 4 --batch 16x8 --mark cp=4
+bad 'expected a plan without stages, placement, cp, vpp, overlap and batch_reduce' seed-mini $on --gpus 4 --batch 16x8 --mark pp=4,vpp=2
+bad 'expected a plan without stages, placement, cp, vpp, overlap and batch_reduce' seed-mini $on --gpus 4 --batch 16x8 --mark tp=4,mb=4,batch_reduce=2
 bad '--place: expected --popularity' seed-mini $on --gpus 4 --batch 16x8 --place
 bad '--place: expected a plan' seed-mini $on --gpus 4 --batch 16x8 --place --popularity popularity --mark tp=4
 bad 'no legal plan' seed-mini $on --gpus 17 --batch 16x8
