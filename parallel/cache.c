@@ -6,7 +6,7 @@
  * that looks back no further than a window keeps as many positions as a step may
  * ask for, one after the other round about.  Of latent attention a token's latent
  * is kept, and the rotated key that all heads share; every step makes keys and
- * values of a row from them anew.
+ * values of a row from them anew.  Other mixers leave a state, of their channels.
  *
  * Trap: a step's own keys go in before its first query looks, so the ring has to
  * hold the window of the first of them and all of the step beside it.
@@ -21,6 +21,8 @@ typedef struct cached {
     int64_t room;
     int64_t n_k, n_v; /* columns: of own kv heads; of a latent, and none      */
     double *k, *v;    /* [my slots, room, *]                                  */
+    int64_t n_state;
+    double *state;    /* [my slots, *] of a mixer that is no attention        */
 } cached;
 
 struct par_cache {
@@ -48,6 +50,32 @@ static int64_t room_of(const core_spec *spec, int l, int64_t n_t,
     return window - 1 + n_most < n_t ? window - 1 + n_most : n_t;
 }
 
+/* What a layer keeps, for n_slot rows. */
+static cached carve_layer(core_arena *a, const core_spec *spec,
+                          const par_layout *lay, int l, int64_t n_slot,
+                          int64_t n_t, int64_t n_most)
+{
+    const par_heads *mine = &lay->heads[spec->head_kind[l]];
+    const par__entry *mixer = par__mixer(spec, l);
+    cached of = {0};
+    if (mixer != NULL && mixer->kept != NULL) {
+        of.n_state = mixer->kept(spec, lay);
+        of.state = core_arena_f64(a, n_slot * of.n_state);
+    }
+    if (core_spec_mixer(spec, l) != CORE_MIXER_ATTENTION)
+        return of;
+    of.room = room_of(spec, l, n_t, n_most);
+    of.n_k = mine->n_kv * mine->all.n_dh;
+    of.n_v = mine->n_kv * mine->all.n_dv;
+    if (is_latent(spec)) {
+        of.n_k = par__latent_columns(spec);
+        of.n_v = 0;
+    }
+    of.k = core_arena_f64(a, n_slot * of.room * of.n_k);
+    of.v = core_arena_f64(a, n_slot * of.room * of.n_v);
+    return of;
+}
+
 static void carve(par_cache *c, const core_spec *spec, const par_layout *lay,
                   int64_t n_t, int64_t n_most)
 {
@@ -65,17 +93,8 @@ static void carve(par_cache *c, const core_spec *spec, const par_layout *lay,
     }
     c->layer = core_arena_take(a, lay->n_my_layer, sizeof *c->layer);
     for (int i = 0; i < lay->n_my_layer; i++) {
-        const int l = lay->my_layer[i];
-        const par_heads *mine = &lay->heads[spec->head_kind[l]];
-        cached of = {.room = room_of(spec, l, n_t, n_most),
-                     .n_k = mine->n_kv * mine->all.n_dh,
-                     .n_v = mine->n_kv * mine->all.n_dv};
-        if (is_latent(spec)) {
-            of.n_k = par__latent_columns(spec);
-            of.n_v = 0;
-        }
-        of.k = core_arena_f64(a, n_mine * of.room * of.n_k);
-        of.v = core_arena_f64(a, n_mine * of.room * of.n_v);
+        const cached of = carve_layer(a, spec, lay, lay->my_layer[i], n_mine,
+                                      n_t, n_most);
         if (c->layer != NULL)
             c->layer[i] = of;
     }
@@ -131,17 +150,15 @@ static cached *cached_of(const par_model *m, int l)
     return &m->cache->layer[m->layout->local_layer[l]];
 }
 
-/* The first of the places that a row of the micro-batch at hand has. */
-static int64_t first_place(const par_model *m, const cached *c,
-                           const par_step_row *row)
+/* Which of my slots a row of the micro-batch at hand has. */
+static int64_t my_slot(const par_model *m, const par_step_row *row)
 {
     const par_plan *plan = &m->layout->plan;
     int64_t slot0, slot1;
     par_layout_rows(plan, m->cache->n_slot, m->now.round, m->layout->d,
                     m->now.mb, &slot0, &slot1);
-    return (m->cache->first[m->now.round * plan->mb + m->now.mb] + row->slot -
-            slot0) *
-           c->room;
+    return m->cache->first[m->now.round * plan->mb + m->now.mb] + row->slot -
+           slot0;
 }
 
 /* A row takes its slot over. */
@@ -176,7 +193,7 @@ void par__cache_open(par_model *m, int l)
     par_view *view = &m->work.view;
     int64_t i = 0;
     for (int64_t b = 0; b < m->now.n_row; b++, row++) {
-        const int64_t first = first_place(m, c, row);
+        const int64_t first = my_slot(m, row) * c->room;
         if (row->i0 == 0)
             clear(c, first);
         for (int64_t t = row->i0; t < row->i0 + row->n; t++, i++)
@@ -201,7 +218,7 @@ static void turn_to(par_model *m, int l, int64_t b)
     const int64_t row0 = m->now.row0;
     const par_step_row *row = m->step->row + row0 + b;
     const cached *c = cached_of(m, l);
-    const int64_t first = first_place(m, c, row), end = row->i0 + row->n;
+    const int64_t first = my_slot(m, row) * c->room, end = row->i0 + row->n;
     const int64_t j0 = core_spec_first_key(m->spec, l, row->i0);
     const int64_t around = (j0 / c->room + 1) * c->room;
     const int64_t j1 = around < end ? around : end;
@@ -237,6 +254,24 @@ int64_t par__queries(const par_model *m)
 int64_t par__keys(const par_model *m)
 {
     return m->step != NULL ? par__step_keys(m) : m->now.n_row * m->batch->n_t;
+}
+
+/* --- states --- */
+
+double *par__state(const par_model *m, int l, int64_t b)
+{
+    if (m->step == NULL)
+        return NULL;
+    const cached *c = cached_of(m, l);
+    return c->state + my_slot(m, &m->step->row[m->now.row0 + b]) * c->n_state;
+}
+
+void par__clear_states(const par_model *m, int l)
+{
+    for (int64_t b = 0; m->step != NULL && b < m->now.n_row; b++)
+        if (m->step->row[m->now.row0 + b].i0 == 0)
+            memset(par__state(m, l, b), 0,
+                   (size_t)cached_of(m, l)->n_state * sizeof(double));
 }
 
 /* --- the tokens that follow ---------------------------------------------- */

@@ -2,11 +2,13 @@
  * Shard(channel).
  *
  * A channel never looks at another one, so nothing is reduced.  Trap: positions
- * are those of the row; what lies before a row's first token is another row.
+ * are those of the row; what lies before a row's first token is another row, and
+ * what lies before its first one of a step was kept.
  */
 #include "parallel/forward_impl.h"
 
 #include <math.h>
+#include <string.h>
 
 par__conv par__conv_make(par_model *m, core_weight_kind kind, int l, int64_t c0,
                          int64_t c1)
@@ -41,24 +43,50 @@ static void show(par_model *m, const par__conv *c, core_tap tap, double *values)
         par__tap_columns(m, tap, values, c->c0, c->n_c);
 }
 
+/* The last Kc - 1 inputs of every row, for its tokens of later steps: those of
+ * this one, and what there was before.                                       */
+static void keep_inputs(par_model *m, const par__conv *c, const double *u,
+                        int l)
+{
+    const int64_t n_c = c->n_c, n_kept = c->n_conv - 1;
+    for (int64_t b = 0; m->step != NULL && b < m->now.n_row; b++) {
+        const par_run row = par__row_tokens(m, b);
+        double *kept = par__state(m, l, b);
+        for (int64_t r = 0; r < n_kept; r++) {
+            const int64_t i = row.n - n_kept + r;
+            memcpy(kept + r * n_c,
+                   i < 0 ? kept + (row.n + r) * n_c : u + (row.i0 + i) * n_c,
+                   (size_t)n_c * sizeof *kept);
+        }
+    }
+}
+
 /* y = u convolved, in the open record.                                       */
 static void sums(par_model *m, const par__conv *c, const double *u, double *y,
                  core_tap tap, core_cost *cost)
 {
-    const int64_t n_conv = c->n_conv, n_c = c->n_c, n_t = m->batch->n_t;
+    const int64_t n_conv = c->n_conv, n_c = c->n_c;
     check(m, c, u, tap);
     cost->weights = m->now.n > 0 ? n_c * n_conv : 0;
     for (int64_t i = 0; i < m->now.n; i++) {
-        const int64_t t = i % n_t;
+        int64_t b;
+        const int64_t t = par__place(m, i);
+        const int64_t n_here = par__tokens_before(m, i, &b);
+        const double *kept = par__state(m, tap.layer, b);
         const int64_t first = t < n_conv - 1 ? n_conv - 1 - t : 0;
         cost->flops += CORE_FLOPS_MULTIPLY_ADD * (n_conv - first) * n_c;
         for (int64_t j = 0; j < n_c; j++) {
             double sum = 0.0;
-            for (int64_t k = first; k < n_conv; k++)
-                sum += c->w[j * n_conv + k] * u[(i - n_conv + 1 + k) * n_c + j];
+            for (int64_t k = first; k < n_conv; k++) {
+                const double *x = kept != NULL && k + n_here < n_conv - 1
+                                      ? kept + (k + n_here) * n_c
+                                      : u + (i - n_conv + 1 + k) * n_c;
+                sum += c->w[j * n_conv + k] * x[j];
+            }
             y[i * n_c + j] = sum;
         }
     }
+    keep_inputs(m, c, u, tap.layer);
     par__add_bias(m, y, m->now.n, n_c, c->bias);
     show(m, c, tap, y);
 }

@@ -743,6 +743,10 @@ void par__step_rows(const par_step *step, int64_t *row0, int64_t *row1);
 int64_t par__step_tokens(const par_step *step, int64_t row0, int64_t row1);
 /* Which of the batch's tokens those of the micro-batch are. */
 void par__step_ids(const par_model *m, int64_t *id);
+/* Row b of the micro-batch: its tokens [i0, i0 + n) of mine.  The row that token
+ * i is of, and how many tokens of it are there before i.                     */
+par_run par__row_tokens(const par_model *m, int64_t b);
+int64_t par__tokens_before(const par_model *m, int64_t i, int64_t *b);
 /* Keys that its rows have cached, those of the step among them.              */
 int64_t par__step_keys(const par_model *m);
 /* step->greedy of the micro-batch from its logits [n, my vocabulary].
@@ -754,6 +758,11 @@ void par__cache_open(par_model *m, int l);
 void par__view_row(par_model *m, int l, int64_t b);
 int64_t par__queries(const par_model *m);
 int64_t par__keys(const par_model *m);
+/* What row b of the micro-batch left of layer l's state (par__entry.kept), to go
+ * on from and to leave; zeros where the row begins.  NULL without steps.     */
+double *par__state(const par_model *m, int l, int64_t b);
+/* Rows that begin in the step have no state of layer l. */
+void par__clear_states(const par_model *m, int l);
 void par__cache_close(par_cache *cache);
 size_t par__cache_bytes(const par_cache *cache);
 void par__cache_row(par_model *m, int l, int64_t b);

@@ -115,17 +115,19 @@ static void select_step(par_model *m, const shards *mamba, int l)
     par__tap_columns(m, dt_tap, w->dt, mamba->u.r0, n_c);
 }
 
-/* One channel along the row that starts at token i0.  Returns the largest sum
- * of squares of its state.                                                   */
-static double scan_channel(par_model *m, const shards *mamba, int64_t i0,
-                           int64_t c)
+/* One channel along a row, from the state that was kept of it (NULL: from its
+ * first token on).  Returns the largest sum of squares of its state.         */
+static double scan_channel(par_model *m, const shards *mamba, par_run row,
+                           double *kept, int64_t c)
 {
     const buffers *w = buffers_of(m);
     const int64_t n_s = m->spec->mamba.n_s, n_c = mamba->u.n_row;
     const double *a_log = mamba->a_log + c * n_s;
-    double *h = w->state, largest = 0.0;
-    memset(h, 0, (size_t)n_s * sizeof *h);
-    for (int64_t i = i0; i < i0 + m->batch->n_t; i++) {
+    const int64_t i0 = row.i0;
+    double *h = kept != NULL ? kept : w->state, largest = 0.0;
+    if (kept == NULL)
+        memset(h, 0, (size_t)n_s * sizeof *h);
+    for (int64_t i = i0; i < i0 + row.n; i++) {
         const double dt = w->dt[i * n_c + c], a = w->act[i * n_c + c];
         double sum = 0.0, square = 0.0;
         for (int64_t s = 0; s < n_s; s++)
@@ -153,11 +155,18 @@ static void scan(par_model *m, const shards *mamba, int l)
     cost->k = n_s;
     cost->read = 2 * n * n_c + 2 * n * n_s; /* dt, act; B, C */
     cost->weights = n > 0 ? n_c * n_s + n_c : 0;
-    for (int64_t i0 = 0; i0 < n; i0 += m->batch->n_t)
+    for (int64_t b = 0; b < m->now.n_row; b++) {
+        const par_run row = par__row_tokens(m, b);
+        double *kept = par__state(m, l, b); /* behind what is convolved */
+        if (kept != NULL)
+            kept += (mamba->conv.n_conv - 1) * n_c;
         for (int64_t c = 0; c < n_c; c++) {
-            const double square = scan_channel(m, mamba, i0, c);
+            const double square =
+                scan_channel(m, mamba, row,
+                             kept != NULL ? kept + c * n_s : NULL, c);
             largest = par__worse(largest, square);
         }
+    }
     if (m->numerics == CORE_EXACT)
         par__check(m, tap, sqrt(largest), core_max_row_norm(w->c, n, n_s, n_s),
                    CORE_STEP_ACT, CORE_STEP_ACT);
@@ -170,6 +179,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     const buffers *w = buffers_of(m);
     const int64_t n_d = m->spec->n_d, n = m->now.n, n_c = mamba->u.n_row;
     const core_tap tap = par__tap(CORE_TAP_ATTN_OUT, l);
+    par__clear_states(m, l);
     par__enter(m, PAR_OP_MAMBA, par__tap(CORE_TAP_MAMBA_U, l));
     par__affine_columns(m, w->u, m->work.xn, n_d, &mamba->u,
                         par__tap(CORE_TAP_MAMBA_U, l));
@@ -187,6 +197,14 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     par__leave_partial(m, out, mamba->out.bias, tap);
 }
 
+/* What is convolved, and the state of each channel. */
+static int64_t n_kept(const core_spec *spec, const par_layout *lay)
+{
+    const int64_t n_c = first_channel(spec, lay, lay->t + 1) -
+                        first_channel(spec, lay, lay->t);
+    return n_c * (spec->mamba.n_conv - 1 + spec->mamba.n_s);
+}
+
 static int64_t n_channels(const core_spec *spec)
 {
     return spec->mamba.n_c;
@@ -197,6 +215,7 @@ const par__entry par__mamba = {
     .placement = "mamba                pp Shard(layer), dp Replicate, tp "
                  "Shard(channels); what leaves the channels is Partial over tp "
                  "until reduced",
+    .kept = n_kept,
     .make = make,
     .carve = carve,
     .run = run,

@@ -27,6 +27,9 @@ typedef struct par__entry {
                             * of                                            */
     bool is_replicated;    /* a tensor group's ranks repeat what is charged to
                             * the operator's name                             */
+    /* A mixer's state: elements of mine that a row leaves for its later tokens;
+     * no function: it leaves none, or not known how.                         */
+    int64_t (*kept)(const core_spec *spec, const par_layout *layout);
     /* The shards of layer l, kept in m->shards; NULL in measure mode.        */
     void *(*make)(struct par_model *m, int l);
     /* Its buffers for a tick, carved from w->arena: par__keep_buffers.  A shared

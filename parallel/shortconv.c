@@ -67,6 +67,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     const int64_t n_d = m->spec->n_d, n = m->now.n;
     const double *xn = m->work.xn;
     const core_tap tap = par__tap(CORE_TAP_ATTN_OUT, l);
+    par__clear_states(m, l);
     par__enter(m, PAR_OP_SHORTCONV, par__tap(CORE_TAP_SHORTCONV_B, l));
     par__affine_columns(m, w->b, xn, n_d, &s->b,
                         par__tap(CORE_TAP_SHORTCONV_B, l));
@@ -83,6 +84,12 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     par__leave_partial(m, out, s->out.bias, tap);
 }
 
+static int64_t n_kept(const core_spec *spec, const par_layout *lay)
+{
+    return (spec->shortconv.n_conv - 1) * (first_channel(spec, lay, lay->t + 1) -
+                                           first_channel(spec, lay, lay->t));
+}
+
 static int64_t n_channels(const core_spec *spec)
 {
     return spec->n_d;
@@ -93,6 +100,7 @@ const par__entry par__shortconv = {
     .placement = "short convolution    pp Shard(layer), dp Replicate, tp "
                  "Shard(channel); what leaves it is Partial over tp until "
                  "reduced",
+    .kept = n_kept,
     .make = make,
     .carve = carve,
     .run = run,

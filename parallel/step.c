@@ -30,6 +30,24 @@ void par__step_ids(const par_model *m, int64_t *id)
             *id++ = row->row * m->batch->n_t + row->i0 + i;
 }
 
+par_run par__row_tokens(const par_model *m, int64_t b)
+{
+    const int64_t row0 = m->now.row0, n_t = m->batch->n_t;
+    if (m->step == NULL)
+        return (par_run){b * n_t, n_t};
+    return (par_run){par__step_tokens(m->step, row0, row0 + b),
+                     m->step->row[row0 + b].n};
+}
+
+int64_t par__tokens_before(const par_model *m, int64_t i, int64_t *b)
+{
+    *b = 0;
+    par_run row = par__row_tokens(m, 0);
+    while (i >= row.i0 + row.n)
+        row = par__row_tokens(m, ++*b);
+    return i - row.i0;
+}
+
 int64_t par__step_keys(const par_model *m)
 {
     const par_step_row *row = m->step->row + m->now.row0;
@@ -39,15 +57,15 @@ int64_t par__step_keys(const par_model *m)
     return n;
 }
 
-/* Layer l leaves nothing for later tokens but keys and values. */
+/* What layer l leaves for later tokens is keys and values, or a known state. */
 static core_status check_layer(const core_spec *spec, int l)
 {
     const core_mixer mixer = core_spec_mixer(spec, l);
-    if (mixer == CORE_N_MIXERS)
+    if (mixer == CORE_N_MIXERS || par__mixer(spec, l)->kept != NULL)
         return CORE_OK;
     CORE_FAIL_IF(mixer != CORE_MIXER_ATTENTION, CORE_E_USAGE,
                  "--decode: %s: layer %d is %s, whose state is not kept, "
-                 "expected attention",
+                 "expected attention, mamba or shortconv",
                  spec->name, l, core_mixer_name(mixer));
     CORE_FAIL_IF(core_spec_seen(spec, l).n_set > 0 ||
                      core_spec_digest_run(spec, l) > 0,

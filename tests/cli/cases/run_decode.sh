@@ -14,6 +14,6 @@ has out '^SAME$'
 
 refused 2 '--decode: .*: a layer alone makes no tokens' moeparity run --model "$ORACLE/switch_layer/cap_tight" --batch 2x4 --decode 2 --out x.st
 refused 2 "--decode: expected .*, found '0'" moeparity run --model shadow-a --batch 2x4 --decode 0 --out x.st
-refused 2 '--decode: .*: layer 0 is mamba, whose state is not kept, expected attention' moeparity run --model "$DATA/../mutation/models/mamba.yaml" --batch 2x4 --decode 2 --out x.st
+refused 2 '--decode: .*: layer 0 is deltanet, whose state is not kept, expected attention, mamba or shortconv' moeparity run --model "$DATA/../mutation/models/deltanet.yaml" --batch 2x4 --decode 2 --out x.st
 expect 2 moeparity run --model shadow-a --batch 2x4 --chunk 2 --out x.st
 has err '--chunk needs --decode'
