@@ -70,6 +70,10 @@ refused 3 'none.yaml: No such file' moeparity audit none.yaml
 refused 3 "nobody: no such model" moeparity audit <(sed 's/seed-mini/nobody/' wrong.yaml)
 (echo 'plan: tp=3'; cat wrong.yaml) >plan.yaml
 refused 2 'H % tp = 16 % 3 = 1' moeparity audit plan.yaml
+sed '1s/.*/plan: tp=2,cp=2/' plan.yaml >cp.yaml
+refused 3 "cp.yaml:1:7: plan: expected one without cp, found 'tp=2,cp=2'" moeparity audit cp.yaml
+sed '1s/.*/plan: tp=2,dp=2/' plan.yaml >cp.yaml
+expect 1 moeparity audit cp.yaml
 refused 3 'nowhere/x.json: cannot be written' moeparity audit wrong.yaml --json nowhere/x.json
 expect 2 moeparity audit
 expect 0 moeparity audit --quantities
