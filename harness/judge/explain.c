@@ -135,6 +135,34 @@ static core_status widen(har_yard_tap *t, const double *values,
     return CORE_OK;
 }
 
+/* The router's logits of the layer of tap i, which stand before it; NULL. */
+static const har_yard_tap *logits_before(const other_yard *y, int64_t i)
+{
+    const har_tapname *name = &y->tap[i].name;
+    for (int64_t k = i - 1; k >= 0; k--) {
+        const har_yard_tap *t = &y->tap[k];
+        if (t->name.is_tap && t->name.tap.kind == CORE_TAP_ROUTER_LOGITS &&
+            t->name.tap.layer == name->tap.layer && t->part == y->tap[i].part)
+            return t;
+    }
+    return NULL;
+}
+
+/* A weight w that is a function of logits which may be off by d is off by up to
+ * 2 w d, also where the golden's weight is always 1 and has no errors.       */
+static void widen_weights(other_yard *y, int64_t i, const double *values,
+                          float *bound)
+{
+    const har_yard_tap *t = &y->tap[i], *logits = logits_before(y, i);
+    const int64_t n_row = n_row_of(t), n_col = t->extent.n_col;
+    for (int64_t r = 0; logits != NULL && r < n_row; r++) {
+        const double is = core_largest(values + r * n_col, n_col);
+        const double least = 2.0 * is * har_yardstick_allowed(logits, r);
+        bound[r] = (float)fmax(bound[r], least);
+        bound[n_row + r] = (float)fmax(bound[n_row + r], least);
+    }
+}
+
 /* Put the other model's values in the place of the golden's.  A tap that it
  * does not have, or another width of it, stays.
  * */
@@ -161,6 +189,8 @@ static core_status fill_tap(other_yard *y, int64_t i, const gold_other *other,
     if (from.values != NULL && t->tolerance != NULL)
         CORE_TRY(
             widen(t, from.values, &y->tolerance[i], &y->rms[i], bound));
+    if (t->name.tap.kind == CORE_TAP_TOPK_WEIGHT && t->tolerance != NULL)
+        widen_weights(y, i, from.values, bound);
     t->data = data;
     return CORE_OK;
 }

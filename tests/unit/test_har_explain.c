@@ -254,6 +254,37 @@ START_TEST(two_rows_explain_a_dump_of_both)
 }
 END_TEST
 
+/* --- weights that the golden has no errors of --- */
+
+/* The weight of a single expert, divided by itself, is 1 in every draw. */
+static void scale_weights(void *self, const har_yard_tap *tap, double *values,
+                          int64_t *ints)
+{
+    const int64_t n = tap->extent.n_b * tap->extent.n_t * tap->extent.n_k;
+    (void)ints;
+    for (int64_t r = 0; tap->name.tap.kind == CORE_TAP_TOPK_WEIGHT && r < n;
+         r++)
+        values[r * tap->extent.n_col] *= 1.0 + *(const double *)self;
+}
+
+START_TEST(a_weight_may_be_off_as_far_as_its_logits)
+{
+    static const char *const set[] = {"renormalise=false"};
+    static double off[] = {2e-6, 2e-4};
+    const int m = model_of(GOLDEN_DIR "/oracle/mixtral/window_top1_yarn");
+    char golden[PATH], dump[PATH];
+    const core_spec spec = spec_of(m, NULL);
+    har_explanation x;
+    snprintf(dump, sizeof dump, "%s/weights.safetensors", scratch);
+    har_other other = har_other_none(&spec);
+    ok(core_spec_set(&other.spec, set, 1));
+    golden_of(golden, m);
+    write_dump(dump, golden, m, &other, scale_weights, &off[_i]);
+    ck_assert(explain(&x, golden, dump, m));
+    ck_assert_int_eq(is_among(&x, set[0]), _i == 0);
+}
+END_TEST
+
 /* --- dumps that are no such model --- */
 
 typedef struct spoiling {
@@ -336,6 +367,7 @@ int main(void)
     tcase_add_loop_test(rows, a_row_explains_its_dump, 0, n_row);
     tcase_add_loop_test(wrong, two_rows_explain_a_dump_of_both, 0,
                         (int)(sizeof PAIRS / sizeof PAIRS[0]));
+    tcase_add_loop_test(wrong, a_weight_may_be_off_as_far_as_its_logits, 0, 2);
     tcase_add_loop_test(wrong, a_dump_of_no_model_is_not_explained, 0,
                         N_SPOILT);
     suite_add_tcase(suite, wrong);
