@@ -279,7 +279,7 @@ static core_status check_names(const har_foreign *d, const har_namemap *map)
                                 ? har_namemap_whose(map, f->tensor)
                                 : NULL;
         CORE_FAIL_IF(whose != NULL, CORE_E_INPUT,
-                     "%s: '%.80s' is a name of %s, others are of %s%s: "
+                     "%s: '%.80s' is a name of --map %s, others are of %s%s: "
                      "expected names of one kind",
                      core_st_path(d->file[f->file].st), f->tensor, whose,
                      map->n_rule > 0 ? "--map " : "no --map", map->name);

@@ -61,17 +61,60 @@ static const ready_rule MEGATRON[] = {
     {"input_ids", "input_ids?"},
     {NULL, NULL}};
 
+/* Tensors of llama.cpp's graphs, as golden/capture/moeparity_llama.py keeps
+ * them: of names that a layer gives one after the other, the last.  Tried with
+ * llama-cpp-python 0.3.36.                                                   */
+static const ready_rule LLAMA[] = {
+    {"embd", "embed?"},
+    {"inp_embd", "embed?"},
+    {"inp_scaled", "embed?"},
+    {"attn_out-{l}", "layers.{l}.attn_out?"},
+    {"ffn_moe_logits-{l}", "layers.{l}.router_logits?"},
+    {"ffn_moe_logits_biased-{l}", "layers.{l}.router_logits?"},
+    {"ffn_moe_probs-{l}", "layers.{l}.router_logits?"},
+    {"ffn_moe_topk-{l}", "layers.{l}.topk_idx?"},
+    {"ffn_moe_weights-{l}", "layers.{l}.topk_weight?"},
+    {"ffn_moe_weights_softmax-{l}", "layers.{l}.topk_weight?"},
+    {"ffn_moe_weights_norm-{l}", "layers.{l}.topk_weight?"},
+    {"ffn_moe_weights_scaled-{l}", "layers.{l}.topk_weight?"},
+    {"ffn_moe_out-{l}", "layers.{l}.ffn_out?"},
+    {"ffn_moe_out_merged-{l}", "layers.{l}.ffn_out?"},
+    {"ffn_out-{l}", "layers.{l}.ffn_out?"},
+    {"l_out-{l}", "layers.{l}.out"},
+    {"result_norm", "final_norm"},
+    {"result_output", "logits"},
+    {NULL, NULL}};
+
 /* What inference engines return with the tokens, for routing replay. */
 static const ready_rule REPLAY[] = {{"routed_experts", HAR_STACKED},
                                     {NULL, NULL}};
 
+static const struct ready_map {
+    const char *name;
+    const ready_rule *rule;
+    bool is_of_modules; /* its names tell one framework's dump from another's */
+} READY[] = {{"hf", HF, true},
+             {"megatron", MEGATRON, true},
+             {"llama", LLAMA, true},
+             {"replay", REPLAY, false}};
+
+enum { N_READY = sizeof READY / sizeof READY[0] };
+
+static const struct ready_map *find_ready(const char *name)
+{
+    for (int i = 0; i < N_READY; i++)
+        if (strcmp(READY[i].name, name) == 0)
+            return &READY[i];
+    return NULL;
+}
+
 bool har__namemap_ready(har_namemap *out, const char *name)
 {
-    const bool is_hf = strcmp(name, "hf") == 0;
-    const bool is_megatron = strcmp(name, "megatron") == 0;
-    const ready_rule *ready = is_hf ? HF : is_megatron ? MEGATRON : REPLAY;
-    if (!is_hf && !is_megatron && strcmp(name, "replay") != 0)
+    const struct ready_map *map = find_ready(name);
+    if (map == NULL)
         return false;
+    const ready_rule *ready = map->rule;
+    const bool is_hf = ready == HF, is_megatron = ready == MEGATRON;
     memset(out, 0, sizeof *out);
     snprintf(out->name, sizeof out->name, "%s", name);
     out->is_ready = true;
@@ -213,15 +256,15 @@ bool har_namemap_apply(const har_namemap *map, const char *name,
 
 const char *har_namemap_whose(const har_namemap *map, const char *name)
 {
-    static const char *const words[] = {"--map hf", "--map megatron"};
     char unused[HAR_DUMP_NAME];
     har_namemap other;
     if (map->n_rule > 0 && !map->is_ready)
         return NULL;
-    for (int i = 0; i < 2; i++)
-        if (har__namemap_ready(&other, words[i] + strlen("--map ")) &&
+    for (int i = 0; i < N_READY; i++)
+        if (READY[i].is_of_modules &&
+            har__namemap_ready(&other, READY[i].name) &&
             har_namemap_apply(&other, name, 0, unused))
-            return words[i];
+            return READY[i].name;
     return NULL;
 }
 

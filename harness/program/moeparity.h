@@ -19,7 +19,7 @@ enum { MOEPARITY_MESSAGE = 1024, MOEPARITY_TEXT = 320 };
 
 /* What a dump says itself needs no option: start with {0}.                   */
 typedef struct moeparity_compare_options {
-    const char *map;      /* hf, megatron, replay or a YAML file; NULL: none  */
+    const char *map;      /* a ready map or a YAML file; NULL: none            */
     const char *numerics; /* which file of the golden; NULL: as the dump says */
     int forced_routing;   /* the dump used the golden's routing               */
     const char *json;     /* also write this report; NULL: none               */

@@ -81,6 +81,14 @@ static const struct {
     {"megatron", "output_layer", "logits"},
     {"megatron", "embedding", "embed"},
     {"megatron", "model.norm", "-"},
+    {"llama", "l_out-12", "layers.12.out"},
+    {"llama", "ffn_moe_logits-0", "layers.0.router_logits"},
+    {"llama", "ffn_moe_topk-3", "layers.3.topk_idx"},
+    {"llama", "ffn_moe_weights_norm-3", "layers.3.topk_weight"},
+    {"llama", "ffn_moe_out-3", "layers.3.ffn_out"},
+    {"llama", "result_norm", "final_norm"},
+    {"llama", "result_output", "logits"},
+    {"llama", "l_out", "-"},
 };
 
 START_TEST(ready_maps_know_the_module_names)
