@@ -117,9 +117,12 @@ static core_status read_pair(par__reader *reader, const char *path,
         return read_stages(reader, path, value);
     if (is_list && key == PAR__KEY_PLACEMENT)
         return read_placement(reader, path, value);
-    CORE_FAIL_IF(!scalar(reader, path, value, &text), reader->status,
-                 "%s: %s: expected a single value", reader->where,
-                 par__key_name(key));
+    const bool is_scalar = scalar(reader, path, value, &text);
+    CORE_FAIL_IF(!is_scalar && key == PAR__KEY_PLACEMENT, reader->status,
+                 "%s: placement: expected one list, for all layers",
+                 reader->where);
+    CORE_FAIL_IF(!is_scalar, reader->status, "%s: %s: expected a single value",
+                 reader->where, par__key_name(key));
     return par__read_value(reader, key, text);
 }
 

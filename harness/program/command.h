@@ -23,6 +23,7 @@ int har_cmd_report(int argc, char **argv);
 int har_cmd_perf(int argc, char **argv);
 int har_cmd_audit(int argc, char **argv);
 int har_cmd_search(int argc, char **argv);
+int har_cmd_rebalance(int argc, char **argv);
 int har_cmd_top(int argc, char **argv);
 
 #define HAR_EXIT_CODES                                                         \

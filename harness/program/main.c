@@ -48,6 +48,8 @@ static const command commands[] = {
      har_cmd_perf, false},
     {"search", "the plans of a model on a machine that nothing else beats",
      har_cmd_search, false},
+    {"rebalance", "experts dealt anew while what is asked of them changes",
+     har_cmd_rebalance, false},
     {"inspect", "tensors and metadata of a safetensors or GGUF file",
      har_cmd_inspect, false},
     {"top", "what a run does while it runs, from its events", har_cmd_top,

@@ -24,6 +24,7 @@ add_unit(test_har_judge SOURCES test_har_judge.c LIBS harness LABELS unit)
 add_unit(test_har_search
   SOURCES test_har_search.c ../support/ref_fixture.c ../support/ref_families.c
   LIBS harness LABELS unit)
+add_unit(test_har_deal SOURCES test_har_deal.c LIBS harness LABELS unit)
 add_unit(test_har_cost
   SOURCES test_har_cost.c ../support/mpi_check.c ../support/random_case.c
           ../support/shadow_plans.c ../support/ref_fixture.c ../support/ref_families.c

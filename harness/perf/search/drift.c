@@ -1,0 +1,250 @@
+/* harness/perf/search/drift.c -- see drift.h.
+ *
+ * Streams of dice: a layer's experts, its trades and its choices have one each,
+ * numbered by pass, so a pass does not depend on what was dealt.
+ */
+#include "harness/perf/search/drift.h"
+
+#include "core/base/arena.h"
+#include "core/numbers/rng.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STREAM_PLACE = 0x9c01, STREAM_TRADE, STREAM_CHOICE };
+
+typedef struct state {
+    const har_drift_case *c;
+    int n_e, n_physical, n_layer;
+    double *share;        /* [n_layer, n_e] now                               */
+    double *load, *since; /* likewise: of this pass; since the last dealing   */
+    int *in_order, *kept; /* [n_physical]; [n_layer, n_physical]              */
+    double *sum, *row;    /* [n_e]; [n_slot]                                  */
+} state;
+
+static int below(const state *s, uint64_t stream, uint64_t index, int n)
+{
+    return (int)core_rng_below(s->c->seed, stream, index, (uint64_t)n);
+}
+
+static void trade(double *share, int a, int b)
+{
+    const double was = share[a];
+    share[a] = share[b];
+    share[b] = was;
+}
+
+/* Which experts of a layer are asked for most. */
+static void first_shares(const state *s, int l)
+{
+    double *share = s->share + (int64_t)l * s->n_e;
+    memcpy(share, s->c->share, (size_t)s->n_e * sizeof *share);
+    for (int e = s->n_e - 1; e > 0; e--)
+        trade(share, e,
+              below(s, STREAM_PLACE, (uint64_t)l * (uint64_t)s->n_e + (uint64_t)e,
+                    e + 1));
+}
+
+static void drift(const state *s, int pass, int l)
+{
+    const int n = (int)ceil(s->c->drift * s->n_e / 2); /* pairs */
+    const uint64_t first =
+        ((uint64_t)pass * (uint64_t)s->n_layer + (uint64_t)l) * 2 *
+        (uint64_t)s->n_e;
+    double *share = s->share + (int64_t)l * s->n_e;
+    for (int i = 0; i < n; i++)
+        trade(share, below(s, STREAM_TRADE, first + 2 * (uint64_t)i, s->n_e),
+              below(s, STREAM_TRADE, first + 2 * (uint64_t)i + 1, s->n_e));
+}
+
+/* The expert of a choice: sum [n_e] ascends to 1. */
+static int at(const double *sum, int n, double u)
+{
+    int low = 0, high = n - 1;
+    while (low < high) {
+        const int middle = (low + high) / 2;
+        if (sum[middle] > u)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+static void draw(const state *s, int pass, int l)
+{
+    const double *share = s->share + (int64_t)l * s->n_e;
+    double *load = s->load + (int64_t)l * s->n_e, total = 0;
+    const int64_t n = s->c->n_token * s->c->spec->n_k;
+    const uint64_t first =
+        ((uint64_t)pass * (uint64_t)s->n_layer + (uint64_t)l) * (uint64_t)n;
+    const uint64_t fine = UINT64_C(1) << 32;
+    for (int e = 0; e < s->n_e; e++) {
+        total += share[e];
+        s->sum[e] = total;
+        load[e] = 0;
+    }
+    for (int64_t i = 0; i < n; i++)
+        load[at(s->sum, s->n_e,
+                total * (double)core_rng_below(s->c->seed, STREAM_CHOICE,
+                                               first + (uint64_t)i, fine) /
+                    (double)fine)]++;
+    for (int e = 0; e < s->n_e; e++)
+        s->since[(int64_t)l * s->n_e + e] += load[e];
+}
+
+/* Seconds of one GPU's products of a layer. */
+static double gpu_seconds(const state *s, const double *load, const int *slot,
+                          const int *n_copy)
+{
+    const core_spec *spec = s->c->spec;
+    const double n_de = (double)core_spec_n_de(spec), n_f = (double)spec->n_f;
+    double n_row = 0;
+    int n = 0;
+    for (int i = 0; i < s->c->deal.n_slot; i++) {
+        const double row = load[slot[i]] / n_copy[slot[i]];
+        if (row > 0)
+            s->row[n++] = row;
+        n_row += row;
+    }
+    if (n == 0)
+        return 0;
+    return (spec->gated ? 2 : 1) *
+               har_time_grouped_gemm(s->c->machine, s->c->dtype, s->row, n,
+                                     n_row, n_f, n_de)
+                   .seconds +
+           har_time_grouped_gemm(s->c->machine, s->c->dtype, s->row, n, n_row,
+                                 n_de, n_f)
+               .seconds;
+}
+
+/* Of all layers: balance, and *seconds unless it is NULL.  ld: from a layer's
+ * experts to the next one's. */
+static double judge(const state *s, const int *logical, int64_t ld,
+                    double *seconds)
+{
+    const har_deal *d = &s->c->deal;
+    int n_copy[HAR_MAX_PHYSICAL];
+    double mean = 0, most = 0, slowest = 0;
+    for (int l = 0; l < s->n_layer; l++) {
+        const double *load = s->load + (int64_t)l * s->n_e;
+        const int *mine = logical + l * ld;
+        double n = 0, longest = 0;
+        for (int e = 0; e < s->n_e; e++)
+            n += load[e];
+        mean += n / d->n_gpu;
+        most += n / d->n_gpu / har_deal_balance(d, load, mine);
+        har_deal_copies(d, mine, n_copy);
+        for (int g = 0; seconds != NULL && g < d->n_gpu; g++)
+            longest = fmax(longest, gpu_seconds(s, load, mine + g * d->n_slot,
+                                                n_copy));
+        slowest += longest;
+    }
+    if (seconds != NULL)
+        *seconds = slowest;
+    return mean / most;
+}
+
+static int64_t expert_bytes(const har_drift_case *c)
+{
+    return (c->spec->gated ? 3 : 2) * core_spec_n_de(c->spec) * c->spec->n_f *
+           (int64_t)core_dtype_bytes(c->dtype);
+}
+
+/* Deal all layers by what was counted since the last time. */
+static void deal(const state *s, har_drift *out, har_drift_pass *p)
+{
+    const har_drift_case *c = s->c;
+    const int64_t bytes = expert_bytes(c), n = s->n_physical;
+    int most_of_gpu = 0;
+    memcpy(s->kept, out->logical,
+           (size_t)(s->n_layer * n) * sizeof *out->logical);
+    for (int l = 0; l < s->n_layer; l++) {
+        int most;
+        har_deal_by_load(&c->deal, s->since + (int64_t)l * s->n_e,
+                         out->logical + l * n);
+        p->moved_bytes += bytes * har_deal_moved(&c->deal, s->kept + l * n,
+                                                 out->logical + l * n, &most);
+        most_of_gpu += most;
+    }
+    memset(s->since, 0, (size_t)(s->n_layer * s->n_e) * sizeof *s->since);
+    const har_link *link = &c->machine->link[har_tier(c->machine, c->deal.n_gpu)];
+    p->most_bytes = bytes * most_of_gpu;
+    p->move_seconds = (double)p->most_bytes /
+                      (link->bw * c->machine->coef[HAR_COEF_LINK].value);
+}
+
+static void take(state *s, core_arena *a)
+{
+    const int64_t n = (int64_t)s->n_layer * s->n_e;
+    s->share = core_arena_f64(a, n);
+    s->load = core_arena_f64(a, n);
+    s->since = core_arena_f64(a, n);
+    s->sum = core_arena_f64(a, s->n_e);
+    s->row = core_arena_f64(a, s->c->deal.n_slot);
+    s->in_order = core_arena_take(a, s->n_physical, sizeof *s->in_order);
+    s->kept = core_arena_take(a, (int64_t)s->n_layer * s->n_physical,
+                              sizeof *s->kept);
+}
+
+static void run(state *s, har_drift *out)
+{
+    const int64_t n = s->n_physical;
+    har_deal_in_order(&s->c->deal, s->in_order);
+    memset(s->since, 0, (size_t)(s->n_layer * s->n_e) * sizeof *s->since);
+    for (int l = 0; l < s->n_layer; l++) {
+        first_shares(s, l);
+        memcpy(out->logical + l * n, s->in_order, (size_t)n * sizeof *s->kept);
+        memcpy(s->kept + l * n, s->in_order, (size_t)n * sizeof *s->kept);
+    }
+    for (int i = 0; i < s->c->n_pass; i++) {
+        har_drift_pass *p = &out->pass[i];
+        *p = (har_drift_pass){0};
+        for (int l = 0; l < s->n_layer; l++)
+            draw(s, i, l);
+        p->in_order = judge(s, s->in_order, 0, NULL);
+        p->kept = judge(s, s->kept, n, &p->kept_seconds);
+        p->dealt = judge(s, out->logical, n, &p->dealt_seconds);
+        if ((i + 1) % s->c->every == 0)
+            deal(s, out, p);
+        for (int l = 0; l < s->n_layer; l++)
+            drift(s, i, l);
+    }
+}
+
+core_status har_drift_run(har_drift *out, const har_drift_case *c)
+{
+    core_arena arena = core_arena_measure();
+    void *logical = NULL, *pass = NULL;
+    state s = {.c = c,
+               .n_e = c->deal.n_e,
+               .n_physical = c->deal.n_gpu * c->deal.n_slot,
+               .n_layer = core_spec_count_moe(c->spec, 0, (int)c->spec->n_l)};
+    out->n_layer = s.n_layer;
+    CORE_TRY(core_alloc(&logical, (int64_t)s.n_layer * s.n_physical,
+                        sizeof *out->logical, "experts of all layers"));
+    out->logical = logical;
+    CORE_TRY(core_alloc(&pass, c->n_pass, sizeof *out->pass, "passes"));
+    out->pass = pass;
+    take(&s, &arena);
+    CORE_TRY(core_arena_make(&arena));
+    take(&s, &arena);
+    run(&s, out);
+    core_arena_free(&arena);
+    return CORE_OK;
+}
+
+void har_drift_free(har_drift *drift)
+{
+    free(drift->logical);
+    free(drift->pass);
+    *drift = (har_drift){0};
+}
+
+double har_drift_pays(const har_drift *drift, int i)
+{
+    const har_drift_pass *next = &drift->pass[i + 1];
+    const double saved = next->kept_seconds - next->dealt_seconds;
+    return saved > 0 ? drift->pass[i].move_seconds / saved : HUGE_VAL;
+}
