@@ -38,8 +38,8 @@ enum {
     LAUNCHER_BYTES = 12 << 20, /* and mpiexec, and its proxy                  */
     AFTER_BYTES = 4 << 20,     /* of rank 0, left by the reference            */
     KEPT_FREELY = 256 << 20,   /* of weights, of all ranks together           */
-    RANK_ADDRESSES = 420 << 20, /* of a rank, beside what is counted           */
-    START_ADDRESSES = 500 << 20,  /* of a rank that starts                     */
+    RANK_ADDRESSES = 390 << 20, /* of a rank: 88 MiB of libraries, OpenBLAS's two
+                                 * buffers of 128, the rest stacks and heaps  */
 };
 static const double SHARE = 0.95; /* of free memory that weights may take      */
 
@@ -356,7 +356,7 @@ static void add_ranks(har_estimate *e, const rank_bytes *rank,
                                                        : rank[i].least;
     }
     e->least_bytes = max_bytes(e->least_bytes, least + AFTER_BYTES) + idle;
-    e->address_bytes = max_bytes(e->address_bytes, largest);
+    e->address_bytes = max_bytes(e->address_bytes, RANK_ADDRESSES + largest);
 }
 
 /* What the reference takes where it keeps its weights only if they are few. */
@@ -369,6 +369,26 @@ static size_t least_reference(const core_spec *spec, core_numerics numerics,
     const size_t tiled =
         reference_work(spec, numerics, n_b, n_t, n_thread, false);
     return kept < tiled ? kept : tiled;
+}
+
+/* Of the process that makes it: each further thread multiplies in room of its
+ * own.                                                                       */
+static size_t reference_addresses(const core_spec *spec, core_numerics numerics,
+                                  int64_t n_b, int64_t n_t, int n_thread)
+{
+    return RANK_ADDRESSES + (size_t)(n_thread - 1) * HAR_THREAD_ADDRESSES +
+           least_reference(spec, numerics, n_b, n_t, n_thread);
+}
+
+int har_reference_threads(const core_spec *spec, core_numerics numerics,
+                          int64_t n_b, int64_t n_t, const har_limits *limits,
+                          size_t files)
+{
+    int n = limits->n_core;
+    while (n > 1 && reference_addresses(spec, numerics, n_b, n_t, n) + files >
+                        limits->process_bytes)
+        n--;
+    return n;
 }
 
 static void add_seconds(har_estimate *e, const costs *c, core_numerics numerics,
@@ -424,16 +444,13 @@ static core_status make(har_estimate *out, const core_spec *spec,
         c.of_ranks * weight_bytes(numerics), pass_seconds(&c, c.of_ranks),
         pass_seconds(&c, e.joins ? c.of_groups : c.of_parts));
     e.least_bytes = least_reference(spec, numerics, n_b, n_t, limits->n_core);
-    e.address_bytes =
-        e.least_bytes + (size_t)(limits->n_core - 1) * HAR_THREAD_ADDRESSES;
+    e.address_bytes = reference_addresses(spec, numerics, n_b, n_t, 1);
     if (status == CORE_OK)
         add_ranks(&e, rank, spec, plan, n_b * n_t, numerics,
                   limits->memory_bytes);
     free(rank);
     CORE_TRY(status);
-    e.address_bytes =
-        max_bytes(START_ADDRESSES,
-                  e.address_bytes + e.tap_bytes + RANK_ADDRESSES);
+    e.address_bytes += e.tap_bytes;
     add_seconds(&e, &c, numerics, limits);
     *out = e;
     return CORE_OK;

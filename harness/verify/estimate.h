@@ -64,6 +64,12 @@ size_t har_reference_budget(const core_spec *spec, core_numerics numerics,
                             const har_limits *limits, size_t available,
                             size_t files);
 
+/* Threads that make such a reference: a processor each, or fewer where addresses
+ * for each and for `files` are not to be had.                        [local] */
+int har_reference_threads(const core_spec *spec, core_numerics numerics,
+                          int64_t n_b, int64_t n_t, const har_limits *limits,
+                          size_t files);
+
 /* Bytes of the files that a reference of such a batch makes.         [local] */
 size_t har_tap_bytes(const core_spec *spec, int64_t n_token,
                      core_numerics numerics);

@@ -8,6 +8,7 @@
 #include "harness/verify/gradients.h"
 
 #include "core/base/arena.h"
+#include "harness/verify/estimate.h"
 #include "harness/verify/gradwatch.h"
 #include "parallel/deal.h"
 #include "parallel/hosts.h"
@@ -43,7 +44,10 @@ typedef struct back { /* of one rank                                          */
 
 static core_status write_file(back *b)
 {
-    const ref_options options = {.n_threads = har_n_cores()};
+    const ref_options options = {
+        .n_threads = har_reference_threads(b->job->spec, CORE_EXACT,
+                                           b->batch->n_b, b->batch->n_t,
+                                           b->job->limits, 0)};
     core_groups groups = {0};
     ref_model *model = NULL;
     core_status status = par_layout_groups(&groups, b->plan, b->batch->n_b);

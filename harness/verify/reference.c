@@ -52,9 +52,11 @@ static core_status open_model(maker *m)
     if (m->model != NULL)
         return CORE_OK;
     const core_batch *batch = m->job->batch;
-    const int n_thread = har_n_cores();
     const size_t files =
         2 * har_tap_bytes(m->job->spec, batch->n_b * batch->n_t, m->numerics);
+    const int n_thread =
+        har_reference_threads(m->job->spec, m->numerics, batch->n_b, batch->n_t,
+                              m->job->limits, files);
     const size_t budget = har_reference_budget(
         m->job->spec, m->numerics, batch->n_b, batch->n_t, n_thread,
         m->job->limits, har_memory_available(), files);

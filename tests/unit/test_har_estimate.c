@@ -255,6 +255,35 @@ START_TEST(a_message_takes_time)
 }
 END_TEST
 
+static int threads_with(size_t addresses, size_t files)
+{
+    const core_spec spec = spec_of("shadow-a");
+    har_limits limits = ROOMY;
+    limits.n_core = 4;
+    limits.process_bytes = addresses;
+    return har_reference_threads(&spec, CORE_EXACT, 4, 11, &limits, files);
+}
+
+/* With few addresses one thread makes the reference, and that is what is asked
+ * for.                                                                       */
+START_TEST(threads_of_the_reference_are_as_many_as_addresses_allow)
+{
+    const core_spec spec = spec_of("shadow-a");
+    const par_plan plan = plan_of("tp=2");
+    har_estimate e;
+    ck_assert_int_eq(har_estimate_make(&e, &spec, &plan, 4, 11, CORE_EXACT,
+                                       PAR_ORDER_AUTO, &ROOMY),
+                     CORE_OK);
+    const size_t one = e.address_bytes, more = HAR_THREAD_ADDRESSES;
+    const size_t tile = (size_t)20 << 20; /* more than one of so small a model */
+    ck_assert_int_eq(threads_with(SIZE_MAX, 0), 4);
+    ck_assert_int_eq(threads_with(one, 0), 1);
+    ck_assert_int_eq(threads_with(one + more + tile, 0), 2);
+    ck_assert_int_eq(threads_with(one + more + tile, more), 1);
+    ck_assert_int_eq(threads_with(0, 0), 1);
+}
+END_TEST
+
 static size_t tap_bytes_in(core_numerics numerics)
 {
     const core_spec spec = spec_of("shadow-a");
@@ -372,6 +401,8 @@ int main(void)
     tcase_add_test(tests, weights_are_counted_where_they_are_made);
     tcase_add_test(tests, starts_and_messages_take_what_was_measured);
     tcase_add_test(tests, a_message_takes_time);
+    tcase_add_test(tests,
+                   threads_of_the_reference_are_as_many_as_addresses_allow);
     tcase_add_test(tests, bounds_take_room_beside_the_values);
     tcase_add_test(tests, figures_grow_with_the_model);
     tcase_add_test(tests, the_default_batch_has_a_row_for_every_part);
