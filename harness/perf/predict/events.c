@@ -80,16 +80,17 @@ static core_status keep(har_predictor *p, const har__known *known)
  * before experts compute, and before what came back is added up. */
 static core_status enter(putting *u, par_step_kind step)
 {
-    const bool is_back = u->step == PAR_STEP_COMBINE && step != u->step;
+    const bool is_back = u->step == PAR_STEP_COMBINE;
     const bool is_there = step == PAR_STEP_EXPERTS || step == PAR_STEP_COMBINE;
-    har_event wait = u->begun;
-    wait.kind = HAR_EVENT_WAIT;
-    wait.step = is_back ? PAR_STEP_RETURNED : PAR_STEP_ARRIVED;
-    for (; (is_back || (is_there && u->step != step)) && u->n_begun > 0;
-         u->n_begun--)
+    if (step == u->step)
+        return CORE_OK;
+    for (; (is_back || is_there) && u->n_begun > 0; u->n_begun--) {
+        har_event wait = u->begun;
+        wait.kind = HAR_EVENT_WAIT;
+        wait.step = is_back ? PAR_STEP_RETURNED : PAR_STEP_ARRIVED;
         CORE_TRY(push(u->p, &wait));
-    if (step != u->step)
-        u->n_exchange = 0;
+    }
+    u->n_exchange = 0;
     u->step = step;
     return CORE_OK;
 }
