@@ -71,7 +71,7 @@ static bool factor(reader *r, long long *out)
         return false;
     if (accept(r, '-')) {
         is_fine = factor(r, out);
-        *out = -*out;
+        *out = is_fine ? -*out : 0;
     } else if (accept(r, '(')) {
         is_fine = sum(r, out) && accept(r, ')');
     } else {
