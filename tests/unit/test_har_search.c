@@ -15,6 +15,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static har_search_point point(double latency, double tokens_per_s, int dp)
 {
@@ -713,6 +714,29 @@ START_TEST(dealt_is_legal)
 }
 END_TEST
 
+/* What is written has every key. */
+START_TEST(a_written_plan_is_read_back)
+{
+    static const char *const plans[] = {
+        "tp=1",
+        "tp=4,cp=2,cp_kind=ring,pp=2,vpp=2,dp=2,ep=4,etp=2,scope=replica,sp=1,"
+        "overlap=dispatch+p2p,batch_reduce=2,mb=4,rounds=3,stages=1/2/2/1,"
+        "placement=0/1+2/3/2"};
+    char path[] = "/tmp/moeparity-plan-XXXXXX.yaml";
+    close(mkstemps(path, 5));
+    for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
+        par_plan plan, back;
+        char text[PAR_PLAN_TEXT];
+        ck_assert_int_eq(par_plan_parse(&plan, plans[i]), CORE_OK);
+        ck_assert_int_eq(har_plan_write(&plan, "by a test", path), CORE_OK);
+        ck_assert_int_eq(par_plan_parse(&back, path), CORE_OK);
+        par_plan_format(&back, text);
+        ck_assert_str_eq(text, plans[i]);
+    }
+    unlink(path);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("har_search");
@@ -733,6 +757,7 @@ int main(void)
     tcase_add_test(tests, weights_are_those_of_the_shards);
     tcase_add_test(tests, dealt_by_hand);
     tcase_add_test(tests, dealt_is_legal);
+    tcase_add_test(tests, a_written_plan_is_read_back);
     suite_add_tcase(suite, tests);
     return check_main(suite);
 }

@@ -22,16 +22,28 @@ static void write_stages(FILE *out, const par_plan *plan)
         fputs("]\n", out);
 }
 
+/* Every key of the canonical string, a line each. */
+static void write_keys(FILE *out, const par_plan *plan)
+{
+    char text[PAR_PLAN_TEXT];
+    par_plan keys = *plan;
+    keys.n_stage = keys.n_placed = 0; /* lists, which have a form of their own */
+    par_plan_format(&keys, text);
+    for (const char *c = text; *c != '\0'; c++)
+        if (*c == '=')
+            fputs(": ", out);
+        else
+            fputc(*c == ',' ? '\n' : *c, out);
+    fputc('\n', out);
+}
+
 core_status har_plan_write(const par_plan *plan, const char *note,
                            const char *path)
 {
     har_outfile out;
     CORE_TRY(har_outfile_open(&out, path));
-    fprintf(out.file,
-            "# %s\ntp: %d\npp: %d\ndp: %d\nep: %d\netp: %d\nmb: %d\n"
-            "rounds: %d\nscope: %s\n",
-            note, plan->tp, plan->pp, plan->dp, plan->ep, plan->etp, plan->mb,
-            plan->rounds, plan->scope == PAR_SCOPE_STAGE ? "stage" : "replica");
+    fprintf(out.file, "# %s\n", note);
+    write_keys(out.file, plan);
     write_stages(out.file, plan);
     write_placement(out.file, plan);
     const core_status status = har_outfile_commit(&out);
