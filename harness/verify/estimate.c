@@ -35,7 +35,7 @@ enum {
     IDLE_BYTES = 5 << 19,      /* of a rank that has done nothing, messages   */
     TALK_BYTES = 1 << 20,      /* more of them, once everybody was talked to  */
     TAP_WATCH_BYTES = 2 << 10, /* of a rank, to watch and to report a tap     */
-    LAUNCHER_BYTES = 12 << 20, /* and mpiexec, and its proxy                  */
+    LAUNCHER_BYTES = 5 << 20,  /* and mpiexec, and its proxy                  */
     AFTER_BYTES = 4 << 20,     /* of rank 0, left by the reference            */
     KEPT_FREELY = 256 << 20,   /* of weights, of all ranks together           */
     RANK_ADDRESSES = 390 << 20, /* of a rank: 88 MiB of libraries, OpenBLAS's two
