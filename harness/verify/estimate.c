@@ -32,7 +32,7 @@ static const har_pace USUAL_PACE = {0.015, 5e-6};
 
 /* Measured: docs/scale.md. */
 enum {
-    IDLE_BYTES = 5 << 19,      /* of a rank that has done nothing, messages   */
+    IDLE_BYTES = 3 << 19,      /* of a rank that has done nothing, messages   */
     TALK_BYTES = 1 << 20,      /* more of them, once everybody was talked to  */
     TAP_WATCH_BYTES = 2 << 10, /* of a rank, to watch and to report a tap     */
     LAUNCHER_BYTES = 5 << 20,  /* and mpiexec, and its proxy                  */

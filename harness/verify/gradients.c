@@ -44,10 +44,11 @@ typedef struct back { /* of one rank                                          */
 
 static core_status write_file(back *b)
 {
+    const har_limits here = har_limits_read(""); /* job->limits are rank 0's */
     const ref_options options = {
         .n_threads = har_reference_threads(b->job->spec, CORE_EXACT,
-                                           b->batch->n_b, b->batch->n_t,
-                                           b->job->limits, 0)};
+                                           b->batch->n_b, b->batch->n_t, &here,
+                                           0)};
     core_groups groups = {0};
     ref_model *model = NULL;
     core_status status = par_layout_groups(&groups, b->plan, b->batch->n_b);
