@@ -131,15 +131,10 @@ static core_status parse_objective(const char *text, har_search_case *out)
                                            : HAR_OBJECTIVE_LATENCY;
     if (text == NULL)
         return CORE_OK;
-    for (int i = 0; i < HAR_N_OBJECTIVE; i++)
-        if (strcmp(text, word[i]) == 0) {
-            out->objective = i;
-            return CORE_OK;
-        }
-    CORE_FAIL(CORE_E_USAGE,
-              "--objective: expected latency, tokens_per_s, "
-              "tokens_per_s_per_gpu or cost, found '%s'",
-              text);
+    int objective;
+    CORE_TRY(har_choose(&objective, "--objective", text, word, HAR_N_OBJECTIVE));
+    out->objective = (har_objective)objective;
+    return CORE_OK;
 }
 
 static core_status parse_work(const request *r, har_quick *e)
