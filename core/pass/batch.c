@@ -309,6 +309,14 @@ core_status core_batch_repeat(core_batch *out, const core_spec *spec,
     return status;
 }
 
+void core_groups_free(core_groups *groups)
+{
+    free((void *)(uintptr_t)groups->first_row);
+    free((void *)(uintptr_t)groups->first);
+    free((void *)(uintptr_t)groups->token);
+    *groups = (core_groups){0};
+}
+
 void core_batch_free(core_batch *batch)
 {
     free((void *)(uintptr_t)batch->ids);

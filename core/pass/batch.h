@@ -25,6 +25,9 @@ typedef struct core_groups {
     const int64_t *token;     /* [B*T] global tokens, each once               */
 } core_groups;
 
+/* Frees the lists of groups that own them.                           [local] */
+void core_groups_free(core_groups *groups);
+
 /* Deal n_row rows in order over n_part parts, the first parts one row longer:
  * writes first[0..n_part].  Also the rule for every uneven split (layers,
  * vocabulary, experts, inner columns).                               [local] */

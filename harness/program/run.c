@@ -127,7 +127,7 @@ static core_status grow(const task *t, prompt *p)
     core_batch_free(&p->batch);
     p->batch = grown;
     return har_decode_rows(&p->steps, grown.n_b, n_t, grown.n_t,
-                           t->n_chunk > 0 ? t->n_chunk : (n_t + 3) / 4);
+                           t->n_chunk);
 }
 
 /* The batch at the prefix of the input file, or one made of `made` = BxT. */
@@ -330,7 +330,8 @@ static core_status run_reference(task *t, const job *j)
     const ref_options ref = {har_n_cores(), har_memory_available() / 2, false,
                              show_progress, &waiting};
     const int64_t first_row[2] = {0, j->batch->n_b};
-    core_groups groups = {.n = 1, .first_row = first_row};
+    const core_groups one = {.n = 1, .first_row = first_row};
+    core_groups of_steps = {0};
     ref_model *model = NULL;
     core_tap_sink sink = {0};
     ref_stats stats;
@@ -338,11 +339,11 @@ static core_status run_reference(task *t, const job *j)
     core_status status =
         ref_model_open(&model, j->spec, t->weights, t->numerics, &ref);
     if (status == CORE_OK)
-        status = grow_alone(&groups, t, j, model);
+        status = grow_alone(&of_steps, t, j, model);
     if (status == CORE_OK)
-        status = ref_forward(model, j->batch, &groups, &sink, &stats);
-    free((void *)(uintptr_t)groups.first);
-    free((void *)(uintptr_t)groups.token);
+        status = ref_forward(model, j->batch, j->steps != NULL ? &of_steps : &one,
+                             &sink, &stats);
+    core_groups_free(&of_steps);
     har_waiting_end(&waiting);
     if (status == CORE_OK && t->numerics == CORE_EXACT) {
         t->is_exact &= stats.exact;

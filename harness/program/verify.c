@@ -271,7 +271,7 @@ static core_status check_decode(const request *r)
 /* The rows of the batch are prompts: it becomes that of their sequences. */
 static core_status read_decode(task *t, const request *r)
 {
-    int64_t n_decode, n_chunk = (t->n_t + 3) / 4;
+    int64_t n_decode, n_chunk = 0;
     if (r->decode == NULL)
         return CORE_OK;
     for (int i = 0; i < t->n_plan; i++)

@@ -139,11 +139,16 @@ static core_status finish(har_decode *out, har_decode *d, const sequence *all)
     return status;
 }
 
+static int64_t chunk_of(int64_t n_chunk, int64_t n_prompt)
+{
+    return n_chunk > 0 ? n_chunk : (n_prompt + 3) / 4;
+}
+
 core_status har_decode_rows(har_decode *out, int64_t n_row, int64_t n_prompt,
                             int64_t n_t, int64_t n_chunk)
 {
     har_decode d = {.n_slot = n_row,
-                    .n_chunk = n_chunk,
+                    .n_chunk = chunk_of(n_chunk, n_prompt),
                     .n_seq = n_row,
                     .n_t = n_t,
                     .most_prompt = n_prompt};
@@ -160,7 +165,9 @@ core_status har_decode_rows(har_decode *out, int64_t n_row, int64_t n_prompt,
 core_status har_decode_make(har_decode *out, int64_t n_slot, int64_t n_t,
                             int64_t n_decode, int64_t n_chunk)
 {
-    har_decode d = {.n_slot = n_slot, .n_chunk = n_chunk, .most_prompt = n_t};
+    har_decode d = {.n_slot = n_slot,
+                    .n_chunk = chunk_of(n_chunk, n_t),
+                    .most_prompt = n_t};
     const int64_t end = chunks(&d, n_t) + n_decode;
     /* a slot has two, whatever their prompts and the first one's start are */
     const int64_t behind = (end - (STARTS - 1)) / 2 - chunks(&d, n_t) -
@@ -230,7 +237,7 @@ core_status har_decode_groups(core_groups *out, const har_decode *d,
 
 /* --- the pass --- */
 
-void har_decode_add(par_stats *sum, const par_stats *one)
+static void add(par_stats *sum, const par_stats *one)
 {
     sum->n_choice += one->n_choice;
     sum->n_dropped += one->n_dropped;
@@ -253,6 +260,17 @@ void har_decode_add(par_stats *sum, const par_stats *one)
     sum->weight_bytes = one->weight_bytes;
     if (one->work_bytes > sum->work_bytes)
         sum->work_bytes = one->work_bytes;
+}
+
+core_status har_decode_step(par_model *model, const core_batch *batch,
+                            const par_step *step, par_stats *sum)
+{
+    par_stats one;
+    for (int64_t r = 0; r < step->n_row; r++)
+        step->greedy[r] = -1;
+    CORE_TRY(par_decode_step(model, batch, step, &one));
+    add(sum, &one);
+    return CORE_OK;
 }
 
 int64_t har_best_token(const double *logits, int64_t n)
@@ -293,11 +311,7 @@ static core_status run_steps(par_model *model, const core_batch *batch,
 {
     for (int64_t i = 0; i < d->n_step; i++) {
         const par_step *step = &d->step[i];
-        par_stats one;
-        for (int64_t r = 0; r < step->n_row; r++)
-            step->greedy[r] = -1;
-        CORE_TRY(par_decode_step(model, batch, step, &one));
-        har_decode_add(stats, &one);
+        CORE_TRY(har_decode_step(model, batch, step, stats));
         compare(logits, d, step, room, greedy);
     }
     return CORE_OK;

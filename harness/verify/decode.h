@@ -26,8 +26,8 @@ typedef struct har_decode {
 
 /* Prompts of up to n_t tokens in n_slot slots, taken n_chunk at a time, and
  * n_decode steps behind the first of them.  Sequences are equally long, prompts
- * are not; a slot takes another one as long as that can end in time.
- * Errors: E_MEMORY.                                                  [local] */
+ * are not; a slot takes another one as long as that can end in time.  n_chunk 0:
+ * a quarter of a prompt.  Errors: E_MEMORY.                          [local] */
 CORE_NODISCARD core_status har_decode_make(har_decode *out, int64_t n_slot,
                                            int64_t n_t, int64_t n_decode,
                                            int64_t n_chunk);
@@ -38,7 +38,7 @@ CORE_NODISCARD core_status har_decode_rows(har_decode *out, int64_t n_row,
 void har_decode_free(har_decode *decode);
 
 /* The token groups of all steps, for the reference, of the plan's parts or (NULL)
- * of one.  Caller frees first and token with free().  Errors: E_MEMORY.                                    [local] */
+ * of one.  Free with core_groups_free.  Errors: E_MEMORY.            [local] */
 CORE_NODISCARD core_status har_decode_groups(core_groups *out,
                                              const har_decode *decode,
                                              const par_plan *plan);
@@ -49,8 +49,11 @@ typedef struct har_greedy {
     int64_t row, at, expected, found; /* of the first that is wrong           */
 } har_greedy;
 
-/* Add what a step took to the sum of those before it.                [local] */
-void har_decode_add(par_stats *sum, const par_stats *step);
+/* par_decode_step; choices that are not this rank's are -1, and what the step took
+ * is added to the sum of those before it.                [collective, world] */
+CORE_NODISCARD core_status har_decode_step(par_model *model,
+                                           const core_batch *batch,
+                                           const par_step *step, par_stats *sum);
 
 /* The first of the largest of n logits.                              [local] */
 int64_t har_best_token(const double *logits, int64_t n);

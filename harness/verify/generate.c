@@ -79,8 +79,7 @@ static core_status choose_next(ref_model *model, const core_spec *spec,
         status = har_decode_groups(&groups, &so_far, NULL);
     if (status == CORE_OK)
         status = ref_forward(model, known, &groups, &sink, &stats);
-    free((void *)(uintptr_t)groups.first);
-    free((void *)(uintptr_t)groups.token);
+    core_groups_free(&groups);
     har_decode_free(&so_far);
     return status;
 }
@@ -134,14 +133,9 @@ core_status har_generate_steps(par_model *model, par_comm *comm,
     *stats = (par_stats){.exact = true, .is_written = true};
     for (int64_t i = 0; i < steps->n_step && status == CORE_OK; i++) {
         const par_step *step = &steps->step[i];
-        par_stats one;
-        for (int64_t r = 0; r < step->n_row; r++)
-            step->greedy[r] = -1;
-        status = par_decode_step(model, batch, step, &one);
-        if (status != CORE_OK)
-            break;
-        har_decode_add(stats, &one);
-        feed_back(comm, batch, step, steps->most_prompt, token);
+        status = har_decode_step(model, batch, step, stats);
+        if (status == CORE_OK)
+            feed_back(comm, batch, step, steps->most_prompt, token);
     }
     free(token);
     return status;

@@ -64,7 +64,7 @@ static core_status write_file(back *b)
         status = har_gradfile_write(b->path, b->job->spec, &b->list, model,
                                     &pass, &b->reference);
     ref_model_close(model);
-    free((void *)groups.first_row);
+    core_groups_free(&groups);
     if (status == CORE_OK && !b->reference.exact && b->deal == NULL)
         status = core_fail(CORE_E_EXACT,
                            "the reference: %s; verify fewer layers (--layers)",

@@ -92,9 +92,7 @@ static core_status run(const maker *m, const core_batch *batch,
     if (status == CORE_OK && !overflow->is_found && spread != NULL)
         status = har_spread_make(spread, m->model, m->job->spec, m->numerics,
                                  batch, &groups, file);
-    free((void *)(uintptr_t)groups.first_row);
-    free((void *)(uintptr_t)groups.first);
-    free((void *)(uintptr_t)groups.token);
+    core_groups_free(&groups);
     free(overflow->to.self);
     if (status == CORE_OK && !overflow->is_found && m->numerics == CORE_EXACT &&
         !isfinite(stats->bits)) {

@@ -463,7 +463,7 @@ static void check_rows(const world *w, int64_t n_b)
             }
     ck_assert_int_eq(next, n_b);
     ck_assert_int_eq(groups.first_row[groups.n], n_b);
-    free((void *)groups.first_row);
+    core_groups_free(&groups);
 }
 
 static void check_slices(const world *w, int64_t n_t)
