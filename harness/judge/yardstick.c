@@ -400,6 +400,11 @@ bool har_yardstick_is_real(const har_yard_part *part, int64_t token)
     return part->mask == NULL || core_st_value(part->mask, token) != 0.0;
 }
 
+int64_t har_yardstick_rows(const har_yard_tap *tap)
+{
+    return tap->extent.n_b * tap->extent.n_t * tap->extent.n_k;
+}
+
 void har_yardstick_row(const har_yard_tap *tap, int64_t row, double *out)
 {
     const int64_t n_col = tap->extent.n_col;

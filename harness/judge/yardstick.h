@@ -107,6 +107,9 @@ const core_st_tensor *har_yardstick_margin(const har_yardstick *yard, int part,
 /* Is the token real?                                                 [local] */
 bool har_yardstick_is_real(const har_yard_part *part, int64_t token);
 
+/* How many rows the tap has.                                         [local] */
+int64_t har_yardstick_rows(const har_yard_tap *tap);
+
 /* The elements of a row.                                             [local] */
 void har_yardstick_row(const har_yard_tap *tap, int64_t row, double *out);
 
