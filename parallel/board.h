@@ -86,6 +86,8 @@ typedef struct par_board {
     _Atomic int64_t progress_ns; /* last look that saw something move         */
     _Atomic int64_t death_ns;    /* first look that saw more than one death   */
     _Atomic uint64_t progress_sum;
+    _Atomic uint64_t coming_ticks; /* processor time of ranks that have not
+                                    * come, as far as a launcher sees it      */
     _Atomic uint64_t cpu_sum; /* of the ranks that compute                    */
     _Atomic int next_zombie;
     par_board_rank rank[];
@@ -171,7 +173,8 @@ void par_board_take(par_board *board, const par_board_copy in[], int n);
 /* Look at all ranks, at most ten times a second over all callers.  True if the
  * run must end, with the line that says why: a rank died (where a launcher
  * watches, that is its business), or nothing moved for stall_seconds.  A rank
- * that computes moves as long as its processor time does, unless another is
+ * that computes moves as long as its processor time does (one that has not come:
+ * as long as a launcher sees so), unless another is
  * stopped.  On the board's host only: clocks differ between hosts.   [local] */
 bool par_board_check(par_board *board, char line[PAR_BOARD_LINE]);
 

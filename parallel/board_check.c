@@ -128,10 +128,11 @@ static bool find_death(par_board *board, char line[PAR_BOARD_LINE])
 
 /* --- standstill --- */
 
-/* Sum of all counters, and how many ranks there are. */
+/* Sum of all counters, and how many ranks there are, and what others do to
+ * come.                                                                      */
 static uint64_t sum_progress(const par_board *board)
 {
-    uint64_t sum = 0;
+    uint64_t sum = atomic_load(&board->coming_ticks);
     for (int i = 0; i < board->n_rank; i++)
         sum += atomic_load(&board->rank[i].progress) +
                (atomic_load(&board->rank[i].pid) > 0);

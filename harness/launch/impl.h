@@ -52,6 +52,13 @@ bool har__deaths_wait(har__deaths *deaths, int timeout_ms);
 /* The rank that died first; -1 if none is known to have died.        [local] */
 int har__deaths_first(const har__deaths *deaths);
 
+/* --- newcomers (newcomers.c) --- */
+
+/* Processor time of mpiexec and of all that it started and that is no rank on
+ * the board yet, in ticks, of each at most so many.                  [local] */
+uint64_t har__newcomers_ticks(const par_board *board, pid_t mpiexec,
+                              uint64_t most);
+
 /* --- the log and the terminal --- */
 
 /* What the ranks left in the log, without mpiexec's own talk: the last lines.

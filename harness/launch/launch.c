@@ -82,6 +82,26 @@ static bool reap(watch *w)
     return w->ended;
 }
 
+static int count_arrived(const par_board *board)
+{
+    int n = 0;
+    for (int i = 0; i < board->n_rank; i++)
+        n += atomic_load(&board->rank[i].pid) > 0;
+    return n;
+}
+
+/* Only where nothing else has moved for a while: all processes are read. */
+static void look_for_newcomers(watch *w)
+{
+    static const int64_t quiet_ns = 500000000;
+    enum { MOST_TICKS = 100 }; /* far more than it takes to come: who uses more
+                                * does not come                              */
+    if (count_arrived(w->board) < w->board->n_rank &&
+        par_now_ns() - atomic_load(&w->board->progress_ns) > quiet_ns)
+        atomic_store(&w->board->coming_ticks,
+                     har__newcomers_ticks(w->board, w->mpiexec, MOST_TICKS));
+}
+
 static bool is_over(watch *w, int nap)
 {
     char line[PAR_BOARD_LINE];
@@ -89,6 +109,7 @@ static bool is_over(watch *w, int nap)
     if (har__deaths_wait(w->deaths, nap) || reap(w) || signal_seen ||
         atomic_load(&w->board->aborted))
         return true;
+    look_for_newcomers(w);
     if (har_hosts_left(w->hosts) >= 0)
         par_board_say_lost(w->board, har_hosts_left(w->hosts), line);
     else if (!par_board_check(w->board, line))
@@ -159,14 +180,6 @@ static void show_report(const har_run *run)
         fclose(from);
     free(line);
     fflush(stdout);
-}
-
-static int count_arrived(const par_board *board)
-{
-    int n = 0;
-    for (int i = 0; i < board->n_rank; i++)
-        n += atomic_load(&board->rank[i].pid) > 0;
-    return n;
 }
 
 /* Not all ranks have come, and the run is over: who knows why? */

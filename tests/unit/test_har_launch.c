@@ -232,6 +232,50 @@ START_TEST(a_rank_that_never_came_is_named)
 }
 END_TEST
 
+/* It is still on its way as long as the launcher sees it use the processor. */
+START_TEST(a_rank_on_its_way_moves)
+{
+    char line[PAR_BOARD_LINE];
+    f.board->rank[0] = (par_board_rank){0};
+    expect_stall("1 of 1 ranks did not come within 30 s: 0");
+    atomic_store(&f.board->coming_ticks, 1);
+    f.board->looked_ns = 0;
+    ck_assert(!par_board_check(f.board, line));
+    expect_stall("1 of 1 ranks did not come within 30 s: 0");
+}
+END_TEST
+
+/* A process that computes for ever; both have used the processor for a while.
+ */
+static pid_t start_busy(void)
+{
+    par_process me = {0}, busy = {0};
+    const pid_t child = fork();
+    while (child == 0) {
+    }
+    while ((me.cpu_ticks < 4 || busy.cpu_ticks < 4) &&
+           par_process_read(&me, (int)getpid()) &&
+           par_process_read(&busy, (int)child)) {
+    }
+    return child;
+}
+
+START_TEST(who_has_not_come_is_seen_to_compute)
+{
+    const pid_t busy = start_busy();
+    const uint64_t one = har__newcomers_ticks(f.board, busy, 3);
+    const uint64_t below = har__newcomers_ticks(f.board, getpid(), 3);
+    atomic_store(&f.rank->pid, (int)busy);
+    const uint64_t come = har__newcomers_ticks(f.board, busy, 3);
+    kill(busy, SIGKILL);
+    waitpid(busy, NULL, 0);
+    atomic_store(&f.rank->pid, (int)f.child);
+    ck_assert_uint_eq(one, 3);
+    ck_assert_uint_ge(below, 2 * 3);
+    ck_assert_uint_eq(come, 0);
+}
+END_TEST
+
 /* A copy never replaces what a rank here says of itself. */
 START_TEST(a_copy_of_a_rank_here_is_not_taken)
 {
@@ -310,6 +354,8 @@ int main(void)
     tcase_add_test(tcase, a_rank_elsewhere_is_judged_by_what_its_watch_says);
     tcase_add_test(tcase, a_host_that_is_not_heard_of_is_named);
     tcase_add_test(tcase, a_rank_that_never_came_is_named);
+    tcase_add_test(tcase, a_rank_on_its_way_moves);
+    tcase_add_test(tcase, who_has_not_come_is_seen_to_compute);
     tcase_add_test(tcase, a_copy_of_a_rank_here_is_not_taken);
     suite_add_tcase(suite, tcase);
     return check_main(suite);

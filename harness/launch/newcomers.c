@@ -1,0 +1,84 @@
+/* harness/launch/newcomers.c -- do the ranks that have not come still start?
+ *
+ * A rank is on the board once it has been started, loaded and has read its
+ * arguments.  On a busy machine that takes as long as the machine likes, and
+ * nothing of it moves on the board: the launcher, below whom it happens, looks
+ * at the processor time that it takes.
+ */
+#include "harness/launch/impl.h"
+#include "parallel/process.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+
+typedef struct found {
+    int pid, parent;
+    uint64_t ticks;
+    bool is_below;
+} found;
+
+static bool push(found **all, int *n, found one)
+{
+    if ((*n & (*n - 1)) == 0) { /* full: room for twice as many */
+        found *more = realloc(*all, (*n ? 2 * (size_t)*n : 1) * sizeof *more);
+        if (more == NULL)
+            return false;
+        *all = more;
+    }
+    (*all)[(*n)++] = one;
+    return true;
+}
+
+/* Every process there is to see; what has no room is not counted. */
+static int read_all(found **all, pid_t top)
+{
+    int n = 0;
+    const struct dirent *entry;
+    DIR *folder = opendir("/proc");
+    while (folder && (entry = readdir(folder)) != NULL) {
+        const int pid = atoi(entry->d_name);
+        par_process process;
+        if (pid > 0 && par_process_read(&process, pid) &&
+            !push(all, &n,
+                  (found){pid, process.parent, process.cpu_ticks, pid == top}))
+            break;
+    }
+    if (folder)
+        closedir(folder);
+    return n;
+}
+
+static bool is_child_of_one(const found *all, int n, int parent)
+{
+    for (int i = 0; i < n; i++)
+        if (all[i].is_below && all[i].pid == parent)
+            return true;
+    return false;
+}
+
+static bool has_come(const par_board *board, int pid)
+{
+    for (int i = 0; i < board->n_rank; i++)
+        if (atomic_load(&board->rank[i].pid) == pid)
+            return true;
+    return false;
+}
+
+uint64_t har__newcomers_ticks(const par_board *board, pid_t mpiexec,
+                              uint64_t most)
+{
+    found *all = NULL;
+    uint64_t sum = 0;
+    const int n = read_all(&all, mpiexec);
+    for (bool is_more = true; is_more;) {
+        is_more = false;
+        for (int i = 0; i < n; i++)
+            if (!all[i].is_below && is_child_of_one(all, n, all[i].parent))
+                all[i].is_below = is_more = true;
+    }
+    for (int i = 0; i < n; i++)
+        if (all[i].is_below && !has_come(board, all[i].pid))
+            sum += all[i].ticks < most ? all[i].ticks : most;
+    free(all);
+    return sum;
+}
