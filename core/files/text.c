@@ -105,6 +105,16 @@ bool core_text_after(const char *text, const char *start, const char **rest)
     return true;
 }
 
+bool core_text_number(double *out, const char *text, double least, double most)
+{
+    char *end = NULL;
+    const double value = strtod(text, &end);
+    if (end == text || *end != '\0' || !(value >= least && value <= most))
+        return false;
+    *out = value;
+    return true;
+}
+
 bool core_text_ends(const char *text, const char *end)
 {
     const size_t n = strlen(text), n_end = strlen(end);

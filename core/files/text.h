@@ -23,6 +23,9 @@ CORE_NODISCARD core_status core_text_stream(FILE **out, char **text,
 bool core_text_after(const char *text, const char *start, const char **rest);
 bool core_text_ends(const char *text, const char *end);
 
+/* Is all of a text one number from least to most?  *out is set if so. [local] */
+bool core_text_number(double *out, const char *text, double least, double most);
+
 /* May a parser see n bytes at text?  They are UTF-8 without control characters
  * other than tab and line ends, without U+FFFE and U+FFFF.  `name` is used in
  * messages.                                                          [local]

@@ -8,7 +8,6 @@
 #include "harness/program/model.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 typedef struct request {
     core_overrides overrides;
@@ -66,16 +65,6 @@ static core_status read_int(int *out, const char *option, const char *text)
     return CORE_OK;
 }
 
-static core_status read_share(double *out, const char *option, const char *text)
-{
-    char *end;
-    *out = strtod(text, &end);
-    CORE_FAIL_IF(end == text || *end != '\0' || !(*out >= 0 && *out <= 1),
-                 CORE_E_USAGE, "%s: expected a share from 0 to 1, found '%s'",
-                 option, text);
-    return CORE_OK;
-}
-
 static core_status read_deal(har_deal *d, const request *r, int n_e)
 {
     *d = (har_deal){.n_e = n_e};
@@ -105,7 +94,8 @@ static core_status read_case(har_drift_case *c, const request *r,
     CORE_FAIL_IF(c->n_token > 1 << 24, CORE_E_USAGE,
                  "--tokens: expected at most %d, found '%s'", 1 << 24,
                  r->tokens);
-    CORE_TRY(read_share(&c->drift, "--drift", r->drift));
+    CORE_TRY(har_parse_number(&c->drift, "--drift", r->drift, 0, 1,
+                              "a share from 0 to 1"));
     CORE_TRY(read_int(&c->n_pass, "--passes", r->passes));
     CORE_TRY(read_int(&c->every, "--every", r->every));
     CORE_TRY(har_parse_count(&seed, "--seed", r->seed));

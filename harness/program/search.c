@@ -14,9 +14,9 @@
 #include "harness/program/search_train.h"
 #include "harness/program/system.h"
 
+#include <float.h>
 #include <math.h>
 #include <omp.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct request {
@@ -98,12 +98,8 @@ static core_status parse_gpus(const char *text, har_search_case *out)
 static core_status parse_positive(double *out, const char *option,
                                   const char *text)
 {
-    char *end;
-    *out = strtod(text, &end);
-    CORE_FAIL_IF(end == text || *end != '\0' || !(*out > 0) || !isfinite(*out),
-                 CORE_E_USAGE, "%s: expected a number above 0, found '%s'",
-                 option, text);
-    return CORE_OK;
+    return har_parse_number(out, option, text, DBL_TRUE_MIN, DBL_MAX,
+                            "a number above 0");
 }
 
 static core_status parse_slo(const char *text, har_search_case *out)

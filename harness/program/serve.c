@@ -14,11 +14,8 @@ core_status har_serve_ask(const har_serve_options *o, har_question *asked)
 {
     const char *const given[] = {o->slots, o->chunk, o->slo, o->prefill};
     static const char *const name[] = {"slots", "chunk", "slo", "prefill"};
-    for (int i = 0; i < 4 && o->mix == NULL; i++)
-        CORE_FAIL_IF(given[i] != NULL, CORE_E_USAGE,
-                     "--%s: goes with --serve alone", name[i]);
     if (o->mix == NULL)
-        return CORE_OK;
+        return har_refuse_without("serve", name, given, 4);
     CORE_FAIL_IF(asked->batch != NULL || asked->is_decode || asked->kv != NULL,
                  CORE_E_USAGE, "--serve makes its steps itself: not with "
                  "--batch, --decode, --kv");

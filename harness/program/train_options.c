@@ -7,10 +7,7 @@ core_status har_train_check(const har_train_words *w)
 {
     const char *const name[] = {"zero", "recompute", "gradients"};
     const char *const value[] = {w->zero, w->recompute, w->gradients};
-    for (int i = 0; i < 3; i++)
-        CORE_FAIL_IF(value[i] != NULL && !w->is_asked, CORE_E_USAGE,
-                     "--%s belongs to --train", name[i]);
-    return CORE_OK;
+    return w->is_asked ? CORE_OK : har_refuse_without("train", name, value, 3);
 }
 
 static const char *word(const char *said, const char *unsaid)

@@ -1,7 +1,9 @@
 /* harness/systems/import_values.c -- a setting that a table has, as a fact. */
 #include "harness/systems/import_impl.h"
 
-#include <math.h>
+#include "core/files/text.h"
+
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +37,7 @@ static core_status read_whole(const har_setting *s, double least, double *out)
 
 static core_status read_real(const har_setting *s, double *out)
 {
-    char *end = NULL;
-    *out = strtod(s->value, &end);
-    return end != s->value && *end == '\0' && isfinite(*out)
+    return core_text_number(out, s->value, -DBL_MAX, DBL_MAX)
                ? CORE_OK
                : fail_value(s, "a number");
 }

@@ -1,6 +1,8 @@
 /* harness/words/words.c -- see words.h. */
 #include "harness/words/words.h"
 
+#include "core/files/text.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,6 +18,14 @@ core_status har_parse_count(int64_t *out, const char *option, const char *text)
                  CORE_E_USAGE, "%s: expected a positive number, found '%s'",
                  option, text);
     *out = value;
+    return CORE_OK;
+}
+
+core_status har_parse_number(double *out, const char *option, const char *text,
+                             double least, double most, const char *expected)
+{
+    CORE_FAIL_IF(!core_text_number(out, text, least, most), CORE_E_USAGE,
+                 "%s: expected %s, found '%s'", option, expected, text);
     return CORE_OK;
 }
 
@@ -93,6 +103,15 @@ core_status har_choose(int *out, const char *option, const char *text,
                                     : ", ",
                        names[i]);
     CORE_FAIL(CORE_E_USAGE, "%s: expected %s, found '%s'", option, all, text);
+}
+
+core_status har_refuse_without(const char *option, const char *const *names,
+                               const char *const *texts, int n)
+{
+    for (int i = 0; i < n; i++)
+        CORE_FAIL_IF(texts[i] != NULL, CORE_E_USAGE, "--%s belongs to --%s",
+                     names[i], option);
+    return CORE_OK;
 }
 
 const char *har_format_bytes(size_t bytes, char text[16])

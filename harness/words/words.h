@@ -11,6 +11,12 @@
 CORE_NODISCARD core_status har_parse_count(int64_t *out, const char *option,
                                            const char *text);
 
+/* A number of an option, from least to most.  Errors: E_USAGE naming it and what
+ * is `expected`: "a share from 0 to 1".                              [local] */
+CORE_NODISCARD core_status har_parse_number(double *out, const char *option,
+                                            const char *text, double least,
+                                            double most, const char *expected);
+
 /* "16..64", rising, or "16" for both ends, at most `most`; E_USAGE naming the
  * option.                                                            [local] */
 CORE_NODISCARD core_status har_parse_range(int64_t *first, int64_t *last,
@@ -31,6 +37,12 @@ CORE_NODISCARD core_status har_parse_types(core_types *out, const char *option,
 CORE_NODISCARD core_status har_choose(int *out, const char *option,
                                       const char *text,
                                       const char *const *names, int n);
+
+/* Options that mean nothing without another, which was not given.
+ * Errors: E_USAGE naming the first of n texts that is not NULL.      [local] */
+CORE_NODISCARD core_status har_refuse_without(const char *option,
+                                              const char *const *names,
+                                              const char *const *texts, int n);
 
 /* "1.5 GiB" into text[16]; returns text. */
 const char *har_format_bytes(size_t bytes, char text[16]);

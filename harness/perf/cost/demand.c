@@ -9,6 +9,7 @@
 
 #include "core/files/text.h"
 #include "core/numbers/rng.h"
+#include "harness/words/words.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -57,11 +58,9 @@ double har_power_quantile(double a, double low, double high, double u)
 static core_status from_exponent(har_demand *d, const char *text,
                                  const char *digits, bool is_zipf)
 {
-    char *end = NULL;
-    const double x = strtod(digits, &end);
-    CORE_FAIL_IF(
-        end == digits || *end != '\0' || !(x >= 0 && x <= 10), CORE_E_USAGE,
-        "%s: expected an exponent from 0 to 10, found '%s'", text, digits);
+    double x;
+    CORE_TRY(har_parse_number(&x, text, digits, 0, 10,
+                              "an exponent from 0 to 10"));
     for (int e = 0; e < d->n_e; e++) {
         const int place = place_of(e, d->n_e);
         d->share[e] = is_zipf ? pow(place + 1, -x)

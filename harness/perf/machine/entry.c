@@ -1,7 +1,7 @@
 /* harness/perf/machine/entry.c -- a number of a machine file, or why not. */
 #include "harness/perf/machine/impl.h"
 
-#include <stdlib.h>
+#include "core/files/text.h"
 
 core_status har__read_refuse(const char *file, const core_yaml_entry *e,
                              const char *expected)
@@ -13,11 +13,9 @@ core_status har__read_refuse(const char *file, const core_yaml_entry *e,
 core_status har__read_number(const char *file, const core_yaml_entry *e,
                              double least, double most, double *out)
 {
-    char *end = NULL, range[64];
-    const double value = strtod(e->text, &end);
+    char range[64];
     snprintf(range, sizeof range, "a number from %g to %g", least, most);
-    if (end == e->text || *end != '\0' || !(value >= least && value <= most))
-        return har__read_refuse(file, e, range);
-    *out = value;
-    return CORE_OK;
+    return core_text_number(out, e->text, least, most)
+               ? CORE_OK
+               : har__read_refuse(file, e, range);
 }

@@ -5,6 +5,7 @@
 #include "harness/words/words.h"
 
 #include <ctype.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,13 +85,11 @@ static core_status read_field(double *out, const char *path, int line, int i,
                               const char *text)
 {
     const double least = i == 0 ? 1 : i == 1 ? 2 : 0;
-    char *end;
-    const double x = strtod(text, &end);
-    const bool is_whole = i == 2 || x == floor(x);
-    CORE_FAIL_IF(end == text || *end != '\0' || !is_whole ||
-                     !(x >= least && x <= MAX_TOKENS),
-                 CORE_E_FORMAT, "%s:%d:%d: %s: expected %s from %g to %d, found "
-                 "'%.40s'", path, line, i + 1, FIELD[i],
+    double x;
+    const bool is_number = core_text_number(&x, text, least, MAX_TOKENS);
+    CORE_FAIL_IF(!is_number || (i < 2 && x != floor(x)), CORE_E_FORMAT,
+                 "%s:%d:%d: %s: expected %s from %g to %d, found '%.40s'", path,
+                 line, i + 1, FIELD[i],
                  i == 2 ? "a number" : "tokens", least, MAX_TOKENS, text);
     *out = x;
     return CORE_OK;
@@ -166,15 +165,14 @@ static core_status read_limit(har_slo *out, const char *option,
 {
     static const char *const name[] = {"ttft_ms<", "tpot_ms<"};
     double *const limit[] = {&out->ttft, &out->tpot};
-    char text[40], *end;
+    char text[40];
     snprintf(text, sizeof text, "%.*s", (int)(n < 39 ? n : 39), word);
     for (int i = 0; i < 2; i++) {
         const size_t n_name = strlen(name[i]);
         if (strncmp(text, name[i], n_name) != 0)
             continue;
-        const double x = strtod(text + n_name, &end);
-        CORE_FAIL_IF(end == text + n_name || *end != '\0' || !(x > 0) ||
-                         !(x < HUGE_VAL),
+        double x;
+        CORE_FAIL_IF(!core_text_number(&x, text + n_name, DBL_TRUE_MIN, DBL_MAX),
                      CORE_E_USAGE, "%s: expected %sMILLISECONDS, found '%s'",
                      option, name[i], text);
         *limit[i] = fmin(*limit[i], x);

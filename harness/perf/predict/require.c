@@ -9,7 +9,7 @@
 #include "core/files/text.h"
 #include "core/files/yaml_list.h"
 
-#include <math.h>
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,13 +24,16 @@ static core_status read_need(need *out, const core_yaml_list *y,
                              const core_yaml_entry *e)
 {
     const char *p = e->text + strspn(e->text, " ");
-    char *end = NULL;
-    const double x = strtod(p + (*p != '\0'), &end);
-    const char *rest = end + strspn(end, " ");
-    const bool percent = *rest == '%';
-    rest += percent;
-    CORE_FAIL_IF((*p != '<' && *p != '>') || end == p + 1 || *rest != '\0' ||
-                     !isfinite(x),
+    size_t n = strlen(p);
+    const bool percent = n > 0 && p[n - 1] == '%';
+    char text[64];
+    double x;
+    n -= percent;
+    while (n > 0 && p[n - 1] == ' ')
+        n--;
+    snprintf(text, sizeof text, "%.*s", n < sizeof text ? (int)n : 0, p);
+    CORE_FAIL_IF((text[0] != '<' && text[0] != '>') ||
+                     !core_text_number(&x, text + 1, -DBL_MAX, DBL_MAX),
                  CORE_E_FORMAT,
                  "%s:%d:%d: %s: expected \"< NUMBER\" or \"> NUMBER\", found "
                  "'%s'",

@@ -42,7 +42,7 @@ refused 2 "--slo: expected tpot_ms<MILLISECONDS, found 'tpot_ms<soon'" $SERVE 20
 refused 2 '--slots: 7 is no multiple of dp x mb x rounds = 8' $SERVE 2048x512 --slots 7
 refused 2 '--chunk' $SERVE 2048x512 --chunk 0
 refused 2 '--chunk and --prefill' $SERVE 2048x512 --chunk 64 --prefill tp=8
-refused 2 '--slo: goes with --serve alone' moeparity predict seed-30b --slo 'tpot_ms<5'
+refused 2 '--slo belongs to --serve' moeparity predict seed-30b --slo 'tpot_ms<5'
 refused 2 'not with --batch, --decode, --kv' $SERVE 2048x512 --decode --kv 5
 refused 2 'not with --sweep, --require' $SERVE 2048x512 --trace x.json
 refused 2 'cp = 2, expected 1' moeparity predict seed-mini --plan cp=2 --serve 64x64
