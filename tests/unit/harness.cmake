@@ -36,7 +36,7 @@ add_unit(test_har_decode SOURCES test_har_decode.c ../support/ref_fixture.c ../s
 add_unit(test_har_measured SOURCES test_har_measured.c ../support/ref_fixture.c ../support/ref_families.c LIBS harness m LABELS unit)
 add_unit(test_har_trace SOURCES test_har_trace.c LIBS harness PkgConfig::JANSSON LABELS unit)
 add_unit(test_har_machine SOURCES test_har_machine.c LIBS harness LABELS unit)
-add_unit(test_har_serve SOURCES test_har_serve.c LIBS harness m LABELS unit)
+add_unit(test_har_serve SOURCES test_har_serve.c ../support/ref_fixture.c ../support/ref_families.c LIBS harness m LABELS unit)
 add_unit(test_har_types SOURCES test_har_types.c LIBS harness m LABELS unit)
 target_compile_definitions(test_har_types PRIVATE GPT_OSS="${PROJECT_SOURCE_DIR}/tests/data/launch/models/gpt_oss")
 add_unit(test_har_fit SOURCES test_har_fit.c LIBS harness LABELS unit)

@@ -4,6 +4,7 @@
 #include "core/base/arena.h"
 #include "harness/perf/predict/serve.h"
 #include "tests/support/check_main.h"
+#include "tests/support/ref_fixture.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -286,6 +287,28 @@ START_TEST(prompts_on_other_gpus_send_their_keys)
 }
 END_TEST
 
+/* Two layers of 38 channels with 5 states and 3 remembered inputs, however long a
+ * prompt is; one with keys and values of G heads of Dh.  2 bytes each.       */
+START_TEST(states_do_not_grow_with_prompts)
+{
+    world *w = make_world("seed-mini", "tp=1", "64x4097");
+    w->spec = fix_family(FIX_MAMBA);
+    ck_assert_int_eq(har_demand_parse(&w->even, "uniform", (int)w->spec.n_e),
+                     CORE_OK);
+    ck_assert_int_eq(par_plan_parse(&w->other, "dp=2"), CORE_OK);
+    w->ask.prefill = &w->other;
+    const double bytes =
+        2 * (2 * 38 * (5 + 3) +
+             64.0 * 2 * (double)(w->spec.n_g * w->spec.n_dh));
+    near(serve(w, 8)->transfer,
+         har_time_collective(&w->machine, HAR_SEND_RECV, HAR_LIBRARY, bytes, 2,
+                             har_tier(&w->machine, 3))
+             .seconds,
+         1e-12);
+    free_world(w);
+}
+END_TEST
+
 /* --- how many --- */
 
 START_TEST(the_most_slots_fit)
@@ -378,6 +401,7 @@ int main(void)
     tcase_add_test(t, chunks_go_in_steps);
     tcase_add_test(t, chunks_see_what_is_before_them);
     tcase_add_test(t, prompts_on_other_gpus_send_their_keys);
+    tcase_add_test(t, states_do_not_grow_with_prompts);
     tcase_add_test(t, the_most_slots_fit);
     tcase_add_test(t, redundant_experts_are_stored);
     tcase_add_test(t, limits_end_the_slots);

@@ -47,13 +47,14 @@ core_status har__memory_add(har_predictor *p, const har_predict_case *r,
         r->is_decode ? r->n_kv : par_layout_n_t(r->plan, lay.c, r->n_t);
     const double work = (double)par_arena_bytes(r->spec, &lay, most, r->n_t);
     const double pair = (double)par_pair_bytes(r->spec, &lay, most_rows);
-    const double kept =
-        (double)har_cost_kv(r->spec, &lay) * (double)n_kept *
-            core_types_kv_bytes(&r->types) +
+    const double keys = (double)har_cost_kv(r->spec, &lay) *
+                        (double)n_kept * core_types_kv_bytes(&r->types);
+    const double states =
         (double)har_cost_state(r->spec, &lay) * bytes_of(r, CORE_SLOT_OUT);
     har_stage_memory s = {
         .weights = har_cost_weight_size(r->spec, &lay, &r->types),
-        .kv = kept * (double)n_row,
+        .kv = (keys + states) * (double)n_row,
+        .states = states * (double)n_row,
         .activations = work * of_double,
         .buffers = pair * of_double,
         .rank = rank};

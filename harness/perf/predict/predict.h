@@ -113,6 +113,7 @@ typedef struct har_class {
 /* Memory of the fullest rank of a stage, bytes.                              */
 typedef struct har_stage_memory {
     double weights, kv, activations, buffers, total;
+    double states;             /* of kv: what does not grow with the rows     */
     int rank;
 } har_stage_memory;
 

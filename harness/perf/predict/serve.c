@@ -53,6 +53,7 @@ static int64_t resident(const har_mix *mix)
 typedef struct passed {
     har_range latency, turn;
     double weights, kv, work; /* of the fullest rank                           */
+    double states;            /* of kv                                         */
 } passed;
 
 static passed passed_of(const par_plan *plan, const har_prediction *p)
@@ -64,6 +65,7 @@ static passed passed_of(const par_plan *plan, const har_prediction *p)
                     .turn = is_full ? p->period : p->latency,
                     .weights = m->weights,
                     .kv = m->kv,
+                    .states = m->states,
                     .work = m->activations + m->buffers};
 }
 
@@ -158,6 +160,16 @@ static core_status between(const serving *s, int64_t n_slot, har_served *out)
     return CORE_OK;
 }
 
+/* Bytes that a prompt leaves on a rank of a step with so many rows: keys of its
+ * tokens, and states as large as ever. */
+static double left_by_prompt(const har_mix *mix, const passed *step,
+                             double rows)
+{
+    return ((step->kv - step->states) * mix->input / (double)resident(mix) +
+            step->states) /
+           rows;
+}
+
 /* On GPUs of their own; keys and values go from theirs to the decoder's. */
 static core_status apart(const serving *s, int64_t n_slot, har_served *out)
 {
@@ -168,8 +180,7 @@ static core_status apart(const serving *s, int64_t n_slot, har_served *out)
     out->n_prefill_gpu = par_plan_world(other);
     CORE_TRY(pass(s, plan, (double)n_slot, 0, 0, &step));
     CORE_TRY(prompts(s, other, &prompt));
-    const double of_prompt =
-        step.kv / rows * mix->input / (double)resident(mix);
+    const double of_prompt = left_by_prompt(mix, &step, rows);
     const int tier = har_tier(s->machine, out->n_gpu + out->n_prefill_gpu);
     out->transfer = har_time_collective(s->machine, HAR_SEND_RECV,
                                         s->ask->what.algorithm, of_prompt, 2,
