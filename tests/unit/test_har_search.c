@@ -468,13 +468,13 @@ static void hold(void *self, const par_plan *plan)
     /* the rank with most kv heads is not the one that the replay looks at */
     const bool uneven = e->spec->n_g % plan->tp != 0;
     /* pairs are interpolated between 2 and pp */
-    if (in_step && (plan->pp != 2 || !h->has_steps))
+    if (in_step && (plan->pp > 2 || !h->has_steps))
         return;
     har_shape_of(plan, &shape);
     for (int mb = 1; mb <= 3; mb++) {
         har_figures quick = {0};
         shape.mb = mb;
-        shape.sp = mb == 3 && plan->tp > 1 && !in_step;
+        shape.sp = mb == 3 && plan->tp > 1;
         h->n_sp += shape.sp;
         e->n_b = shape.dp * mb * h->n_row;
         har_quick_memory(e, &shape, &quick);

@@ -91,7 +91,7 @@ har__part_key har__pair_key(const har_quick *e, const har_shape *shape,
 /* A stage but its pairs, for one micro-batch. */
 typedef struct own_time {
     har__part all;
-    double ends;                   /* seconds: embedding, head, send          */
+    double start, end;             /* seconds: embedding; head or send        */
     double layer[CORE_MAX_LAYERS]; /* seconds, by class; 0 if it has none     */
     int n_moe;                     /* its pairs                               */
 } own_time;
@@ -112,7 +112,7 @@ static void add_ends(const pricing *p, int stage, const int *tier,
         const har__part_key key = key_of(p, HAR__EMBED, 0, tier);
         part = har__part_of(p->memo, &key);
         add(&out->all, &part, 1);
-        out->ends = part.seconds;
+        out->start = part.seconds;
     }
     const bool is_last = stage == p->shape->pp - 1;
     har__part_key key = is_last
@@ -121,7 +121,7 @@ static void add_ends(const pricing *p, int stage, const int *tier,
     key.tier[CORE_AXIS_PP] = (uint8_t)tier[CORE_AXIS_PP];
     part = har__part_of(p->memo, &key);
     add(&out->all, &part, 1);
-    out->ends += part.seconds;
+    out->end = part.seconds;
 }
 
 static void find_own(const pricing *p, int stage, own_time *out)
@@ -134,7 +134,7 @@ static void find_own(const pricing *p, int stage, own_time *out)
     find_tiers(p->e, p->shape, stage, tier);
     har__part_key key = key_of(p, HAR__OWN, 0, tier);
     out->all = (har__part){0};
-    out->ends = 0;
+    out->start = 0;
     out->n_moe = 0;
     for (int i = 0; i < m->n_class; i++) {
         const int n = har__count(m, i, first, end);
@@ -194,15 +194,19 @@ static double largest(const double *own, int first, int last)
     return most;
 }
 
-/* Sum over the ticks of a pass of the largest own[s] of the stages at work:
- * tick k has stages k - mb + 1 .. k. */
+/* Of the stages at work, first .. last: tick k has k - mb + 1 .. k. */
+static int first_of(int k, int mb)
+{
+    return k - mb + 1 > 0 ? k - mb + 1 : 0;
+}
+
+/* Sum over the ticks of a pass of the largest own[s] of the stages at work. */
 static double sum_of_largest(const double *own, int pp, int mb)
 {
     double up = 0, down = 0, sum = 0;
     if (mb < pp) {
         for (int k = 0; k < pp + mb - 1; k++)
-            sum += largest(own, k - mb + 1 > 0 ? k - mb + 1 : 0,
-                           k < pp ? k : pp - 1);
+            sum += largest(own, first_of(k, mb), k < pp ? k : pp - 1);
         return sum;
     }
     for (int k = 0; k < pp - 1; k++) {
@@ -275,13 +279,50 @@ static void pairs_of_pass(const pricing *p, const int *n_moe, int n_pair,
     add(full, &flat, 1.0 / n_full);
 }
 
-/* What stages do of their own before each pair, [n_pair, pp]: they meet there,
- * so it is the slowest of them that counts each time.  What comes after the
- * last pair counts before the first: the next tick's. */
+/* What stages do of their own before each pair, [n_pair, pp], and after the
+ * last: they meet at pairs, so it is the slowest that counts each time.      */
 typedef struct segments {
     int n_pair, n_moe[CORE_MAX_LAYERS];
-    double seconds[2 * CORE_MAX_LAYERS];
+    double seconds[2 * CORE_MAX_LAYERS], after[CORE_MAX_LAYERS];
 } segments;
+
+/* From the last pair of a tick to the first of the next: again[s] of a stage at
+ * work in both, which has a message to wait for, too; enter[s] in the next
+ * alone. */
+static void find_between(const segments *own, int pp, double *again,
+                         double *enter)
+{
+    for (int s = 0; s < pp; s++) {
+        enter[s] = own->seconds[s] + (s > 0 ? own->after[s - 1] : 0);
+        again[s] = fmax(enter[s], own->seconds[s] + own->after[s]);
+    }
+}
+
+/* The largest of them, over the ticks of a pass; and what comes after all. */
+static double sum_between(const double *again, const double *enter, int pp,
+                          int mb)
+{
+    double up = 0, sum = 0;
+    if (mb < pp) {
+        for (int k = 0; k < pp + mb - 1; k++) {
+            const double old = largest(again, first_of(k, mb),
+                                       k < pp ? k - 1 : pp - 1);
+            sum += k < pp && !(enter[k] <= old) ? enter[k] : old;
+        }
+        return sum;
+    }
+    for (int k = 0; k < pp; k++) {
+        sum += enter[k] <= up ? up : enter[k];
+        up = again[k] <= up ? up : again[k];
+    }
+    sum += (mb - pp) * up;
+    double down = 0;
+    for (int s = pp - 1; s > 0; s--) {
+        down = again[s] <= down ? down : again[s];
+        sum += down;
+    }
+    return sum;
+}
 
 static void find_segments(const pricing *p, segments *out, har__part *work)
 {
@@ -304,9 +345,12 @@ static void find_segments(const pricing *p, segments *out, har__part *work)
         add(work, &mine.all, (double)p->shape->mb / pp);
         out->n_moe[stage] = mine.n_moe;
         for (int i = 0; i < n; i++)
-            out->seconds[i * pp + stage] = i == 0 ? mine.ends : 0;
+            out->seconds[i * pp + stage] = i == 0 ? mine.start : 0;
+        out->after[stage] = mine.end;
         for (int l = first; l < end; l++) {
-            out->seconds[pair % n * pp + stage] += mine.layer[m->class_of[l]];
+            double *to = pair < n ? &out->seconds[pair * pp + stage]
+                                  : &out->after[stage];
+            *to += mine.layer[m->class_of[l]];
             pair += m->is_moe[m->class_of[l]];
         }
     }
@@ -318,13 +362,16 @@ static void in_step(const pricing *p, pass *out)
     segments own;
     har__part pairs, full;
     pair_count in_serving = {{0}};
-    double most = 0;
+    double again[CORE_MAX_LAYERS], enter[CORE_MAX_LAYERS], most;
     find_segments(p, &own, &out->work);
     pairs_of_pass(p, own.n_moe, own.n_pair, &pairs, &full);
     count_pairs(&in_serving, own.n_moe, own.n_pair, 0, s->pp - 1, 1);
     add(&out->work, &pairs, 1);
-    out->latency = pairs.seconds;
-    for (int i = 0; i < own.n_pair; i++) {
+    find_between(&own, s->pp, again, enter);
+    out->latency = pairs.seconds + own.after[s->pp - 1] +
+                   sum_between(again, enter, s->pp, s->mb);
+    most = largest(again, 0, s->pp - 1);
+    for (int i = 1; i < own.n_pair; i++) {
         const double *mine = own.seconds + i * s->pp;
         out->latency += sum_of_largest(mine, s->pp, s->mb);
         most += largest(mine, 0, s->pp - 1);
