@@ -1,4 +1,4 @@
-add_unit(test_par_comm SOURCES test_par_comm.c ../support/mpi_check.c
+add_unit(test_par_comm SOURCES test_par_comm.c
   LIBS parallel LABELS unit mpi NPROCS 1 2 3 5 8)
 
 # The same where a launcher's ranks pass messages in shared memory, 40 among them: as many as have other collectives.
