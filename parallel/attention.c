@@ -54,8 +54,7 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     return NULL;
 }
 
-/* x, stored at taps, as attention reads it: in the type of the cache.        */
-static void read_in_cache(const par_model *m, double *x, int64_t n_col)
+void par__read_in_cache(const par_model *m, double *x, int64_t n_col)
 {
     if (m->now.n > 0 && core_rounds_again(m->numerics, CORE_SLOT_KV))
         core_store(core_numerics_of(m->numerics, CORE_SLOT_KV), CORE_GRID_ACT,
@@ -89,15 +88,14 @@ static void run(par_model *m, const void *shards, int l, double *out)
     const int64_t n = m->now.n, n_d = m->spec->n_d, n_dh = mine->all.n_dh;
     const core_tap context = par__tap(CORE_TAP_CONTEXT, l);
     const core_tap tap = par__tap(CORE_TAP_ATTN_OUT, l);
+    par__poison_states(m, l);
     par__projection(m->spec)->run(m, attention->projection, l, NULL);
     choose_keys(m, attention, l);
     par__enter(m, PAR_OP_ATTENTION, context);
-    read_in_cache(m, w->q, mine->n_h * n_dh);
-    read_in_cache(m, w->k, mine->n_kv * n_dh);
-    if (core_spec_digest_run(m->spec, l) > 0)
-        read_in_cache(m, w->digest, n_dh);
+    par__read_in_cache(m, w->q, mine->n_h * n_dh);
+    par__read_in_cache(m, w->k, mine->n_kv * n_dh);
     if (w->v != w->k)
-        read_in_cache(m, w->v, w->ld_v);
+        par__read_in_cache(m, w->v, w->ld_v);
     par__view_open(m, l);
     if (m->step != NULL)
         par__cache_open(m, l);
@@ -116,6 +114,14 @@ static void run(par_model *m, const void *shards, int l, double *out)
     par__linear(m, out, n_d, m->spec->o_groups.n > 0 ? w->o_a : w->context,
                 attention->o.n_col, n, &attention->o, tap);
     par__leave_partial(m, out, attention->o.bias, tap);
+}
+
+/* Beside keys and values. */
+static int64_t n_kept(const core_spec *spec, const par_layout *lay, int l,
+                      int64_t n_t)
+{
+    return par__kept(par__projection(spec), spec, lay, l, n_t) +
+           par__kept(par__chooser(spec, l), spec, lay, l, n_t);
 }
 
 /* The largest divisor of both. */
@@ -140,6 +146,7 @@ static int64_t n_heads(const core_spec *spec)
 const par__entry par__attention = {
     .cut = {"H", "query heads", n_heads, true},
     .takes_parts_of_rows = true,
+    .kept = n_kept,
     .make = make,
     .carve = carve,
     .run = run,

@@ -139,10 +139,14 @@ static void check_scores(par_model *m, const buffers *b, int64_t n_kv, int l)
     if (m->numerics != CORE_EXACT)
         return;
     const par_operator op = par__charge(m, PAR_OP_CHECK);
+    double longest = 0.0;
+    for (int64_t r = 0; r < m->now.n_row; r++)
+        longest = par__worse(
+            longest, core_max_row_norm(par__kept_tokens(m, l, r, b->k, n_dh),
+                                       par__row_end(m, r), n_dh, n_dh));
     par__check(m, par__tap(CORE_TAP_EDGE, l),
-               core_max_row_norm(b->q, m->now.n * n_kv, n_dh, n_dh),
-               core_max_row_norm(b->k, m->now.n, n_dh, n_dh), CORE_STEP_ACT,
-               CORE_STEP_ACT);
+               core_max_row_norm(b->q, m->now.n * n_kv, n_dh, n_dh), longest,
+               CORE_STEP_ACT, CORE_STEP_ACT);
     par__charge(m, op);
 }
 
@@ -150,44 +154,46 @@ static void check_scores(par_model *m, const buffers *b, int64_t n_kv, int l)
  * that are made those of later keys are not looked at.                       */
 static void count(par_model *m, int64_t n_kv, int l)
 {
-    const int64_t n = m->now.n, n_t = m->batch->n_t;
-    const int64_t n_dh = m->spec->block_index.n_dh;
+    const int64_t n = m->now.n, n_dh = m->spec->block_index.n_dh;
     core_cost *cost = par__cost(m, CORE_COST_GEMM, par__tap(CORE_TAP_EDGE, l));
     cost->m = n;
-    cost->n = n_t;
+    cost->n = m->batch->n_t;
     cost->k = n_kv * n_dh;
     cost->read = n * n_kv * n_dh;
-    cost->kv_read = n * n_dh;
+    cost->kv_read = par__keys(m) * n_dh;
     cost->written = n * n_kv * (m->spec->n_seen + 2);
-    cost->n_pair = n * (n_t + 1) / 2;
+    for (int64_t r = 0; r < m->now.n_row; r++) {
+        const int64_t n_new = par__row_tokens(m, r).n;
+        cost->n_pair +=
+            n_new * (par__row_end(m, r) - n_new) + n_new * (n_new + 1) / 2;
+    }
     cost->flops = n_kv * cost->n_pair; /* comparisons */
 }
 
-static void choose_all(par_model *m, const buffers *b, int l)
+/* Of kv head g of mine, the sets of row r. */
+static void choose_row(par_model *m, const buffers *b, int64_t r, int64_t g,
+                       int l)
 {
     const par_heads *mine = par__heads_of(m, l);
     const core_seen sets = core_spec_seen(m->spec, l);
-    const int64_t n_t = m->batch->n_t, n_kv = mine->n_kv;
+    const int64_t n_kv = mine->n_kv, n_entry = sets.n_set * sets.n_key;
     const int64_t n_dh = m->spec->block_index.n_dh, ld_q = n_kv * n_dh;
-    const int64_t n_entry = sets.n_set * sets.n_key;
-    for (int64_t task = 0; task < m->now.n_row * n_kv; task++) {
-        const int64_t row = task / n_kv * n_t, g = task % n_kv;
-        const double *q = b->q + row * ld_q + g * n_dh;
-        const double *k = b->k + row * n_dh;
-        for (int64_t i0 = 0; i0 < n_t; i0 += PAR_QUERY_BLOCK) {
-            const int64_t i1 =
-                i0 + PAR_QUERY_BLOCK < n_t ? i0 + PAR_QUERY_BLOCK : n_t;
-            cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)(i1 - i0),
-                        (int)i1, (int)n_dh, 1.0, q + i0 * ld_q, (int)ld_q, k,
-                        (int)n_dh, 0.0, b->score, (int)i1);
-            m->cost.record.flops +=
-                CORE_FLOPS_MULTIPLY_ADD * (i1 - i0) * i1 * n_dh;
-            for (int64_t i = i0; i < i1; i++)
-                choose(m, b, i, b->score + (i - i0) * i1,
-                       m->now.seen + (row + i) * n_entry +
-                           (mine->kv0 + g) * sets.n_key,
-                       b->edge + ((row + i) * n_kv + g) * 2);
-        }
+    const par_run row = par__row_tokens(m, r);
+    const int64_t t0 = par__row_end(m, r) - row.n;
+    const double *q = b->q + row.i0 * ld_q + g * n_dh;
+    const double *k = par__kept_tokens(m, l, r, b->k, n_dh);
+    for (int64_t i0 = 0, n_i; i0 < row.n; i0 += n_i) {
+        n_i = PAR_QUERY_BLOCK < row.n - i0 ? PAR_QUERY_BLOCK : row.n - i0;
+        const int64_t n_key = t0 + i0 + n_i;
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n_i,
+                    (int)n_key, (int)n_dh, 1.0, q + i0 * ld_q, (int)ld_q, k,
+                    (int)n_dh, 0.0, b->score, (int)n_key);
+        m->cost.record.flops += CORE_FLOPS_MULTIPLY_ADD * n_i * n_key * n_dh;
+        for (int64_t i = i0; i < i0 + n_i; i++)
+            choose(m, b, t0 + i, b->score + (i - i0) * n_key,
+                   m->now.seen + (row.i0 + i) * n_entry +
+                       (mine->kv0 + g) * sets.n_key,
+                   b->edge + ((row.i0 + i) * n_kv + g) * 2);
     }
 }
 
@@ -199,15 +205,27 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     (void)out;
     par__enter(m, PAR_OP_BLOCK_INDEX, par__tap(CORE_TAP_BLOCK_Q, l));
     make_heads(m, of_layer, b, l);
+    par__keep_tokens(m, l, b->k, m->spec->block_index.n_dh);
     count(m, n_kv, l);
     check_scores(m, b, n_kv, l);
-    choose_all(m, b, l);
+    for (int64_t task = 0; task < m->now.n_row * n_kv; task++)
+        choose_row(m, b, task / n_kv, task % n_kv, l);
     par__tap_groups(m, tap, b->edge, 2);
+}
+
+/* The small key. */
+static int64_t n_kept(const core_spec *spec, const par_layout *lay, int l,
+                      int64_t n_t)
+{
+    (void)lay;
+    (void)l;
+    return n_t * spec->block_index.n_dh;
 }
 
 const par__entry par__block_index = {
     .placement = "block index: key     pp Shard(layer), dp Replicate, tp "
                  "Replicate; its queries, norms, sets tp Shard(kv heads)",
+    .kept = n_kept,
     .make = make,
     .carve = carve,
     .run = run,

@@ -1,15 +1,16 @@
 /* parallel/cache.c -- keys and values that steps leave for later ones.
  *
- * A rank keeps, for each of its layers, what its kv heads made of the rows in its
- * slots: as attention reads it, rotated and in the cache's type.  Nothing is sent:
- * a slot is of one part, and a kv head's keys are where its queries are.  A layer
- * that looks back no further than a window keeps as many positions as a step may
- * ask for, one after the other round about.  Of latent attention a token's latent
- * is kept, and the rotated key that all heads share; every step makes keys and
- * values of a row from them anew.  Other mixers leave a state, of their channels.
+ * A rank keeps, for each of its layers, what its kv heads made of the rows in
+ * its slots: as attention reads it, rotated and in the cache's type.  Nothing
+ * is sent: a slot is of one part, and a kv head's keys are where its queries
+ * are.  A layer that looks back no further than a window keeps as many
+ * positions as a step may ask for, one after the other round about.  Of latent
+ * attention a token's latent is kept, and the rotated key that all heads share;
+ * every step makes keys and values of a row from them anew.  Whatever else
+ * operators leave is a state, of theirs to lay out (par__entry.kept).
  *
- * Trap: a step's own keys go in before its first query looks, so the ring has to
- * hold the window of the first of them and all of the step beside it.
+ * Trap: a step's own keys go in before its first query looks, so the ring has
+ * to hold the window of the first of them and all of the step beside it.
  */
 #include "parallel/forward_impl.h"
 
@@ -22,12 +23,13 @@ typedef struct cached {
     int64_t n_k, n_v; /* columns: of own kv heads; of a latent, and none      */
     double *k, *v;    /* [my slots, room, *]                                  */
     int64_t n_state;
-    double *state;    /* [my slots, *] of a mixer that is no attention        */
+    double *state; /* [my slots, *] what operators leave beside them       */
 } cached;
 
 struct par_cache {
     core_arena arena; /* owns what is below                                   */
     int64_t n_slot;   /* of all parts                                         */
+    int64_t n_t;      /* tokens of a row                                      */
     int64_t *first;   /* [rounds * mb] which of mine a part's first slot is   */
     cached *layer;    /* [layers of mine]                                     */
     double *row_k, *row_v; /* [n_t, own heads *] of a row, from its latents   */
@@ -58,19 +60,17 @@ static cached carve_layer(core_arena *a, const core_spec *spec,
     const par_heads *mine = &lay->heads[spec->head_kind[l]];
     const par__entry *mixer = par__mixer(spec, l);
     cached of = {0};
-    if (mixer != NULL && mixer->kept != NULL) {
-        of.n_state = mixer->kept(spec, lay);
-        of.state = core_arena_f64(a, n_slot * of.n_state);
-    }
+    of.n_state = par__kept(mixer, spec, lay, l, n_t);
+    of.state = core_arena_f64(a, n_slot * of.n_state);
     if (core_spec_mixer(spec, l) != CORE_MIXER_ATTENTION)
         return of;
     of.room = room_of(spec, l, n_t, n_most);
     of.n_k = mine->n_kv * mine->all.n_dh;
     of.n_v = mine->n_kv * mine->all.n_dv;
-    if (is_latent(spec)) {
+    if (is_latent(spec))
         of.n_k = par__latent_columns(spec);
+    if (is_latent(spec) || spec->one_kv)
         of.n_v = 0;
-    }
     of.k = core_arena_f64(a, n_slot * of.room * of.n_k);
     of.v = core_arena_f64(a, n_slot * of.room * of.n_v);
     return of;
@@ -114,7 +114,7 @@ static void carve(par_cache *c, const core_spec *spec, const par_layout *lay,
 size_t par_decode_bytes(const core_spec *spec, const par_layout *layout,
                         int64_t n_slot, int64_t n_t, int64_t n_most)
 {
-    par_cache c = {.arena = core_arena_measure(), .n_slot = n_slot};
+    par_cache c = {.arena = core_arena_measure(), .n_slot = n_slot, .n_t = n_t};
     carve(&c, spec, layout, n_t, n_most);
     return c.arena.peak_bytes;
 }
@@ -125,7 +125,8 @@ core_status par_decode_open(par_model *m, int64_t n_slot, int64_t n_t,
     void *memory;
     CORE_TRY(core_alloc(&memory, 1, sizeof *m->cache, "a cache"));
     par_cache *c = m->cache = memory;
-    *c = (par_cache){.arena = core_arena_measure(), .n_slot = n_slot};
+    *c = (par_cache){
+        .arena = core_arena_measure(), .n_slot = n_slot, .n_t = n_t};
     carve(c, m->spec, m->layout, n_t, n_most);
     CORE_TRY_CTX(core_arena_make(&c->arena), "while making room for the keys "
                  "and values of %lld slots", (long long)n_slot);
@@ -180,7 +181,7 @@ static void keep(const par_model *m, const par_heads *mine, const cached *c,
         return;
     }
     memcpy(k, w->k + i * c->n_k, (size_t)c->n_k * sizeof *k);
-    for (int64_t g = 0; g < mine->n_kv; g++)
+    for (int64_t g = 0; c->n_v > 0 && g < mine->n_kv; g++)
         memcpy(v + g * n_dv, w->v + i * w->ld_v + w->v_first + g * w->v_step,
                (size_t)n_dv * sizeof *v);
 }
@@ -205,8 +206,8 @@ void par__cache_open(par_model *m, int l)
         return;
     }
     view->k = c->k;
-    view->v = c->v;
-    view->ld_v = c->n_v;
+    view->v = m->spec->one_kv ? c->k : c->v;
+    view->ld_v = m->spec->one_kv ? c->n_k : c->n_v;
     view->v_first = 0;
     view->v_step = mine->all.n_dv;
 }
@@ -246,6 +247,14 @@ void par__view_row(par_model *m, int l, int64_t b)
         turn_to(m, l, b);
 }
 
+int64_t par__row_end(const par_model *m, int64_t b)
+{
+    if (m->step == NULL)
+        return m->batch->n_t;
+    const par_step_row *row = &m->step->row[m->now.row0 + b];
+    return row->i0 + row->n;
+}
+
 int64_t par__queries(const par_model *m)
 {
     return m->step != NULL ? m->now.n : m->now.n_row * m->work.view.n_q;
@@ -272,6 +281,39 @@ void par__clear_states(const par_model *m, int l)
         if (m->step->row[m->now.row0 + b].i0 == 0)
             memset(par__state(m, l, b), 0,
                    (size_t)cached_of(m, l)->n_state * sizeof(double));
+}
+
+void par__poison_states(const par_model *m, int l)
+{
+    for (int64_t b = 0; m->step != NULL && b < m->now.n_row; b++)
+        if (m->step->row[m->now.row0 + b].i0 == 0)
+            par__poison(par__state(m, l, b),
+                        (size_t)cached_of(m, l)->n_state * sizeof(double));
+}
+
+double *par__chooser_state(const par_model *m, int l, int64_t b)
+{
+    double *state = par__state(m, l, b);
+    return state != NULL ? state + par__kept(par__projection(m->spec), m->spec,
+                                             m->layout, l, m->cache->n_t)
+                         : NULL;
+}
+
+void par__keep_tokens(const par_model *m, int l, const double *x, int64_t n_col)
+{
+    for (int64_t b = 0; m->step != NULL && b < m->now.n_row; b++) {
+        const par_run row = par__row_tokens(m, b);
+        memcpy(par__chooser_state(m, l, b) +
+                   (par__row_end(m, b) - row.n) * n_col,
+               x + row.i0 * n_col, (size_t)(row.n * n_col) * sizeof *x);
+    }
+}
+
+const double *par__kept_tokens(const par_model *m, int l, int64_t b,
+                               const double *x, int64_t n_col)
+{
+    return m->step != NULL ? par__chooser_state(m, l, b)
+                           : x + par__row_tokens(m, b).i0 * n_col;
 }
 
 /* --- the tokens that follow ---------------------------------------------- */

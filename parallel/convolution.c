@@ -22,6 +22,19 @@ par__conv par__conv_make(par_model *m, core_weight_kind kind, int l, int64_t c0,
     return c;
 }
 
+int64_t par__conv_kept(const par__conv *last)
+{
+    return last->kept0 + (last->n_conv - 1) * last->n_c;
+}
+
+par__conv par__conv_behind(par_model *m, const par__conv *before,
+                           core_weight_kind kind, int l, int64_t c0, int64_t c1)
+{
+    par__conv c = par__conv_make(m, kind, l, c0, c1);
+    c.kept0 = par__conv_kept(before);
+    return c;
+}
+
 /* Exact mode: Kc products of u with a row of the weight. */
 static void check(par_model *m, const par__conv *c, const double *u,
                   core_tap tap)
@@ -43,6 +56,14 @@ static void show(par_model *m, const par__conv *c, core_tap tap, double *values)
         par__tap_columns(m, tap, values, c->c0, c->n_c);
 }
 
+/* Those before row b's first token of the step; NULL: there are no steps. */
+static double *kept_inputs(const par_model *m, const par__conv *c, int l,
+                           int64_t b)
+{
+    double *state = par__state(m, l, b);
+    return state != NULL ? state + c->kept0 : NULL;
+}
+
 /* The last Kc - 1 inputs of every row, for its tokens of later steps: those of
  * this one, and what there was before.                                       */
 static void keep_inputs(par_model *m, const par__conv *c, const double *u,
@@ -51,7 +72,7 @@ static void keep_inputs(par_model *m, const par__conv *c, const double *u,
     const int64_t n_c = c->n_c, n_kept = c->n_conv - 1;
     for (int64_t b = 0; m->step != NULL && b < m->now.n_row; b++) {
         const par_run row = par__row_tokens(m, b);
-        double *kept = par__state(m, l, b);
+        double *kept = kept_inputs(m, c, l, b);
         for (int64_t r = 0; r < n_kept; r++) {
             const int64_t i = row.n - n_kept + r;
             memcpy(kept + r * n_c,
@@ -72,7 +93,7 @@ static void sums(par_model *m, const par__conv *c, const double *u, double *y,
         int64_t b;
         const int64_t t = par__place(m, i);
         const int64_t n_here = par__tokens_before(m, i, &b);
-        const double *kept = par__state(m, tap.layer, b);
+        const double *kept = kept_inputs(m, c, tap.layer, b);
         const int64_t first = t < n_conv - 1 ? n_conv - 1 - t : 0;
         cost->flops += CORE_FLOPS_MULTIPLY_ADD * (n_conv - first) * n_c;
         for (int64_t j = 0; j < n_c; j++) {

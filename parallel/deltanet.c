@@ -9,9 +9,9 @@
  * reduction.
  *
  * Traps: rows of v, gate, beta and dt are those of my value heads, which are
- * not as many as my key heads; the state starts at zero in every row of the
- * batch, and is stored twice at every position; a norm's weight is one head's,
- * the same for all.
+ * not as many as my key heads; the state starts at zero in every row, goes on
+ * from step to step, and is stored twice at every position; a norm's weight is
+ * one head's, the same for all.
  */
 #include "parallel/forward_impl.h"
 
@@ -76,8 +76,10 @@ static void *make(par_model *m, int l)
         s.dt_a = par__rows(m, CORE_W_DELTANET_DT_A, l, 0, PAR_END);
     s.out = par__columns(m, CORE_W_DELTANET_OUT, l, v0, v1);
     s.q_conv = par__conv_make(m, CORE_W_DELTANET_Q_CONV, l, k0, k1);
-    s.k_conv = par__conv_make(m, CORE_W_DELTANET_K_CONV, l, k0, k1);
-    s.v_conv = par__conv_make(m, CORE_W_DELTANET_V_CONV, l, v0, v1);
+    s.k_conv =
+        par__conv_behind(m, &s.q_conv, CORE_W_DELTANET_K_CONV, l, k0, k1);
+    s.v_conv =
+        par__conv_behind(m, &s.k_conv, CORE_W_DELTANET_V_CONV, l, v0, v1);
     s.a_log = par__vector(m, CORE_W_DELTANET_A_LOG, l, h0, h1);
     s.norm = par__vector(m, CORE_W_DELTANET_NORM, l, 0, PAR_END);
     return par__keep(&m->shards, &s, sizeof s);
@@ -225,13 +227,13 @@ static double dot(const double *a, const double *b, int64_t n)
 }
 
 /* The state one position on; row j of it is column j of S. */
-static void advance(par_model *m, const double *key, const double *value,
-                    double beta)
+static void advance(par_model *m, double *state, const double *key,
+                    const double *value, double beta)
 {
     const core_deltanet *s = &m->spec->deltanet;
     const int64_t n_dk = s->n_dk, n = s->n_dv * n_dk;
     const double *decay = buffers_of(m)->decay;
-    double *state = buffers_of(m)->state, *delta = buffers_of(m)->delta;
+    double *delta = buffers_of(m)->delta;
     for (int64_t j = 0; j < s->n_dv; j++)
         for (int64_t i = 0; i < n_dk; i++)
             state[j * n_dk + i] *= decay[i];
@@ -275,9 +277,10 @@ static void find_decay(par_model *m, double a_log, const double *dt)
     }
 }
 
-/* Value head h of mine along the row that starts at token i0. */
-static void scan_head(par_model *m, const shards *s, int64_t i0, int64_t h,
-                      longest *x)
+/* Value head h of mine along a row, from the state that was kept of it (NULL:
+ * from its first token on).                                                  */
+static void scan_head(par_model *m, const shards *s, par_run row, double *kept,
+                      int64_t h, longest *x)
 {
     const buffers *w = buffers_of(m);
     const core_deltanet *net = &m->spec->deltanet;
@@ -285,17 +288,19 @@ static void scan_head(par_model *m, const shards *s, int64_t i0, int64_t h,
     const int64_t n_dk = net->n_dk, n_dv = net->n_dv;
     const int64_t g = h / (net->n_vh / net->n_kh);
     const double root = sqrt((double)n_dk);
-    memset(w->state, 0, (size_t)(n_dv * n_dk) * sizeof *w->state);
-    for (int64_t i = i0; i < i0 + m->batch->n_t; i++) {
+    double *state = kept != NULL ? kept : w->state;
+    if (kept == NULL)
+        memset(state, 0, (size_t)(n_dv * n_dk) * sizeof *state);
+    for (int64_t i = row.i0; i < row.i0 + row.n; i++) {
         const int64_t at = i * mine.n_v + h;
         const double *key = w->k_act + (i * mine.n_k + g) * n_dk;
         const double *query = w->q_act + (i * mine.n_k + g) * n_dk;
         find_decay(m, s->a_log[h], w->dt + at * core_deltanet_n_dt(net));
-        advance(m, key, w->v_act + at * n_dv, w->beta[at]);
+        advance(m, state, key, w->v_act + at * n_dv, w->beta[at]);
         for (int64_t j = 0; j < n_dv; j++)
-            w->y[at * n_dv + j] = dot(query, w->state + j * n_dk, n_dk) / root;
+            w->y[at * n_dv + j] = dot(query, state + j * n_dk, n_dk) / root;
         if (m->numerics == CORE_EXACT)
-            see(x, w->state, key, query, net);
+            see(x, state, key, query, net);
     }
 }
 
@@ -315,9 +320,15 @@ static void scan(par_model *m, const shards *s, int l)
     cost->read = n * (n_col + 2 * h.n_k * net->n_dk +
                       h.n_v * (1 + core_deltanet_n_dt(net)));
     cost->weights = n > 0 ? h.n_v : 0;
-    for (int64_t i0 = 0; i0 < n; i0 += m->batch->n_t)
+    for (int64_t b = 0; b < m->now.n_row; b++) {
+        double *kept = par__state(m, l, b); /* behind what is convolved */
+        if (kept != NULL)
+            kept += par__conv_kept(&s->v_conv);
         for (int64_t i = 0; i < h.n_v; i++)
-            scan_head(m, s, i0, i, &x);
+            scan_head(m, s, par__row_tokens(m, b),
+                      kept != NULL ? kept + i * net->n_dv * net->n_dk : NULL, i,
+                      &x);
+    }
     if (m->numerics == CORE_EXACT)
         par__check(m, tap, x.key, x.state, CORE_STEP_PROB, CORE_STEP_PROB);
     par__tap_columns(m, tap, w->y, h.value0 * net->n_dv, n_col);
@@ -342,6 +353,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     const shards *s = of_layer;
     const int64_t n_d = m->spec->n_d, n = m->now.n;
     const core_tap tap = par__tap(CORE_TAP_ATTN_OUT, l);
+    par__clear_states(m, l);
     par__enter(m, PAR_OP_DELTANET, par__tap(CORE_TAP_DELTANET_Q, l));
     project(m, s, l);
     convolve(m, s, l);
@@ -352,6 +364,18 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     par__enter(m, PAR_OP_DELTANET, tap);
     par__linear(m, out, n_d, buffers_of(m)->y, s->out.n_col, n, &s->out, tap);
     par__leave_partial(m, out, NULL, tap);
+}
+
+/* What is convolved, and the state of each value head. */
+static int64_t n_kept(const core_spec *spec, const par_layout *lay, int l,
+                      int64_t n_t)
+{
+    const core_deltanet *s = &spec->deltanet;
+    const heads h = heads_of(spec, lay);
+    (void)l;
+    (void)n_t;
+    return (2 * h.n_k * s->n_dk + h.n_v * s->n_dv) * (s->n_conv - 1) +
+           h.n_v * s->n_dv * s->n_dk;
 }
 
 static int64_t n_key_heads(const core_spec *spec)
@@ -365,6 +389,7 @@ const par__entry par__deltanet = {
                  "Shard(key heads, each with its value heads); short vectors "
                  "Replicate; what leaves the heads is Partial over tp until "
                  "reduced",
+    .kept = n_kept,
     .make = make,
     .carve = carve,
     .run = run,

@@ -74,6 +74,8 @@ typedef struct par_groups {
 typedef struct par__digest_kinds {
     core_weight_kind w_kv, w_gate, w_bias, w_norm;
     core_tap_kind kv, gate, sum, norm, rope;
+    double *(*state)(const struct par_model *m, int l,
+                     int64_t b); /* of a row */
 } par__digest_kinds;
 typedef struct par_digests {
     par__digest_kinds kinds;
@@ -81,6 +83,12 @@ typedef struct par_digests {
     const double *bias; /* [tokens of a run, vectors * columns]               */
     const double *norm; /* [columns]                                          */
 } par_digests;
+
+/* A row's digests of complete runs: number e of n at first + e * ld.         */
+typedef struct par_done {
+    const double *first;
+    int64_t ld, n;
+} par_done;
 
 /* Shard(head). */
 typedef struct par_attention {
@@ -601,6 +609,9 @@ void par__embed(par_model *m);
 void par__embedded(par_model *m);
 void par__head(par_model *m);
 
+/* attention.c: x [n, n_col], stored at taps, as attention reads it: in the type
+ * of the cache.                                                              */
+void par__read_in_cache(const par_model *m, double *x, int64_t n_col);
 /* my_heads.c, qk_norm.c, rope.c; l: the layer                                */
 const par_heads *par__heads_of(const par_model *m, int l);
 /* Store and show values of my heads, or keys or values of my kv heads, `width`
@@ -650,6 +661,15 @@ par_digests *par__digests_make(par_model *m, int l,
                                const par__digest_kinds *kinds);
 void par__digests_carve(par_work *work, const core_spec *spec);
 void par__digests(par_model *m, const par_digests *s, double *out, int l);
+/* Those out of `out` that are complete are kept; those of row b, from the state
+ * where they are kept (NULL without steps) or from `out`.                    */
+void par__digests_keep(const par_model *m, const par_digests *s,
+                       const double *out, int l);
+par_done par__digests_done(const par_model *m, double *state, const double *out,
+                           int64_t n_col, int l, int64_t b);
+/* What a row leaves of digests of n_col columns. */
+int64_t par__digests_kept(const core_spec *spec, int l, int64_t n_t,
+                          int64_t n_col);
 /* context_gate.c: w->context times the scores of my heads.                   */
 par_shard par__context_gate_make(par_model *m, int l);
 void par__context_gate(par_model *m, const par_shard *gate, int l);
@@ -672,11 +692,18 @@ void par__best_keys(par_key *all, int64_t n, int64_t *key, int64_t n_key,
 typedef struct par__conv {
     core_weight id;
     int64_t c0, n_c, n_conv;
+    int64_t kept0;          /* where its inputs lie in what a row keeps       */
     const double *w, *bias; /* [n_c, Kc], [n_c] or NULL                       */
     const par__repeated *repeated; /* NULL: the channels are mine alone       */
 } par__conv;
 par__conv par__conv_make(par_model *m, core_weight_kind kind, int l, int64_t c0,
                          int64_t c1);
+/* Likewise one whose inputs are kept behind those of another of the mixer.   */
+par__conv par__conv_behind(par_model *m, const par__conv *before,
+                           core_weight_kind kind, int l, int64_t c0,
+                           int64_t c1);
+/* What a row keeps of a mixer's convolutions, the last of which is this one. */
+int64_t par__conv_kept(const par__conv *last);
 /* act [n, n_c] = silu of u [n, n_c] convolved along its rows; two taps, one
  * record.                                                                    */
 void par__convolve(par_model *m, const par__conv *c, const double *u,
@@ -761,8 +788,20 @@ int64_t par__keys(const par_model *m);
 /* What row b of the micro-batch left of layer l's state (par__entry.kept), to go
  * on from and to leave; zeros where the row begins.  NULL without steps.     */
 double *par__state(const par_model *m, int l, int64_t b);
-/* Rows that begin in the step have no state of layer l. */
+/* Rows that begin in the step have no state of layer l: zeros, or NaN.       */
 void par__clear_states(const par_model *m, int l);
+void par__poison_states(const par_model *m, int l);
+/* What the layer's chooser left, likewise.                                   */
+double *par__chooser_state(const par_model *m, int l, int64_t b);
+/* A chooser that leaves a vector for each token: those of the step, x [n,
+ * n_col], are kept; those of row b, by position, are x where there are no
+ * steps.     */
+void par__keep_tokens(const par_model *m, int l, const double *x,
+                      int64_t n_col);
+const double *par__kept_tokens(const par_model *m, int l, int64_t b,
+                               const double *x, int64_t n_col);
+/* Tokens that row b has so far, those of the step among them.                */
+int64_t par__row_end(const par_model *m, int64_t b);
 void par__cache_close(par_cache *cache);
 size_t par__cache_bytes(const par_cache *cache);
 void par__cache_row(par_model *m, int l, int64_t b);

@@ -33,11 +33,12 @@ typedef struct head {
     double *context;     /* [queries of the row, Dv]                          */
     int64_t ld_q, ld_o;
     const uint8_t *mask; /* [T] of the row, or NULL                           */
-    const int64_t *seen; /* [T, sets, keys] of the row; NULL: no choice       */
+    const int64_t *seen; /* [queries, sets, keys] of the row's tokens from    */
+    int64_t seen0;       /* this one on; NULL: no choice                      */
     core_seen sets;
     int64_t set;         /* the head's                                        */
-    const double *digest; /* [T, Dh] that a token sees last, of runs of       */
-    int64_t run;          /* so many tokens; 0: none                          */
+    par_done digests;    /* of complete runs of                              */
+    int64_t run;         /* so many tokens; 0: there are none                */
     double sink;         /* its logit; -infinity: none                        */
     const core_heads *of; /* the layer's                                      */
     int layer;
@@ -87,28 +88,9 @@ static int64_t token_of(const head *h, const par_keys *keys, int64_t j)
     return keys->first + h->row * keys->step + j - keys->run.i0;
 }
 
-/* Digests and keys of the window side by side, values as they are. */
-static void gather(const par_model *m, const head *h, block *b)
+/* The block's keys of part i of the view, which may be none. */
+static span keys_of(const head *h, const block *b, int i)
 {
-    const int64_t n_dh = h->of->n_dh, n_digest = b->i1 / h->run;
-    const double *k =
-        h->k + token_of(h, &h->view->keys[0], b->j0) * h->view->ld_k;
-    double *to = m->work.gathered;
-    for (int64_t e = 0; e < n_digest; e++, to += n_dh)
-        memcpy(to, h->digest + ((e + 1) * h->run - 1) * n_dh,
-               (size_t)n_dh * sizeof *to);
-    for (int64_t j = b->j0; j < b->j1; j++, to += n_dh, k += h->view->ld_k)
-        memcpy(to, k, (size_t)n_dh * sizeof *to);
-    b->j0 -= n_digest;
-}
-
-/* The block's keys of part i, which may be none. */
-static span span_of(const par_model *m, const head *h, const block *b, int i)
-{
-    const double *gathered = m->work.gathered;
-    const int64_t n_dh = h->of->n_dh;
-    if (h->run > 0)
-        return (span){0, b->j1 - b->j0, gathered, gathered, n_dh, n_dh};
     const par_view *view = h->view;
     const par_keys *keys = &view->keys[i];
     const int64_t end = keys->run.i0 + keys->run.n;
@@ -123,6 +105,33 @@ static span span_of(const par_model *m, const head *h, const block *b, int i)
                   .v = h->v + token * view->ld_v,
                   .ld_k = view->ld_k,
                   .ld_v = view->ld_v};
+}
+
+/* Digests and keys of the window side by side, values as they are. */
+static void gather(const par_model *m, const head *h, block *b)
+{
+    const int64_t n_dh = h->of->n_dh, n_digest = b->i1 / h->run;
+    double *to = m->work.gathered;
+    for (int64_t e = 0; e < n_digest; e++, to += n_dh)
+        memcpy(to, h->digests.first + e * h->digests.ld,
+               (size_t)n_dh * sizeof *to);
+    for (int i = 0; i < h->view->n_keys; i++) {
+        const span part = keys_of(h, b, i);
+        for (int64_t j = 0; j < part.n; j++, to += n_dh)
+            memcpy(to, part.k + j * part.ld_k, (size_t)n_dh * sizeof *to);
+    }
+    b->j0 -= n_digest;
+}
+
+/* Likewise, digests among them. */
+static span span_of(const par_model *m, const head *h, const block *b, int i)
+{
+    const double *gathered = m->work.gathered;
+    const int64_t n_dh = h->of->n_dh;
+    if (h->run == 0)
+        return keys_of(h, b, i);
+    return (span){0,   i == 0 ? b->j1 - b->j0 : 0, gathered, gathered, n_dh,
+                  n_dh};
 }
 
 /* From query i0 on, which is number `at` of the row's and of a run that ends at
@@ -149,6 +158,12 @@ static block make_block(const par_model *m, const head *h, int64_t at,
     return b;
 }
 
+/* The keys that were chosen for query i. */
+static const int64_t *set_of(const head *h, int64_t i)
+{
+    return h->seen + ((i - h->seen0) * h->sets.n_set + h->set) * h->sets.n_key;
+}
+
 /* Of digests and window, what query i does not attend to weighs nothing.  The
  * number of what it attends to.                                              */
 static int64_t hide_digests(const par_model *m, const head *h, const block *b,
@@ -156,8 +171,7 @@ static int64_t hide_digests(const par_model *m, const head *h, const block *b,
 {
     const int64_t lo = core_spec_first_key(m->spec, h->layer, i);
     const int64_t n_all = b->first - b->j0, n_complete = (i + 1) / h->run;
-    const int64_t *key =
-        h->seen != NULL ? h->seen + i * h->sets.n_key : NULL;
+    const int64_t *key = h->seen != NULL ? set_of(h, i) : NULL;
     int64_t n = i + 1 - lo, c = 0;
     for (int64_t e = 0; e < n_all; e++) {
         bool is_seen = e < n_complete;
@@ -180,7 +194,7 @@ static void hide_others(const head *h, const block *b, int64_t lo, int64_t i,
 {
     if (h->seen == NULL || h->run > 0)
         return;
-    const int64_t *key = h->seen + (i * h->sets.n_set + h->set) * h->sets.n_key;
+    const int64_t *key = set_of(h, i);
     const int64_t *end = key + h->sets.n_key;
     const int64_t n_wide = h->sets.n_wide;
     for (int64_t j = lo; j <= i; j++) {
@@ -366,9 +380,9 @@ static void check_head(par_model *m, const head *h, core_tap tap)
     if (m->numerics != CORE_EXACT)
         return;
     const par_view *view = h->view;
-    const int64_t n_t = m->batch->n_t, n_dh = h->of->n_dh;
+    const int64_t n_dh = h->of->n_dh;
     const double sum_p =
-        1.0 + (double)(n_t + m->work.n_digest) * (CORE_STEP_PROB / 2);
+        1.0 + (double)(m->batch->n_t + m->work.n_digest) * (CORE_STEP_PROB / 2);
     const par_operator op = par__charge(m, PAR_OP_CHECK);
     double largest = 0.0, norm_k = 0.0;
     for (int k = 0; k < view->n_keys; k++) {
@@ -380,8 +394,11 @@ static void check_head(par_model *m, const head *h, core_tap tap)
                                                       n, n_dh, view->ld_k));
     }
     if (h->run > 0) {
-        largest = par__worse(largest, par__largest(h->digest, n_dh, n_t, n_dh));
-        norm_k = par__worse(norm_k, core_max_row_norm(h->digest, n_t, n_dh, n_dh));
+        const par_done *d = &h->digests;
+        largest =
+            par__worse(largest, par__largest(d->first, d->ld, d->n, n_dh));
+        norm_k =
+            par__worse(norm_k, core_max_row_norm(d->first, d->n, n_dh, d->ld));
     }
     par__check(m, tap, core_max_row_norm(h->q, view->n_q, n_dh, h->ld_q),
                norm_k, CORE_STEP_ACT, CORE_STEP_ACT);
@@ -393,11 +410,11 @@ static void check_head(par_model *m, const head *h, core_tap tap)
 static void point(const par_model *m, const par_attention *attention, head *h,
                   int64_t b, int64_t i_h)
 {
-    const par_work *w = &m->work;
     const par_view *view = h->view;
     const par_heads *heads = &view->heads;
     const core_heads *of = &heads->all;
-    const int64_t n_dh = of->n_dh, n_dv = of->n_dv, row = b * m->batch->n_t;
+    const int64_t n_dh = of->n_dh, n_dv = of->n_dv;
+    const par_run row = par__row_tokens(m, b);
     const int64_t i = i_h - heads->h0, query0 = view->query0;
     const int64_t g = i_h * of->n_g / of->n_h - heads->kv0;
     h->row = b;
@@ -410,8 +427,11 @@ static void point(const par_model *m, const par_attention *attention, head *h,
     h->set = i_h * h->sets.n_set / of->n_h;
     h->seen = h->sets.n_set == 0
                   ? NULL
-                  : m->now.seen + row * h->sets.n_set * h->sets.n_key;
-    h->digest = h->run > 0 ? w->digest + row * n_dh : NULL;
+                  : m->now.seen + row.i0 * h->sets.n_set * h->sets.n_key;
+    h->seen0 = par__row_end(m, b) - row.n;
+    if (h->run > 0)
+        h->digests = par__digests_done(m, par__state(m, h->layer, b),
+                                       m->work.digest, n_dh, h->layer, b);
     h->sink = attention->sinks != NULL
                   ? attention->sinks[i_h - par__heads_of(m, h->layer)->h0]
                   : -(double)INFINITY;
@@ -449,8 +469,8 @@ static void count_operands(par_model *m, const par_attention *attention, int l)
     cost->read = n * n_h * n_dh;
     cost->written = n * n_h * n_dv;
     cost->kv_read = par__keys(m) * mine->n_kv * (n_dh + n_dv);
-    if (run > 0)
-        cost->kv_read += m->now.n_row * (m->batch->n_t / run) * n_dh;
+    for (int64_t b = 0; run > 0 && b < m->now.n_row; b++)
+        cost->kv_read += par__row_end(m, b) / run * n_dh;
     cost->weights = attention->sinks != NULL && n > 0 ? n_h : 0;
 }
 

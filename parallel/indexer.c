@@ -96,39 +96,39 @@ static void prepare(par_model *m, const shards *s, const buffers *b, int l)
             par__tap(CORE_TAP_INDEX_WEIGHT, l));
 }
 
-/* score [i1 - i0, i1] of a row that starts at token `row`. */
-static void score(par_model *m, const buffers *b, int64_t row, int64_t i0,
-                  int64_t i1)
+/* score [n_i, n_key] of tokens i0.. of the micro-batch, with keys k [n_key, Di]
+ */
+static void score(par_model *m, const buffers *b, int64_t i0, int64_t n_i,
+                  const double *k, int64_t n_key)
 {
     const int64_t n_h = m->spec->indexer.n_h, n_dh = m->spec->indexer.n_dh;
-    const int64_t n_i = i1 - i0;
-    for (int64_t c = 0; c < n_i * i1; c++)
+    for (int64_t c = 0; c < n_i * n_key; c++)
         b->score[c] = 0.0;
     for (int64_t h = 0; h < n_h; h++) {
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n_i, (int)i1,
-                    (int)n_dh, 1.0, b->q + ((row + i0) * n_h + h) * n_dh,
-                    (int)(n_h * n_dh), b->k + row * n_dh, (int)n_dh, 0.0,
-                    b->dot, (int)i1);
-        for (int64_t c = 0; c < n_i * i1; c++)
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n_i,
+                    (int)n_key, (int)n_dh, 1.0, b->q + (i0 * n_h + h) * n_dh,
+                    (int)(n_h * n_dh), k, (int)n_dh, 0.0, b->dot, (int)n_key);
+        for (int64_t c = 0; c < n_i * n_key; c++)
             if (!(b->dot[c] <= 0.0))
                 b->score[c] +=
-                    b->weight[(row + i0 + c / i1) * n_h + h] * b->dot[c];
+                    b->weight[(i0 + c / n_key) * n_h + h] * b->dot[c];
     }
-    m->cost.record.flops += CORE_FLOPS_MULTIPLY_ADD * n_i * i1 * n_h * n_dh;
+    m->cost.record.flops += CORE_FLOPS_MULTIPLY_ADD * n_i * n_key * n_h * n_dh;
 }
 
-/* The best of the keys that query i of the row may see. */
-static void choose(par_model *m, const buffers *b, int64_t row, int64_t i,
+/* The best of the keys that token `at` of the micro-batch may see, which is
+ * number i of its row.                                                       */
+static void choose(par_model *m, const buffers *b, int64_t at, int64_t i,
                    const double *s, const uint8_t *mask)
 {
     const int64_t n_seen = m->spec->n_seen;
     const core_indexer *index = &m->spec->indexer;
-    double *edge = b->edge + 2 * (row + i);
+    double *edge = b->edge + 2 * at;
     int64_t n = 0;
     for (int64_t j = 0; j <= i; j++)
         if (mask == NULL || mask[j] != 0)
             b->all[n++] = (par_key){s[j], j};
-    par__best_keys(b->all, n, m->now.seen + (row + i) * n_seen, n_seen, edge);
+    par__best_keys(b->all, n, m->now.seen + at * n_seen, n_seen, edge);
     for (int e = 0; e < 2; e++)
         edge[e] *= 1.0 / sqrt((double)(index->n_h * index->n_dh));
     m->cost.record.n_pair += i + 1;
@@ -142,7 +142,7 @@ static void check_scores(par_model *m, const buffers *b, core_tap tap)
     if (m->numerics != CORE_EXACT)
         return;
     const par_operator op = par__charge(m, PAR_OP_CHECK);
-    double most = 0.0;
+    double most = 0.0, longest = 0.0;
     for (int64_t t = 0; t < m->now.n; t++) {
         double sum = 0.0;
         for (int64_t h = 0; h < n_h; h++)
@@ -151,8 +151,13 @@ static void check_scores(par_model *m, const buffers *b, core_tap tap)
                 core_max_row_norm(b->q + (t * n_h + h) * n_dh, 1, n_dh, n_dh);
         most = par__worse(most, sum);
     }
-    par__check(m, tap, most, core_max_row_norm(b->k, m->now.n, n_dh, n_dh),
-               CORE_STEP_ACT * CORE_STEP_ACT, CORE_STEP_ACT);
+    for (int64_t r = 0; r < m->now.n_row; r++)
+        longest = par__worse(
+            longest,
+            core_max_row_norm(par__kept_tokens(m, tap.layer, r, b->k, n_dh),
+                              par__row_end(m, r), n_dh, n_dh));
+    par__check(m, tap, most, longest, CORE_STEP_ACT * CORE_STEP_ACT,
+               CORE_STEP_ACT);
     par__charge(m, op);
 }
 
@@ -165,38 +170,54 @@ static void count_operands(par_model *m, core_tap tap)
     cost->n = m->batch->n_t;
     cost->k = n_h * n_dh;
     cost->read = n * n_h * (n_dh + 1);
-    cost->kv_read = n * n_dh;
+    cost->kv_read = par__keys(m) * n_dh;
     cost->written = n * (m->spec->n_seen + 2);
 }
 
 static void run(par_model *m, const void *of_layer, int l, double *out)
 {
     const buffers *b = m->work.chooser;
-    const int64_t n_t = m->batch->n_t;
+    const int64_t n_dh = m->spec->indexer.n_dh;
     const core_tap tap = par__tap(CORE_TAP_EDGE, l);
     (void)out;
     prepare(m, of_layer, b, l);
+    par__keep_tokens(m, l, b->k, n_dh);
     par__enter(m, PAR_OP_INDEXER, tap);
     count_operands(m, tap);
     check_scores(m, b, tap);
     for (int64_t r = 0; r < m->now.n_row; r++) {
+        const par_run row = par__row_tokens(m, r);
+        const int64_t t0 = par__row_end(m, r) - row.n;
+        const double *k = par__kept_tokens(m, l, r, b->k, n_dh);
         const uint8_t *mask = m->batch->mask;
         if (mask != NULL)
-            mask += (m->now.row0 + r) * n_t;
-        for (int64_t i0 = 0, i1; i0 < n_t; i0 = i1) {
-            i1 = i0 + PAR_QUERY_BLOCK < n_t ? i0 + PAR_QUERY_BLOCK : n_t;
-            score(m, b, r * n_t, i0, i1);
-            for (int64_t i = i0; i < i1; i++)
-                choose(m, b, r * n_t, i, b->score + (i - i0) * i1, mask);
+            mask += (m->now.row0 + r) * m->batch->n_t;
+        for (int64_t i0 = 0, n_i; i0 < row.n; i0 += n_i) {
+            n_i = PAR_QUERY_BLOCK < row.n - i0 ? PAR_QUERY_BLOCK : row.n - i0;
+            const int64_t n_key = t0 + i0 + n_i;
+            score(m, b, row.i0 + i0, n_i, k, n_key);
+            for (int64_t i = i0; i < i0 + n_i; i++)
+                choose(m, b, row.i0 + i, t0 + i, b->score + (i - i0) * n_key,
+                       mask);
         }
     }
     par__tap_replicated(m, tap, b->edge);
+}
+
+/* Its keys. */
+static int64_t n_kept(const core_spec *spec, const par_layout *lay, int l,
+                      int64_t n_t)
+{
+    (void)lay;
+    (void)l;
+    return n_t * spec->indexer.n_dh;
 }
 
 const par__entry par__indexer = {
     .placement = "indexer              pp Shard(layer), dp Replicate, tp "
                  "Replicate",
     .is_replicated = true,
+    .kept = n_kept,
     .make = make,
     .carve = carve,
     .run = run,

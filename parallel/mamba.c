@@ -159,7 +159,7 @@ static void scan(par_model *m, const shards *mamba, int l)
         const par_run row = par__row_tokens(m, b);
         double *kept = par__state(m, l, b); /* behind what is convolved */
         if (kept != NULL)
-            kept += (mamba->conv.n_conv - 1) * n_c;
+            kept += par__conv_kept(&mamba->conv);
         for (int64_t c = 0; c < n_c; c++) {
             const double square =
                 scan_channel(m, mamba, row,
@@ -198,10 +198,13 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
 }
 
 /* What is convolved, and the state of each channel. */
-static int64_t n_kept(const core_spec *spec, const par_layout *lay)
+static int64_t n_kept(const core_spec *spec, const par_layout *lay, int l,
+                      int64_t n_t)
 {
     const int64_t n_c = first_channel(spec, lay, lay->t + 1) -
                         first_channel(spec, lay, lay->t);
+    (void)l;
+    (void)n_t;
     return n_c * (spec->mamba.n_conv - 1 + spec->mamba.n_s);
 }
 

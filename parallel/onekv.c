@@ -22,7 +22,8 @@ static void *make(par_model *m, int l)
     static const par__digest_kinds of_keys = {
         CORE_W_DIGEST_KV,   CORE_W_DIGEST_GATE,   CORE_W_DIGEST_BIAS,
         CORE_W_DIGEST_NORM, CORE_TAP_DIGEST_KV,   CORE_TAP_DIGEST_GATE,
-        CORE_TAP_DIGEST,    CORE_TAP_DIGEST_NORM, CORE_TAP_DIGEST_ROPE};
+        CORE_TAP_DIGEST,    CORE_TAP_DIGEST_NORM, CORE_TAP_DIGEST_ROPE,
+        par__state};
     const par_heads *mine = par__heads_of(m, l);
     const int64_t n_dh = mine->all.n_dh, q0 = mine->h0 * n_dh;
     shards s;
@@ -109,14 +110,26 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     w->ld_v = n_dh;
     w->v_first = 0;
     w->v_step = n_dh;
-    if (s->digests != NULL)
+    if (s->digests != NULL) {
         par__digests(m, s->digests, w->digest, l);
+        par__read_in_cache(m, w->digest, n_dh);
+        par__digests_keep(m, s->digests, w->digest, l);
+    }
+}
+
+/* Of digests. */
+static int64_t n_kept(const core_spec *spec, const par_layout *lay, int l,
+                      int64_t n_t)
+{
+    (void)lay;
+    return par__digests_kept(spec, l, n_t, core_spec_heads(spec, l).n_dh);
 }
 
 const par__entry par__onekv = {
     .placement = "the key and value    pp Shard(layer), dp Replicate, tp "
                  "Replicate; short query likewise, queries tp Shard(heads)",
     .is_replicated = true,
+    .kept = n_kept,
     .make = make,
     .carve = carve,
     .run = run,

@@ -42,6 +42,12 @@ const par__connection *par__connection_of(const core_spec *spec)
     return connections[core_spec_connection(spec)];
 }
 
+int64_t par__kept(const par__entry *op, const core_spec *spec,
+                  const par_layout *layout, int l, int64_t n_t)
+{
+    return op != NULL && op->kept != NULL ? op->kept(spec, layout, l, n_t) : 0;
+}
+
 bool par__has(const core_spec *spec, int l0, int l1, const par__entry *op)
 {
     for (int l = l0; l < l1; l++) {

@@ -27,9 +27,11 @@ typedef struct par__entry {
                             * of                                            */
     bool is_replicated;    /* a tensor group's ranks repeat what is charged to
                             * the operator's name                             */
-    /* A mixer's state: elements of mine that a row leaves for its later tokens;
-     * no function: it leaves none, or not known how.                         */
-    int64_t (*kept)(const core_spec *spec, const par_layout *layout);
+    /* Elements of mine that layer l leaves for later tokens of a row of n_t at
+     * most: a mixer's state, a projection's or a chooser's beside keys and
+     * values; no function: none.                                             */
+    int64_t (*kept)(const core_spec *spec, const par_layout *layout, int l,
+                    int64_t n_t);
     /* The shards of layer l, kept in m->shards; NULL in measure mode.        */
     void *(*make)(struct par_model *m, int l);
     /* Its buffers for a tick, carved from w->arena: par__keep_buffers.  A shared
@@ -75,6 +77,10 @@ CORE_SHARED_LIST(PAR__DECLARE)
 
 extern const par__entry *const par__mixers[CORE_N_MIXERS];
 extern const par__entry *const par__shareds[CORE_N_SHARED];
+
+/* Its `kept`; 0 where there is no function or (NULL) no operator.            */
+int64_t par__kept(const par__entry *op, const core_spec *spec,
+                  const par_layout *layout, int l, int64_t n_t);
 
 /* The operator of a layer, of a model; NULL: none.                           */
 const par__entry *par__mixer(const core_spec *spec, int l);

@@ -84,8 +84,11 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     par__leave_partial(m, out, s->out.bias, tap);
 }
 
-static int64_t n_kept(const core_spec *spec, const par_layout *lay)
+static int64_t n_kept(const core_spec *spec, const par_layout *lay, int l,
+                      int64_t n_t)
 {
+    (void)l;
+    (void)n_t;
     return (spec->shortconv.n_conv - 1) * (first_channel(spec, lay, lay->t + 1) -
                                            first_channel(spec, lay, lay->t));
 }

@@ -10,7 +10,7 @@
  * attention's.
  *
  * Traps: my rows of x, B and C lie apart in weight and tap; the state is stored
- * at every step and starts at zero in every row.
+ * at every step, starts at zero in every row and goes on from step to step.
  */
 #include "parallel/forward_impl.h"
 
@@ -81,7 +81,9 @@ static void *make(par_model *m, int l)
         int64_t r0, r1;
         rows_of(ssd, &o, (part)p, &r0, &r1);
         s.in[p] = par__rows(m, CORE_W_SSD_XBC, l, r0, r1);
-        s.conv[p] = par__conv_make(m, CORE_W_SSD_CONV, l, r0, r1);
+        s.conv[p] = p == X ? par__conv_make(m, CORE_W_SSD_CONV, l, r0, r1)
+                           : par__conv_behind(m, &s.conv[p - 1],
+                                              CORE_W_SSD_CONV, l, r0, r1);
         const par__repeated of = {o.of, first_of(ssd, (part)p), ssd->n_s};
         if (p != X) /* others may have the same rows of B, of C */
             s.conv[p].repeated = par__keep(&m->shards, &of, sizeof of);
@@ -183,8 +185,10 @@ static double step(par_model *m, const meets *at, double *state)
     return largest;
 }
 
-/* My head i_h along the row that starts at token i0. */
-static double scan_head(par_model *m, const shards *s, int64_t i0, int64_t i_h)
+/* My head i_h along a row, from the state that was kept of it (NULL: from its
+ * first token on).                                                           */
+static double scan_head(par_model *m, const shards *s, par_run row,
+                        double *kept, int64_t i_h)
 {
     const buffers *w = buffers_of(m);
     const core_ssd *ssd = &m->spec->ssd;
@@ -192,9 +196,10 @@ static double scan_head(par_model *m, const shards *s, int64_t i0, int64_t i_h)
     const par_heads *of = &s->conv[B].repeated->heads;
     const int64_t n_b = s->in[B].n_row;
     const int64_t g = (of->h0 + i_h) / (ssd->n_h / ssd->n_g) - of->kv0;
-    double largest = 0.0;
-    memset(w->state, 0, (size_t)(ssd->n_p * ssd->n_s) * sizeof *w->state);
-    for (int64_t i = i0; i < i0 + m->batch->n_t; i++) {
+    double *state = kept != NULL ? kept : w->state, largest = 0.0;
+    if (kept == NULL)
+        memset(state, 0, (size_t)(ssd->n_p * ssd->n_s) * sizeof *state);
+    for (int64_t i = row.i0; i < row.i0 + row.n; i++) {
         meets at = {.dt = w->dt[i * n_h + i_h],
                     .d = s->d[i_h],
                     .x = w->act[X] + i * n_c + i_h * ssd->n_p,
@@ -202,7 +207,7 @@ static double scan_head(par_model *m, const shards *s, int64_t i0, int64_t i_h)
                     .c = w->act[C] + i * n_b + g * ssd->n_s,
                     .y = w->y + i * n_c + i_h * ssd->n_p};
         at.decay = core_decay(s->a_log[i_h], at.dt);
-        const double square = step(m, &at, w->state);
+        const double square = step(m, &at, state);
         largest = par__worse(largest, square);
     }
     return largest;
@@ -222,11 +227,18 @@ static void scan(par_model *m, const shards *s, int l)
     cost->k = n_s;
     cost->read = n * (n_c + n_h + 2 * n_b); /* x; dt; B, C */
     cost->weights = n > 0 ? 2 * n_h : 0;
-    for (int64_t i0 = 0; i0 < n; i0 += m->batch->n_t)
+    for (int64_t b = 0; b < m->now.n_row; b++) {
+        const par_run row = par__row_tokens(m, b);
+        double *kept = par__state(m, l, b); /* behind what is convolved */
+        if (kept != NULL)
+            kept += par__conv_kept(&s->conv[C]);
         for (int64_t h = 0; h < n_h; h++) {
-            const double square = scan_head(m, s, i0, h);
+            const double square = scan_head(
+                m, s, row,
+                kept != NULL ? kept + h * m->spec->ssd.n_p * n_s : NULL, h);
             largest = par__worse(largest, square);
         }
+    }
     if (m->numerics == CORE_EXACT)
         par__check(m, tap, sqrt(largest),
                    core_max_row_norm(w->act[C], n * n_b / n_s, n_s, n_s),
@@ -310,6 +322,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     const buffers *w = buffers_of(m);
     const int64_t n_d = m->spec->n_d, n = m->now.n, n_c = s->gate.n_row;
     const core_tap tap = par__tap(CORE_TAP_ATTN_OUT, l);
+    par__clear_states(m, l);
     project(m, s, l);
     time_steps(m, s, l);
     scan(m, s, l);
@@ -317,6 +330,18 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     par__enter(m, PAR_OP_SSD, tap);
     par__linear(m, out, n_d, w->y, n_c, n, &s->out, tap);
     par__leave_partial(m, out, s->out.bias, tap);
+}
+
+/* What is convolved, and the state of each channel. */
+static int64_t n_kept(const core_spec *spec, const par_layout *lay, int l,
+                      int64_t n_t)
+{
+    const core_ssd *s = &spec->ssd;
+    const own o = own_of(spec, lay);
+    const int64_t n_c = o.c1 - o.c0;
+    (void)l;
+    (void)n_t;
+    return (n_c + 2 * o.of.n_kv * s->n_s) * (s->n_conv - 1) + n_c * s->n_s;
 }
 
 static int64_t n_heads(const core_spec *spec)
@@ -329,6 +354,7 @@ const par__entry par__ssd = {
     .placement = "ssd                  pp Shard(layer), dp Replicate, tp "
                  "Shard(heads, B and C of a group where a head of it is); what "
                  "leaves the heads is Partial over tp until reduced",
+    .kept = n_kept,
     .make = make,
     .carve = carve,
     .run = run,

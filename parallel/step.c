@@ -57,24 +57,6 @@ int64_t par__step_keys(const par_model *m)
     return n;
 }
 
-/* What layer l leaves for later tokens is keys and values, or a known state. */
-static core_status check_layer(const core_spec *spec, int l)
-{
-    const core_mixer mixer = core_spec_mixer(spec, l);
-    if (mixer == CORE_N_MIXERS || par__mixer(spec, l)->kept != NULL)
-        return CORE_OK;
-    CORE_FAIL_IF(mixer != CORE_MIXER_ATTENTION, CORE_E_USAGE,
-                 "--decode: %s: layer %d is %s, whose state is not kept, "
-                 "expected attention, mamba or shortconv",
-                 spec->name, l, core_mixer_name(mixer));
-    CORE_FAIL_IF(core_spec_seen(spec, l).n_set > 0 ||
-                     core_spec_digest_run(spec, l) > 0,
-                 CORE_E_USAGE,
-                 "--decode: %s: layer %d chooses its keys, by what is not kept",
-                 spec->name, l);
-    return CORE_OK;
-}
-
 core_status par_decode_check(const core_spec *spec, const par_plan *plan)
 {
     CORE_FAIL_IF(plan->cp > 1, CORE_E_USAGE,
@@ -83,18 +65,11 @@ core_status par_decode_check(const core_spec *spec, const par_plan *plan)
                  plan->cp);
     CORE_FAIL_IF(spec->n_h == 0, CORE_E_USAGE,
                  "--decode: %s: a layer alone makes no tokens", spec->name);
-    CORE_FAIL_IF(core_spec_projection(spec) == CORE_PROJECTION_ONEKV,
-                 CORE_E_USAGE,
-                 "--decode: %s: keys that are values, too, are not kept, "
-                 "expected keys and values of heads or a latent",
-                 spec->name);
     CORE_FAIL_IF(core_spec_count_moe(spec, 0, (int)spec->n_l) > 0 &&
                      spec->capacity.domain != CORE_DOMAIN_GROUP,
                  CORE_E_USAGE,
                  "--decode: %s: slots are counted over rows or batches, which "
                  "a step does not have, expected capacity.domain group",
                  spec->name);
-    for (int l = 0; l < (int)spec->n_l; l++)
-        CORE_TRY(check_layer(spec, l));
     return CORE_OK;
 }
