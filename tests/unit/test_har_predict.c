@@ -286,7 +286,7 @@ END_TEST
  * more of them than are kept.                                                */
 START_TEST(draws_are_told_apart)
 {
-    enum { N_OTHER = 9, N_TURN = 2 };
+    enum { N_OTHER = 17, N_TURN = 2 };
     fixture f;
     har_draws draws = {0};
     open_case(&f, "seed-mini", "tp=2,dp=2,mb=2", 0);
@@ -305,7 +305,7 @@ START_TEST(draws_are_told_apart)
         ck_assert_int_eq(
             har_demand_parse(&d, other == 5 ? "zipf:1" : "zipf:0.5", 64),
             CORE_OK);
-        d.seed = other == 6 ? 2 : 1;
+        d.seed = other == 6 ? 2 : other > 8 ? (uint64_t)other : 1;
         const int64_t n_b = other == 7 ? 16 : 8, n_t = other == 8 ? 16 : 32;
         ck_assert_int_eq(har_load_make(&drawn, &f.spec, &f.lay), CORE_OK);
         ck_assert_int_eq(har_load_make(&load, &f.spec, &f.lay), CORE_OK);
@@ -321,10 +321,91 @@ START_TEST(draws_are_told_apart)
                                      sizeof *load.n_row) == 0,
                           "other %d", other);
             ck_assert(n_choice[0] == n_choice[1] && n_kept[0] == n_kept[1]);
+            har_load kept;
+            const bool is_kept =
+                har_draws_find(&draws, &d, &f.spec, &f.lay, n_b, n_t, &kept,
+                               &n_choice[1], &n_kept[1]);
+            ck_assert(is_kept == (again == 1));
+            if (is_kept)
+                ck_assert(memcmp(kept.n_row, drawn.n_row,
+                                 (size_t)har_load_size(&kept) *
+                                     sizeof *kept.n_row) == 0);
+            else
+                har_draws_keep(&draws, &d, &f.spec, &f.lay, n_b, n_t, &load,
+                               n_choice[1], n_kept[1]);
         }
         har_load_free(&drawn);
         har_load_free(&load);
     }
+    har_draws_free(&draws);
+    core_arena_free(&f.arena);
+}
+END_TEST
+
+/* A load that is kept is the one that would be made: of as many slices, and of no
+ * plan with replicas.                                                        */
+START_TEST(loads_are_kept_by_their_slices)
+{
+    static const char *const plans[] = {"tp=2,dp=2",      "tp=4,dp=2",
+                                        "dp=2,mb=2",      "tp=2,ep=2",
+                                        "tp=2,dp=2,mb=2", "tp=8,dp=2",
+                                        "tp=2,dp=2,pp=2", "tp=1,dp=2"};
+    enum { N_PLAN = sizeof plans / sizeof plans[0], N_B = 8, N_T = 32 };
+    har_draws draws = {0};
+    int n_found = 0;
+    for (int i = 0; i < 2 * N_PLAN; i++) {
+        fixture f;
+        har_demand d;
+        har_load made, kept;
+        double n[4];
+        open_case(&f, "seed-mini", plans[i % N_PLAN], 0);
+        ck_assert_int_eq(har_demand_parse(&d, "zipf:0.5", 64), CORE_OK);
+        ck_assert_int_eq(har_load_make(&made, &f.spec, &f.lay), CORE_OK);
+        const bool is_kept = har_draws_find(&draws, &d, &f.spec, &f.lay, N_B,
+                                            N_T, &kept, &n[0], &n[1]);
+        har_demand_load(&d, &f.spec, &f.lay, N_B, N_T, &draws, &made, &n[2],
+                        &n[3]);
+        if (is_kept) {
+            ck_assert_int_eq(har_load_size(&kept), har_load_size(&made));
+            ck_assert_int_eq(kept.n_slice, made.n_slice);
+            ck_assert(memcmp(kept.n_row, made.n_row,
+                             (size_t)har_load_size(&made) *
+                                 sizeof *made.n_row) == 0);
+            ck_assert(n[0] == n[2] && n[1] == n[3]);
+        } else {
+            har_draws_keep(&draws, &d, &f.spec, &f.lay, N_B, N_T, &made, n[2],
+                           n[3]);
+        }
+        ck_assert(i < N_PLAN || is_kept);
+        n_found += is_kept;
+        har_load_free(&made);
+        core_arena_free(&f.arena);
+    }
+    ck_assert_int_eq(n_found, N_PLAN + 1); /* pp=2 has the load of pp=1 */
+    har_draws_free(&draws);
+}
+END_TEST
+
+/* All experts on both ranks: their rows are shared, so the load is of this
+ * placement alone.                                                           */
+START_TEST(loads_of_replicas_are_not_kept)
+{
+    fixture f;
+    har_demand d;
+    har_load load;
+    har_draws draws = {0};
+    double n[2];
+    char plan[512] = "dp=2,ep=2,placement=0+1";
+    for (int e = 1; e < 64; e++)
+        strcat(plan, "/0+1");
+    open_case(&f, "seed-mini", plan, 0);
+    ck_assert_int_eq(har_demand_parse(&d, "zipf:0.5", 64), CORE_OK);
+    ck_assert_int_eq(har_load_make(&load, &f.spec, &f.lay), CORE_OK);
+    har_demand_load(&d, &f.spec, &f.lay, 8, 32, &draws, &load, &n[0], &n[1]);
+    har_draws_keep(&draws, &d, &f.spec, &f.lay, 8, 32, &load, n[0], n[1]);
+    ck_assert(!har_draws_find(&draws, &d, &f.spec, &f.lay, 8, 32, &load, &n[0],
+                              &n[1]));
+    har_load_free(&load);
     har_draws_free(&draws);
     core_arena_free(&f.arena);
 }
@@ -1124,6 +1205,8 @@ int main(void)
     tcase_add_test(t, a_meeting_waits_for_the_last);
     tcase_add_test(t, a_load_has_every_choice);
     tcase_add_test(t, draws_are_told_apart);
+    tcase_add_test(t, loads_are_kept_by_their_slices);
+    tcase_add_test(t, loads_of_replicas_are_not_kept);
     tcase_add_test(t, a_load_fits_its_slots);
     tcase_add_test(t, a_demand_that_says_nothing_is_refused);
     tcase_add_test(t, an_interval_holds_its_value_and_shares_add_up);

@@ -37,6 +37,7 @@ double har_power_quantile(double a, double low, double high, double u);
 typedef struct har_draws {
     struct har__drawn *set; /* owned                                          */
     int next;               /* the set whose place is taken next              */
+    int64_t n_split;        /* room for rows of loads                         */
 } har_draws;
 void har_draws_free(har_draws *draws);
 
@@ -48,6 +49,21 @@ void har_demand_load(const har_demand *demand, const core_spec *spec,
                      const par_layout *layout, int64_t n_b, int64_t n_t,
                      har_draws *draws, har_load *load, double *n_choice,
                      double *n_kept);
+
+/* A load that was kept: the same demand, batch and number of token groups, and as
+ * many slices; without replicas or context parallelism.  *load borrows from draws
+ * until more are made.  False: none was.    [local] */
+bool har_draws_find(har_draws *draws, const har_demand *demand,
+                    const core_spec *spec, const par_layout *layout,
+                    int64_t n_b, int64_t n_t, har_load *load, double *n_choice,
+                    double *n_kept);
+
+/* Keep one that har_demand_load has just made with these draws, unless it is too
+ * large or memory is short.    [local] */
+void har_draws_keep(har_draws *draws, const har_demand *demand,
+                    const core_spec *spec, const par_layout *layout,
+                    int64_t n_b, int64_t n_t, const har_load *load,
+                    double n_choice, double n_kept);
 
 /* Choices with a slot that each expert can expect of a group of n_row rows of
  * n_t tokens.

@@ -161,7 +161,12 @@ static void expect(const domain *m, int64_t *rows)
 
 /* --- draws of before --- */
 
-enum { N_SET = 8, MOST_KEPT = 1 << 21 /* rows of a set: 8 MiB */ };
+enum {
+    N_SET = 16,
+    MOST_KEPT = 1 << 20, /* rows of a set: 4 MiB                              */
+    N_SPLIT = 4,         /* loads of a set, by tp                             */
+    MOST_SPLIT = 6 << 20 /* rows of all of them: 48 MiB                       */
+};
 
 /* All that draws depend on, of a demand that is the same for all layers.     */
 typedef struct draw_key {
@@ -172,16 +177,29 @@ typedef struct draw_key {
     double share[PAR_MAX_EXPERTS];
 } draw_key;
 
+/* Draws spread over the slices of a plan.                                    */
+typedef struct split_load {
+    int tp; /* 0: an empty place */
+    int64_t room;
+    har_load load; /* owned                                                   */
+    double n_choice, n_kept;
+} split_load;
+
 struct har__drawn {
     draw_key key; /* seed 0 and n_e 0: an empty place                         */
     int64_t room;
     int32_t *rows; /* [domains, n_e] with a slot, owned                       */
+    split_load split[N_SPLIT];
+    int next; /* whose place is taken next                                    */
 };
 
 void har_draws_free(har_draws *draws)
 {
-    for (int i = 0; draws->set != NULL && i < N_SET; i++)
+    for (int i = 0; draws->set != NULL && i < N_SET; i++) {
         free(draws->set[i].rows);
+        for (int k = 0; k < N_SPLIT; k++)
+            har_load_free(&draws->set[i].split[k].load);
+    }
     free(draws->set);
     *draws = (har_draws){0};
 }
@@ -224,11 +242,16 @@ static struct har__drawn *find_drawn(har_draws *draws, const draw_key *key,
         if (memcmp(&draws->set[i].key, key, sizeof *key) == 0)
             return &draws->set[i];
     struct har__drawn *set = &draws->set[draws->next];
+    for (int k = 0; k < N_SPLIT; k++)
+        set->split[k].tp = 0;
     if (n > set->room) {
         free(set->rows);
-        *set = (struct har__drawn){.rows = malloc((size_t)n * sizeof *set->rows)};
-        if (set->rows == NULL)
+        set->room = 0;
+        set->rows = malloc((size_t)n * sizeof *set->rows);
+        if (set->rows == NULL) {
+            memset(&set->key, 0, sizeof set->key);
             return NULL;
+        }
         set->room = n;
     }
     draws->next = (draws->next + 1) % N_SET;
@@ -424,6 +447,78 @@ void har_demand_load(const har_demand *demand, const core_spec *spec,
     }
     *n_choice = f.n_choice;
     *n_kept = f.n_kept;
+}
+
+/* The set of draws that the load of a layout is split from; NULL: such loads are
+ * not kept. */
+static struct har__drawn *set_of(har_draws *draws, const har_demand *demand,
+                                 const core_spec *spec,
+                                 const par_layout *layout, int64_t n_b,
+                                 int64_t n_t)
+{
+    const par_plan *plan = &layout->plan;
+    const bool is_plain = plan->cp == 1 &&
+                          layout->replica_first[spec->n_e] == (int)spec->n_e;
+    draw_key key;
+    if (draws->set == NULL || !is_plain || !demand->is_drawn ||
+        demand->by_layer != NULL)
+        return NULL;
+    make_key(&key, demand, spec, (int64_t)plan->rounds * plan->dp * plan->mb,
+             n_b, n_t);
+    for (int i = 0; i < N_SET; i++)
+        if (memcmp(&draws->set[i].key, &key, sizeof key) == 0)
+            return &draws->set[i];
+    return NULL;
+}
+
+bool har_draws_find(har_draws *draws, const har_demand *demand,
+                    const core_spec *spec, const par_layout *layout,
+                    int64_t n_b, int64_t n_t, har_load *load, double *n_choice,
+                    double *n_kept)
+{
+    const struct har__drawn *set =
+        set_of(draws, demand, spec, layout, n_b, n_t);
+    for (int k = 0; set != NULL && k < N_SPLIT; k++) {
+        const split_load *split = &set->split[k];
+        if (split->tp != layout->plan.tp)
+            continue;
+        *load = split->load;
+        *n_choice = split->n_choice;
+        *n_kept = split->n_kept;
+        return true;
+    }
+    return false;
+}
+
+void har_draws_keep(har_draws *draws, const har_demand *demand,
+                    const core_spec *spec, const par_layout *layout,
+                    int64_t n_b, int64_t n_t, const har_load *load,
+                    double n_choice, double n_kept)
+{
+    struct har__drawn *set = set_of(draws, demand, spec, layout, n_b, n_t);
+    const int64_t n = har_load_size(load);
+    split_load *split = set != NULL ? &set->split[set->next] : NULL;
+    if (set == NULL || draws->n_split - split->room + n > MOST_SPLIT)
+        return;
+    uint64_t *n_row = split->load.n_row;
+    split->tp = 0;
+    if (n > split->room) {
+        har_load_free(&split->load);
+        draws->n_split -= split->room;
+        split->room = 0;
+        n_row = malloc((size_t)n * sizeof *n_row);
+        if (n_row == NULL)
+            return;
+        split->room = n;
+        draws->n_split += n;
+    }
+    set->next = (set->next + 1) % N_SPLIT;
+    memcpy(n_row, load->n_row, (size_t)n * sizeof *n_row);
+    split->load = *load;
+    split->load.n_row = n_row;
+    split->tp = layout->plan.tp;
+    split->n_choice = n_choice;
+    split->n_kept = n_kept;
 }
 
 void har_demand_kept(const har_demand *demand, const core_spec *spec,

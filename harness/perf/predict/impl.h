@@ -42,9 +42,10 @@ struct har_predictor {
     double period_share;    /* passes in those                                */
     har_lane_time *lane_time;
 
-    har_load load;          /* owned                                          */
+    har_load load;          /* borrows from own or draws                      */
+    har_load own;           /* owned                                          */
     har_draws draws;        /* owned                                          */
-    int64_t n_load_room;
+    int64_t n_own_room;
     double n_choice, n_kept;
     core_arena layout, counts, records;
     har_replay_work work;

@@ -87,16 +87,17 @@ static core_status room_for_load(har_predictor *p, const core_spec *spec,
                      .n_slice = (int64_t)p->plan.cp * p->plan.tp,
                      .n_entry = lay->replica_first[spec->n_e]};
     const int64_t n = har_load_size(&want);
-    if (n > p->n_load_room || p->load.n_row == NULL) {
-        har_load_free(&p->load);
-        p->n_load_room = 0;
-        CORE_TRY(har_load_make(&p->load, spec, lay));
-        p->n_load_room = n;
-        return CORE_OK;
+    if (n > p->n_own_room || p->own.n_row == NULL) {
+        har_load_free(&p->own);
+        p->n_own_room = 0;
+        CORE_TRY(har_load_make(&p->own, spec, lay));
+        p->n_own_room = n;
+    } else {
+        want.n_row = p->own.n_row;
+        memset(want.n_row, 0, (size_t)n * sizeof *want.n_row);
+        p->own = want;
     }
-    want.n_row = p->load.n_row;
-    memset(want.n_row, 0, (size_t)n * sizeof *want.n_row);
-    p->load = want;
+    p->load = p->own;
     return CORE_OK;
 }
 
@@ -132,12 +133,21 @@ static core_status make_load(har_predictor *p, const har_predict_case *r)
     par_layout lay;
     har_demand even;
     CORE_TRY(par_layout_make(&lay, &p->layout, r->spec, &p->plan, 0));
+    const bool is_measured = r->load != NULL && r->all_ranks;
+    const bool is_of_demand = r->demand != NULL && !is_measured &&
+                              (r->all_ranks || !r->demand->is_drawn);
+    if (is_of_demand &&
+        har_draws_find(&p->draws, r->demand, r->spec, &lay, p->n_b, r->n_t,
+                       &p->load, &p->n_choice, &p->n_kept))
+        return CORE_OK;
     CORE_TRY(room_for_load(p, r->spec, &lay));
-    if (r->load != NULL && r->all_ranks)
+    if (is_measured)
         return copy_load(p, r);
-    if (r->demand != NULL && (r->all_ranks || !r->demand->is_drawn)) {
+    if (is_of_demand) {
         har_demand_load(r->demand, r->spec, &lay, p->n_b, r->n_t, &p->draws,
                         &p->load, &p->n_choice, &p->n_kept);
+        har_draws_keep(&p->draws, r->demand, r->spec, &lay, p->n_b, r->n_t,
+                       &p->load, p->n_choice, p->n_kept);
         return CORE_OK;
     }
     if (r->demand != NULL)

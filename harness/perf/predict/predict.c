@@ -37,7 +37,7 @@ void har_predictor_free(har_predictor *p)
     free(p->event);
     free(p->section);
     free(p->known);
-    har_load_free(&p->load);
+    har_load_free(&p->own);
     har_draws_free(&p->draws);
     core_arena_free(&p->turn);
     core_arena_free(&p->lanes);
