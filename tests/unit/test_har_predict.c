@@ -171,6 +171,31 @@ START_TEST(a_mark_is_the_end_of_a_shorter_play)
 }
 END_TEST
 
+/* What is said of the first ticks of a play is what a play of them alone says. */
+START_TEST(a_pass_is_the_beginning_of_a_play)
+{
+    const double second[] = {1, 3, 2};
+    const int play[3] = {0, 0, 0};
+    for (int n = 1; n <= 3; n++) {
+        pipe_case p;
+        make_pipe(&p, second, 3, 4, 0.25);
+        har_lane_time lane[MAX_STAGE];
+        double exposed[2][1];
+        har_replay_work work = {{0}, {0}};
+        har_replay all = {.lane = p.lane, .n_pass = n, .exposed = exposed[0]};
+        har_replay part = {.lane = lane, .exposed = exposed[1]};
+        ck_assert_int_eq(har_replay_run(&p.s, play, 3, &work, &all), CORE_OK);
+        ck_assert_int_eq(har_replay_run(&p.s, play, n, &work, &part), CORE_OK);
+        ck_assert(all.pass[0] == part.seconds[0]);
+        ck_assert(part.pass[0] == part.seconds[0]);
+        ck_assert((all.seconds[0] == all.pass[0]) == (n == 3));
+        ck_assert(exposed[0][0] == exposed[1][0] && exposed[0][0] > 0);
+        ck_assert(memcmp(p.lane, lane, 3 * sizeof *lane) == 0);
+        har_replay_work_free(&work);
+    }
+}
+END_TEST
+
 /* Two lanes compute 1 and 3, meet for 2: both leave at 5, or, hidden behind the
  * least that was computed, at 4. */
 START_TEST(a_meeting_waits_for_the_last)
@@ -1202,6 +1227,7 @@ int main(void)
     tcase_add_test(t, a_turn_begins_when_all_of_it_is_there);
     tcase_add_test(t, a_send_keeps_its_sender_unless_it_goes_aside);
     tcase_add_test(t, a_mark_is_the_end_of_a_shorter_play);
+    tcase_add_test(t, a_pass_is_the_beginning_of_a_play);
     tcase_add_test(t, a_meeting_waits_for_the_last);
     tcase_add_test(t, a_load_has_every_choice);
     tcase_add_test(t, draws_are_told_apart);

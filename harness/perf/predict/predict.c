@@ -123,46 +123,71 @@ static worlds make_worlds(const har_machine *machine, bool is_one)
     return w;
 }
 
-/* figures[k]: of world k. */
-static core_status replay_pass(har_predictor *p, const worlds *w,
-                               double *exposed, har__figures *figures)
+/* Figures of the pass of a replay, figures[k]: of world k. */
+static void take_pass(const har_predictor *p, const har_replay *replay,
+                      har__figures *figures)
 {
-    const int n_lane = p->schedule.n_lane;
-    har_replay replay = {.n_world = w->n,
-                         .world = w->of,
-                         .lane = p->lane_time,
-                         .exposed = exposed};
-    CORE_TRY(
-        har_replay_run(&p->schedule, p->pass, p->n_pass, &p->work, &replay));
-    for (int k = 0; k < w->n; k++) {
+    const int n_lane = p->schedule.n_lane, n_world = replay->n_world;
+    for (int k = 0; k < n_world; k++) {
         har__figures *out = &figures[k];
-        const double all = replay.seconds[k] * n_lane;
-        out->latency = replay.seconds[k];
+        const double all = replay->pass[k] * n_lane;
+        out->latency = replay->pass[k];
         out->compute = out->communication = out->bubble = out->imbalance = 0;
         for (int i = 0; i < n_lane; i++) {
-            const har_lane_time *t = &p->lane_time[(int64_t)i * w->n + k];
+            const har_lane_time *t = &p->lane_time[(int64_t)i * n_world + k];
             out->compute += t->compute / all;
             out->communication += t->meet / all;
             out->bubble += t->wait_stage / all;
             out->imbalance += t->wait_peer / all;
         }
     }
+}
+
+static void take_period(const har_predictor *p, const har_replay *replay,
+                        har__figures *figures)
+{
+    for (int k = 0; k < replay->n_world; k++)
+        figures[k].period =
+            (replay->seconds[k] - replay->marked[k]) / p->period_share;
+}
+
+static core_status replay_pass(har_predictor *p, const worlds *w,
+                               double *exposed, har__figures *figures)
+{
+    har_replay replay = {.n_world = w->n,
+                         .world = w->of,
+                         .lane = p->lane_time,
+                         .exposed = exposed};
+    CORE_TRY(
+        har_replay_run(&p->schedule, p->pass, p->n_pass, &p->work, &replay));
+    take_pass(p, &replay, figures);
     return CORE_OK;
 }
 
-static core_status replay_serving(har_predictor *p, const worlds *w,
-                                  har__figures *figures)
+/* n_pass > 0: a pass is the first so many ticks of the play. */
+static core_status replay_serving(har_predictor *p, const worlds *w, int n_pass,
+                                  double *exposed, har__figures *figures)
 {
     har_replay replay = {.n_world = w->n,
                          .world = w->of,
                          .n_mark = p->n_serving - p->n_period,
-                         .lane = p->lane_time};
+                         .n_pass = n_pass,
+                         .lane = p->lane_time,
+                         .exposed = exposed};
     CORE_TRY(har_replay_run(&p->schedule, p->serving, p->n_serving, &p->work,
                             &replay));
-    for (int k = 0; k < w->n; k++)
-        figures[k].period =
-            (replay.seconds[k] - replay.marked[k]) / p->period_share;
+    take_period(p, &replay, figures);
+    if (n_pass > 0)
+        take_pass(p, &replay, figures);
     return CORE_OK;
+}
+
+/* Does the play of serving begin with that of a pass? */
+static bool begins_with_pass(const har_predictor *p)
+{
+    return p->n_pass <= p->n_serving &&
+           memcmp(p->pass, p->serving, (size_t)p->n_pass * sizeof *p->pass) ==
+               0;
 }
 
 /* --- conclusions --- */
@@ -299,11 +324,13 @@ static core_status replay_case(har_predictor *p, const har_predict_case *r,
     const bool apart = har__is_never_full(r);
     if (apart) {
         CORE_TRY(har__lanes(p, r, HAR__SERVING));
-        CORE_TRY(replay_serving(p, w, figures));
+        CORE_TRY(replay_serving(p, w, 0, NULL, figures));
     }
     CORE_TRY(har__lanes(p, r, HAR__PASS));
+    if (!apart && begins_with_pass(p))
+        return replay_serving(p, w, p->n_pass, exposed, figures);
     if (!apart)
-        CORE_TRY(replay_serving(p, w, figures));
+        CORE_TRY(replay_serving(p, w, 0, NULL, figures));
     return replay_pass(p, w, exposed, figures);
 }
 

@@ -10,17 +10,25 @@
  * member has begun it and the one before is over, and who waits for it waits for
  * its end.  Lanes of a group begin and wait in the same order.
  *
- * Trap: a tick may be played several times, so a lane's place is (index into
- * the play, event), and messages are numbered by play, not by event.
+ * Traps: a tick may be played several times, so a lane's place is (index into
+ * the play, event), and messages are numbered by play, not by event.  Loops over
+ * worlds are the time of a prediction: their arrays are apart, and as long as
+ * the compiler likes.
  */
 #include "harness/perf/predict/schedule.h"
 
 #include <string.h>
 
+/* A number in each world. */
+typedef double worlds[HAR_MAX_WORLD];
+
 typedef struct lane {
-    double clock[HAR_MAX_WORLD];
-    double arrived[HAR_MAX_WORLD]; /* at the meeting it waits in              */
-    double credit[HAR_MAX_WORLD];  /* computed since the last meeting         */
+    worlds clock;
+    worlds arrived; /* at the meeting it waits in                             */
+    worlds credit;  /* computed since the last meeting                        */
+    worlds compute, meet, hidden, wait_stage, wait_peer; /* har_lane_time     */
+    worlds end;                    /* of what is accounted for                */
+    bool counts;                   /* is in it                                */
     int64_t event;                 /* next one                                */
     int at;                        /* in the play                             */
     int next;                      /* of the lanes in the same meeting        */
@@ -31,13 +39,13 @@ typedef struct lane {
 } lane;
 
 typedef struct group {
-    double start[HAR_MAX_WORLD], seconds[HAR_MAX_WORLD], credit[HAR_MAX_WORLD];
+    worlds start, seconds, credit;
     int n_here, first; /* lanes that wait, linked by next                     */
 } group;
 
 /* A meeting that was begun; RING of a group at most are not over.            */
 typedef struct begun {
-    double start[HAR_MAX_WORLD], seconds[HAR_MAX_WORLD], end[HAR_MAX_WORLD];
+    worlds start, seconds, end;
     int n_here, n_left; /* lanes that begun it; that have yet to wait         */
     int waits;          /* lanes that wait, linked by next, or -1             */
 } begun;
@@ -47,8 +55,8 @@ enum { RING = 16 };
 typedef struct replay {
     const har_schedule *s;
     const int *play;
-    int n_play, n_world;
-    const har_world *world;
+    int n_play, n_pass, n_world;
+    worlds factor[HAR_N_CAUSE], more[HAR_N_CAUSE]; /* har_world               */
     har_replay *out;
     lane *lane;
     group *group;
@@ -74,21 +82,45 @@ static double most(double a, double b)
     return a > b ? a : b;
 }
 
-static double seconds_in(const har_world *w, const har_event *e)
+static void seconds_of(const replay *r, const har_event *e, double *seconds)
 {
-    return e->seconds * w->factor[e->cause] +
-           (double)e->more * w->more[e->cause];
+    const double *factor = r->factor[e->cause], *more = r->more[e->cause];
+    const double more_seconds = (double)e->more;
+    for (int k = 0; k < r->n_world; k++)
+        seconds[k] = e->seconds * factor[k] + more_seconds * more[k];
+}
+
+/* a += b */
+static void add(double *restrict a, const double *restrict b, int n)
+{
+    for (int k = 0; k < n; k++)
+        a[k] += b[k];
+}
+
+/* a += b - c */
+static void add_difference(double *restrict a, const double *restrict b,
+                           const double *restrict c, int n)
+{
+    for (int k = 0; k < n; k++)
+        a[k] += b[k] - c[k];
+}
+
+/* a = the larger of a and b */
+static void later(double *restrict a, const double *restrict b, int n)
+{
+    for (int k = 0; k < n; k++)
+        a[k] = most(a[k], b[k]);
+}
+
+static void copy(double *restrict a, const double *restrict b, int n)
+{
+    for (int k = 0; k < n; k++)
+        a[k] = b[k];
 }
 
 static const int64_t *ticks_of(const har_schedule *s, int i)
 {
     return s->first + (int64_t)i * (s->n_tick + 1);
-}
-
-/* Of a lane, [n_world]. */
-static har_lane_time *account(const replay *r, int i)
-{
-    return &r->out->lane[(int64_t)i * r->n_world];
 }
 
 static void show(const replay *r, int i, int64_t event, double start)
@@ -98,9 +130,10 @@ static void show(const replay *r, int i, int64_t event, double start)
                      r->lane[i].clock[0]);
 }
 
-static void add_exposed(const replay *r, const har_event *e, double seconds)
+static void add_exposed(const replay *r, const lane *l, const har_event *e,
+                        double seconds)
 {
-    if (r->out->exposed != NULL)
+    if (r->out->exposed != NULL && l->counts)
         r->out->exposed[e->class_i] += seconds;
 }
 
@@ -108,18 +141,21 @@ static void add_exposed(const replay *r, const har_event *e, double seconds)
 static void leave(replay *r, int i, const group *g)
 {
     lane *l = &r->lane[i];
-    har_lane_time *t = account(r, i);
-    for (int k = 0; k < r->n_world; k++) {
-        const double hides = r->s->meets_aside ? g->credit[k] : 0;
-        const double shown = most(0, g->seconds[k] - hides);
-        t[k].wait_peer += g->start[k] - l->arrived[k];
-        t[k].meet += shown;
-        t[k].hidden += g->seconds[k] - shown;
-        l->clock[k] = g->start[k] + shown;
-        l->credit[k] = 0;
-        if (k == 0)
-            add_exposed(r, &r->s->event[l->event], shown);
+    worlds shown;
+    const int n = r->n_world;
+    copy(shown, g->seconds, n);
+    for (int k = 0; r->s->meets_aside && k < n; k++)
+        shown[k] = most(0, shown[k] - g->credit[k]);
+    if (l->counts) {
+        add_difference(l->wait_peer, g->start, l->arrived, n);
+        add(l->meet, shown, n);
+        add_difference(l->hidden, g->seconds, shown, n);
     }
+    for (int k = 0; k < n; k++) {
+        l->clock[k] = g->start[k] + shown[k];
+        l->credit[k] = 0;
+    }
+    add_exposed(r, l, &r->s->event[l->event], shown[0]);
     show(r, i, l->event, g->start[0]);
     l->event++;
 }
@@ -128,13 +164,20 @@ static void arrive(replay *r, int i, const har_event *e, group *g)
 {
     lane *l = &r->lane[i];
     const bool is_first = g->n_here == 0;
-    for (int k = 0; k < r->n_world; k++) {
-        const double seconds = seconds_in(&r->world[k], e);
-        l->arrived[k] = l->clock[k];
-        g->start[k] = is_first ? l->clock[k] : most(g->start[k], l->clock[k]);
-        g->seconds[k] = is_first ? seconds : most(g->seconds[k], seconds);
-        g->credit[k] = is_first || l->credit[k] < g->credit[k] ? l->credit[k]
-                                                               : g->credit[k];
+    const int n = r->n_world;
+    worlds seconds;
+    seconds_of(r, e, seconds);
+    copy(l->arrived, l->clock, n);
+    if (is_first) {
+        copy(g->start, l->clock, n);
+        copy(g->seconds, seconds, n);
+        copy(g->credit, l->credit, n);
+    } else {
+        later(g->start, l->clock, n);
+        later(g->seconds, seconds, n);
+        for (int k = 0; r->s->meets_aside && k < n; k++)
+            g->credit[k] = l->credit[k] < g->credit[k] ? l->credit[k]
+                                                       : g->credit[k];
     }
     l->next = is_first ? -1 : g->first;
     g->first = i;
@@ -181,14 +224,17 @@ static void begin(replay *r, int i, const har_event *e)
     lane *l = &r->lane[i];
     begun *b = of_ring(r, e->group, l->n_begun++);
     const bool is_first = b->n_here == 0;
+    worlds seconds;
     core_assert(b->n_left == 0);
-    for (int k = 0; k < r->n_world; k++) {
-        const double seconds = seconds_in(&r->world[k], e);
-        b->start[k] = is_first ? l->clock[k] : most(b->start[k], l->clock[k]);
-        b->seconds[k] = is_first ? seconds : most(b->seconds[k], seconds);
-    }
-    if (is_first)
+    seconds_of(r, e, seconds);
+    if (is_first) {
         b->waits = -1;
+        copy(b->start, l->clock, r->n_world);
+        copy(b->seconds, seconds, r->n_world);
+    } else {
+        later(b->start, l->clock, r->n_world);
+        later(b->seconds, seconds, r->n_world);
+    }
     if (++b->n_here == r->s->n_member[e->group])
         settle(r, e->group, b);
     l->event++;
@@ -199,7 +245,6 @@ static bool wait_for(replay *r, int i, const har_event *e)
 {
     lane *l = &r->lane[i];
     begun *b = of_ring(r, e->group, l->n_waited);
-    har_lane_time *t = account(r, i);
     if (b->n_left == 0) {
         l->next = b->waits;
         b->waits = i;
@@ -208,12 +253,14 @@ static bool wait_for(replay *r, int i, const har_event *e)
     for (int k = 0; k < r->n_world; k++) {
         const double late = most(0, b->end[k] - l->clock[k]);
         const double shown = late < b->seconds[k] ? late : b->seconds[k];
-        t[k].wait_peer += late - shown;
-        t[k].meet += shown;
-        t[k].hidden += b->seconds[k] - shown;
         l->clock[k] += late;
         if (k == 0)
-            add_exposed(r, e, shown);
+            add_exposed(r, l, e, shown);
+        if (!l->counts)
+            continue;
+        l->wait_peer[k] += late - shown;
+        l->meet[k] += shown;
+        l->hidden[k] += b->seconds[k] - shown;
     }
     if (r->out->show != NULL)
         r->out->show(r->out->self, i, l->event, l->at, b->start[0], b->end[0]);
@@ -228,19 +275,17 @@ static void send(replay *r, int i, const har_event *e)
 {
     lane *l = &r->lane[i];
     const double begin = l->clock[0];
-    har_lane_time *t = account(r, i);
-    double *sent = r->sent + (l->mailbox + l->n_sent++) * r->n_world;
-    for (int k = 0; k < r->n_world; k++) {
-        const double seconds = seconds_in(&r->world[k], e);
-        sent[k] = l->clock[k] + seconds;
-        if (r->s->sends_aside) {
-            t[k].hidden += seconds;
-            continue;
-        }
-        l->clock[k] += seconds;
-        t[k].meet += seconds;
-        if (k == 0)
-            add_exposed(r, e, seconds);
+    const int n = r->n_world;
+    double *sent = r->sent + (l->mailbox + l->n_sent++) * n;
+    worlds seconds;
+    seconds_of(r, e, seconds);
+    copy(sent, l->clock, n);
+    add(sent, seconds, n);
+    if (l->counts)
+        add(r->s->sends_aside ? l->hidden : l->meet, seconds, n);
+    if (!r->s->sends_aside) {
+        add(l->clock, seconds, n);
+        add_exposed(r, l, e, seconds[0]);
     }
     show(r, i, l->event, begin);
     l->event++;
@@ -254,7 +299,8 @@ static bool receive(replay *r, int i)
     lane *l = &r->lane[i];
     lane *from = &r->lane[r->s->from[i]];
     const double begin = l->clock[0];
-    har_lane_time *t = account(r, i);
+    const int n = r->n_world;
+    worlds start;
     const int64_t before = l->n_received % r->s->n_at_once;
     const int64_t last = l->n_received - before + r->s->n_at_once - 1;
     if (last >= from->n_sent) {
@@ -263,11 +309,10 @@ static bool receive(replay *r, int i)
     }
     const double *there = r->sent + (from->mailbox + last) * r->n_world;
     l->n_received++;
-    for (int k = 0; k < r->n_world; k++) {
-        const double start = l->clock[k];
-        l->clock[k] = most(start, there[k]);
-        t[k].wait_stage += l->clock[k] - start;
-    }
+    copy(start, l->clock, n);
+    later(l->clock, there, n);
+    if (l->counts)
+        add_difference(l->wait_stage, l->clock, start, n);
     show(r, i, l->event, begin);
     l->event++;
     return true;
@@ -279,7 +324,6 @@ static void compute(replay *r, int i, int64_t end)
 {
     lane *l = &r->lane[i];
     const double begin = l->clock[0];
-    har_lane_time *t = account(r, i);
     const har_event *e = &r->s->event[l->event];
     const int64_t n = r->out->show != NULL ? 1 : end - l->event;
     double sum[HAR_N_CAUSE], more[HAR_N_CAUSE];
@@ -292,15 +336,14 @@ static void compute(replay *r, int i, int64_t end)
         sum[cause] += e[done].seconds;
         more[cause] += (double)e[done].more;
     }
-    for (int k = 0; k < r->n_world; k++) {
-        double seconds = 0;
-        for (int c = 0; c < n_cause; c++)
-            seconds += sum[c] * r->world[k].factor[c] +
-                       more[c] * r->world[k].more[c];
-        l->clock[k] += seconds;
-        l->credit[k] += seconds;
-        t[k].compute += seconds;
-    }
+    worlds seconds = {0};
+    for (int c = 0; c < n_cause; c++)
+        for (int k = 0; k < r->n_world; k++)
+            seconds[k] += sum[c] * r->factor[c][k] + more[c] * r->more[c][k];
+    add(l->clock, seconds, r->n_world);
+    add(l->credit, seconds, r->n_world);
+    if (l->counts)
+        add(l->compute, seconds, r->n_world);
     show(r, i, l->event, begin);
     l->event += done;
 }
@@ -340,8 +383,12 @@ static void run(replay *r, int i)
                 return;
         if (++l->at < r->n_play)
             l->event = first[r->play[l->at]];
-        for (int k = 0; l->at == r->out->n_mark && k < r->n_world; k++)
-            r->out->marked[k] = most(r->out->marked[k], l->clock[k]);
+        if (l->at == r->out->n_mark)
+            later(r->out->marked, l->clock, r->n_world);
+        if (l->at == r->n_pass) {
+            copy(l->end, l->clock, r->n_world);
+            l->counts = false;
+        }
     }
     r->n_done++;
 }
@@ -412,27 +459,43 @@ static void start(replay *r, const int64_t *mailbox)
         r->lane[i] = (lane){
             .mailbox = mailbox[i],
             .waiter = -1,
+            .counts = true,
             .event = r->n_play > 0 ? ticks_of(s, i)[r->play[0]] : 0};
-        for (int k = 0; k < r->n_world; k++)
-            account(r, i)[k] = (har_lane_time){0};
         r->ready[r->n_ready++] = i;
     }
     for (int k = 0; k < r->n_world; k++)
-        r->out->seconds[k] = r->out->marked[k] = 0;
+        r->out->seconds[k] = r->out->marked[k] = r->out->pass[k] = 0;
     if (r->out->exposed != NULL)
         memset(r->out->exposed, 0, (size_t)s->n_class * sizeof(double));
 }
 
 static void finish(replay *r, int world)
 {
-    double *seconds = &r->out->seconds[world];
-    for (int i = 0; i < r->s->n_lane; i++)
-        *seconds = most(*seconds, r->lane[i].clock[world]);
+    double *seconds = &r->out->seconds[world], *pass = &r->out->pass[world];
     for (int i = 0; i < r->s->n_lane; i++) {
-        har_lane_time *t = account(r, i) + world;
-        t->end = r->lane[i].clock[world];
-        t->wait_stage += *seconds - t->end;
+        *seconds = most(*seconds, r->lane[i].clock[world]);
+        *pass = most(*pass, r->lane[i].end[world]);
     }
+    for (int i = 0; i < r->s->n_lane; i++) {
+        const lane *l = &r->lane[i];
+        r->out->lane[(int64_t)i * r->n_world + world] = (har_lane_time){
+            .end = l->end[world],
+            .compute = l->compute[world],
+            .meet = l->meet[world],
+            .hidden = l->hidden[world],
+            .wait_stage = l->wait_stage[world] + (*pass - l->end[world]),
+            .wait_peer = l->wait_peer[world]};
+    }
+}
+
+/* By cause, and in each of its worlds. */
+static void set_worlds(replay *r, const har_world *world)
+{
+    for (int cause = 0; cause < HAR_N_CAUSE; cause++)
+        for (int k = 0; k < r->n_world; k++) {
+            r->factor[cause][k] = world[k].factor[cause];
+            r->more[cause][k] = world[k].more[cause];
+        }
 }
 
 core_status har_replay_run(const har_schedule *schedule, const int *play,
@@ -442,11 +505,12 @@ core_status har_replay_run(const har_schedule *schedule, const int *play,
     replay r = {.s = schedule,
                 .play = play,
                 .n_play = n_play,
+                .n_pass = out->n_pass > 0 ? out->n_pass : n_play,
                 .n_world = has_worlds ? out->n_world : 1,
-                .world = has_worlds ? out->world : &AS_IT_IS,
                 .out = out};
     int64_t *mailbox;
     core_assert(r.n_world <= HAR_MAX_WORLD);
+    set_worlds(&r, has_worlds ? out->world : &AS_IT_IS);
     CORE_TRY(carve(&r, work, &mailbox));
     start(&r, mailbox);
     while (r.n_ready > 0)

@@ -69,9 +69,12 @@ typedef struct har_replay {
     int n_world;              /* 0: one, in which times are as they are       */
     const har_world *world;
     int n_mark;               /* ticks of the play: see marked                */
+    int n_pass;               /* ticks at its beginning that lane, exposed and
+                               * pass are of; 0: all                          */
 
     double seconds[HAR_MAX_WORLD]; /* until the last lane is done             */
     double marked[HAR_MAX_WORLD];  /* until the last has played n_mark ticks  */
+    double pass[HAR_MAX_WORLD];    /* until the last has played n_pass ticks  */
     har_lane_time *lane;      /* [n_lane, worlds] in the caller's memory      */
     double *exposed;          /* [n_class] summed over lanes; may be NULL     */
     void (*show)(void *self, int lane, int64_t event, int64_t tick,
@@ -85,7 +88,7 @@ typedef struct har_replay_work {
 } har_replay_work;
 void har_replay_work_free(har_replay_work *work);
 
-/* Replay the ticks play[0..n_play).  Writes seconds, marked, lane, exposed.
+/* Replay the ticks play[0..n_play).  Writes seconds, marked, pass, lane, exposed.
  * Errors: E_MEMORY; E_INTERNAL for lanes that wait for each other for ever.
  * [local]                                                                    */
 CORE_NODISCARD core_status har_replay_run(const har_schedule *schedule,
