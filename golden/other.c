@@ -12,10 +12,11 @@ struct gold_other {
 
 static core_status run(gold_other *other, const gold_case *gold,
                        const core_spec *spec, const core_weights *weights,
-                       core_numerics numerics)
+                       core_numerics numerics, ref_otherwise otherwise)
 {
     const ref_options options = {.n_threads = 1,
-                                 .weight_budget_bytes = (size_t)1 << 28};
+                                 .weight_budget_bytes = (size_t)1 << 28,
+                                 .otherwise = otherwise};
     const core_groups groups = {.n = gold->n_group,
                                 .first_row = gold->first_row};
     const core_tap_sink sink = gold__taps_sink(&other->taps);
@@ -34,13 +35,14 @@ static core_status run(gold_other *other, const gold_case *gold,
 
 core_status gold_other_make(gold_other **out, const gold_case *gold,
                             const core_spec *spec, const core_weights *weights,
-                            core_numerics numerics)
+                            core_numerics numerics, ref_otherwise otherwise)
 {
     void *memory = NULL;
     CORE_TRY(core_alloc(&memory, 1, sizeof(gold_other), "another model"));
     gold_other *other = memory;
     *other = (gold_other){.taps = {0, NULL}};
-    const core_status status = run(other, gold, spec, weights, numerics);
+    const core_status status =
+        run(other, gold, spec, weights, numerics, otherwise);
     if (status == CORE_OK)
         *out = other;
     else

@@ -8,19 +8,22 @@
 
 #include "core/model/taps.h"
 #include "golden/golden.h"
+#include "ref/ref.h"
 
 typedef struct gold_other gold_other; /* opaque                               */
 
 /* A pass of `spec` on the batch and token groups of the bundle: honest, free,
  * of the taps that a bundle has.
- *   weights  prepared for `numerics`; do they serve: core_weight_check_within
+ *   weights    prepared for `numerics`; do they serve: core_weight_check_within
+ *   otherwise  what one operator does that MODEL.md does not say
  * Free with gold_other_free.  Errors: E_MEMORY; E_INPUT for values that are not
  * finite.                                                            [local] */
 CORE_NODISCARD core_status gold_other_make(gold_other **out,
                                            const gold_case *gold,
                                            const core_spec *spec,
                                            const core_weights *weights,
-                                           core_numerics numerics);
+                                           core_numerics numerics,
+                                           ref_otherwise otherwise);
 void gold_other_free(gold_other *other); /* accepts NULL */
 
 /* A tap of it, [n_row, n_col] values or ints; borrowed.                      */

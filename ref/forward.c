@@ -224,6 +224,14 @@ static void take_connection(ref__run *run)
         core_arena_f64(a, run->n_threads * (core_spec_n_x(spec) + spec->n_d));
 }
 
+/* Rows of a table of rotations: one more where they are ahead of positions. */
+static int64_t n_position(const ref__run *run)
+{
+    const ref_otherwise how = run->model->options.otherwise;
+    return run->batch->n_t +
+           (how == REF_ROTATIONS_FROM_ONE || how == REF_QUERIES_ONE_ON);
+}
+
 static void take_base(ref__run *run)
 {
     const core_spec *spec = run->spec;
@@ -238,7 +246,7 @@ static void take_base(ref__run *run)
     run->norm_weight = core_arena_f64(a, longest_norm(run));
     for (int kind = 0; kind < core_spec_head_kinds(spec); kind++) {
         const core_heads h = core_spec_heads_of(spec, kind);
-        const int64_t n_table = run->batch->n_t * (h.n_rot / 2);
+        const int64_t n_table = n_position(run) * (h.n_rot / 2);
         run->rope[kind].cos_tj = core_arena_f64(a, n_table);
         run->rope[kind].sin_tj = core_arena_f64(a, n_table);
         run->rope[kind].back_tj = core_arena_f64(a, spec->one_kv ? n_table : 0);
@@ -345,9 +353,9 @@ static void make_tables(ref__run *run)
 {
     for (int kind = 0; kind < core_spec_head_kinds(run->spec); kind++) {
         const core_heads heads = core_spec_heads_of(run->spec, kind);
-        core_rope_table(&heads, table_numerics(run), run->batch->n_t,
+        core_rope_table(&heads, table_numerics(run), n_position(run),
                         run->rope[kind].cos_tj, run->rope[kind].sin_tj);
-        const int64_t n_table = run->batch->n_t * (heads.n_rot / 2);
+        const int64_t n_table = n_position(run) * (heads.n_rot / 2);
         for (int64_t i = 0; run->spec->one_kv && i < n_table; i++)
             run->rope[kind].back_tj[i] = -run->rope[kind].sin_tj[i];
     }

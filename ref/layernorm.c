@@ -15,11 +15,11 @@ typedef struct moments {
     double total;   /* D s2                                                   */
 } moments;
 
-static moments measure(const double *x, int64_t n, double eps)
+static moments measure(const double *x, int64_t n, double eps, bool centres)
 {
     double s1 = 0.0, s2 = 0.0;
     for (int64_t d = 0; d < n; d++) {
-        s1 += x[d];
+        s1 += centres ? x[d] : 0.0;
         s2 += x[d] * x[d];
     }
     const double n_d = (double)n;
@@ -37,7 +37,7 @@ static void apply(double *y, const double *x, const double *w, const double *b,
 void ref__layernorm_row(double *y, const double *x, const double *w,
                         const double *b, int64_t n_d, double eps)
 {
-    apply(y, x, w, b, n_d, measure(x, n_d, eps));
+    apply(y, x, w, b, n_d, measure(x, n_d, eps, true));
 }
 
 void ref__layernorm(ref__run *run, int layer, core_tap_kind kind,
@@ -53,12 +53,13 @@ void ref__layernorm(ref__run *run, int layer, core_tap_kind kind,
     const double *b =
         ref__weight_rows(run->model, (core_weight){bias, layer, 0}, 0, 1,
                          run->tile_scratch + run->tile_stride / 2);
+    const bool centres = run->model->options.otherwise != REF_MEAN_KEPT;
     double bits = 0.0;
 #pragma omp parallel for num_threads(run->n_threads) reduction(max : bits)
     for (int64_t t = 0; t < run->n; t++) {
         const double *x_t = norm->x + t * norm->ld_x;
         double *y_t = norm->y + t * n_d;
-        const moments m = measure(x_t, n_d, eps);
+        const moments m = measure(x_t, n_d, eps, centres);
         if (run->draw != NULL)
             ref__drawn_layernorm(&drawn, y_t, x_t, w, b, n_d, eps);
         else

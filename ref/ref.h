@@ -12,6 +12,16 @@
 
 #include <stddef.h>
 
+/* What one operator does that MODEL.md does not say: for the question whether
+ * others do so (harness/judge/others.h), and for nothing else.               */
+typedef enum ref_otherwise {
+    REF_AS_WRITTEN,
+    REF_CORRECTION_WEIGHS,  /* weights come from the scores that choose       */
+    REF_ROTATIONS_FROM_ONE, /* the first token of a row is turned by 1        */
+    REF_QUERIES_ONE_ON,     /* queries are turned by one more than keys       */
+    REF_MEAN_KEPT,          /* LayerNorm with 0 for the mean: RMSNorm + bias  */
+} ref_otherwise;
+
 typedef struct ref_options {
     int n_threads;              /* OpenMP and OpenBLAS threads, >= 1          */
     size_t weight_budget_bytes; /* weights are kept as doubles if all of them
@@ -19,6 +29,7 @@ typedef struct ref_options {
     bool bounds;                /* fp64, fp32, bf16: compute bounds of taps   */
     void (*progress)(void *self, double fraction); /* NULL: none              */
     void *progress_self;
+    ref_otherwise otherwise;    /* 0: nothing                                 */
 } ref_options;
 
 typedef struct ref_stats {

@@ -84,7 +84,7 @@ typedef struct ref__run {
     double *streams;         /* [n_threads, Dx + D] of a token                */
     double *look;            /* [3, D] vectors of a connection                */
     struct {                 /* of each kind of heads                         */
-        double *cos_tj, *sin_tj; /* [T, Dr/2]                                 */
+        double *cos_tj, *sin_tj; /* [positions, Dr/2]                         */
         double *back_tj;         /* less sin, where something is turned back  */
     } rope[CORE_HEAD_KINDS];
     int64_t *seen;           /* [N, columns of the sets] keys chosen last       */

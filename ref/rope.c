@@ -45,6 +45,14 @@ static int64_t position_of(const ref__run *run, int64_t t, int64_t m)
     return n_digest > 0 ? (n_digest - 1) * m : 0;
 }
 
+/* By how much a token's rotation is ahead of its position: 0 as written. */
+static int64_t ahead(const ref__run *run, core_tap_kind kind)
+{
+    const ref_otherwise how = run->model->options.otherwise;
+    return how == REF_ROTATIONS_FROM_ONE ||
+           (how == REF_QUERIES_ONE_ON && kind == CORE_TAP_Q_ROPE);
+}
+
 /* How the rows of a tap turn. */
 typedef struct turning {
     const double *sin_tj; /* of the layer's kind of heads, or less it         */
@@ -70,7 +78,8 @@ static void rotate(ref__run *run, int layer, core_tap_kind kind, turning how,
     const ref__drawn drawn = ref__draw_operator(run, kind, layer);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++) {
-        const int64_t position = position_of(run, t, how.m);
+        const int64_t position =
+            position_of(run, t, how.m) + ahead(run, kind);
         double *qk_t = qk + t * width;
         if (bound != NULL)
             bound_heads(run, &size, bound + t * width, qk_t, n_head, n_dh,

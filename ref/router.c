@@ -266,11 +266,14 @@ static void choose(const ref__run *run, int layer, ref__routing *ro)
         const int64_t thread = omp_get_thread_num();
         const double *logits = ro->logits + t * n_e;
         const double *p = ro->probs != NULL ? ro->probs + t * n_e : NULL;
+        double *score = ro->score + thread * (n_e + n_g);
         int64_t *idx = ro->idx + t * n_k;
         if (chooses)
-            ref__route_choose(spec, logits, p, ro->correction, idx,
-                              ro->score + thread * (n_e + n_g),
+            ref__route_choose(spec, logits, p, ro->correction, idx, score,
                               ro->kept + thread * n_g);
+        if (chooses && ro->correction != NULL &&
+            run->model->options.otherwise == REF_CORRECTION_WEIGHS)
+            p = score;
         if (run->draw != NULL)
             drawn_weights(run, layer, logits, p, idx, ro->expert_scale,
                           ro->weight + t * n_k);

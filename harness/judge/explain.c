@@ -96,7 +96,7 @@ static core_status run(explaining *e, gold_other **out, const har_other *other,
                                     other->alteration));
     const core_status status = gold_other_make(
         out, gold, &spec, weights != NULL ? weights : e->model.weights,
-        e->model.numerics);
+        e->model.numerics, other->otherwise);
     core_weights_close(weights);
     return status;
 }

@@ -73,7 +73,8 @@ static bool run(har__model *model, const core_spec *spec, core_tap tap,
     const core_batch *batch = &model->gold.batch;
     const core_groups groups = {.n = model->gold.n_group,
                                 .first_row = model->gold.first_row};
-    const ref_options options = {1, (size_t)1 << 28, false, NULL, NULL};
+    const ref_options options = {.n_threads = 1,
+                                 .weight_budget_bytes = (size_t)1 << 28};
     core_spec shortened = *spec;
     ref_model *pass = NULL;
     shortened.n_l =

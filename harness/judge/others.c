@@ -102,6 +102,7 @@ static const struct row {
     const char *set[MAX_SETS]; /* literally, or                               */
     write_set *write;
     core_alteration alteration; /* or this                                    */
+    ref_otherwise otherwise;    /* or this                                    */
 } ROWS[] = {
     /* the router */
     {"weights divided by their sum", .set = {"renormalise=true"}},
@@ -116,6 +117,7 @@ static const struct row {
     {"rule that ranks groups", .set = {"router.group_score=max"}},
     {"rule that ranks groups", .set = {"router.group_score=best_two"}},
     {"correction bias", .set = {"router.correction=false"}},
+    {"correction bias", .otherwise = REF_CORRECTION_WEIGHS},
     {"scale of the weights", .set = {"router.scale=1"}},
     {"scale of the weights", .write = scale_twice},
     {"clamp of the sum", .set = {"router.sum_floor=0"}},
@@ -192,6 +194,8 @@ static const struct row {
     {"truncation", .set = {"rope.truncate=false"}},
     {"attention factor", .set = {"rope.attention_factor=1"}},
     {"mscale", .set = {"rope.attention_factor=1", "attention.scale=0"}},
+    {"position", .otherwise = REF_ROTATIONS_FROM_ONE},
+    {"position", .otherwise = REF_QUERIES_ONE_ON},
     {"rotated part", .set = {"rotated=0"}},
     {"rotated part", .write = half_rotated},
     {"layers with rope", .set = {"positions=rope"}},
@@ -200,6 +204,7 @@ static const struct row {
     /* norms and ends */
     {"norm", .set = {"norm=rms"}},
     {"norm", .set = {"norm=rms_plus_one"}},
+    {"norm", .otherwise = REF_MEAN_KEPT},
     {"eps", .set = {"norm_eps=1e-12"}},
     {"eps", .set = {"norm_eps=1e-08"}},
     {"eps", .set = {"norm_eps=1e-06"}},
@@ -230,6 +235,13 @@ static const char *const ALTERED[CORE_N_ALTERATIONS] = {
     [CORE_ALTER_EXPERTS_TURNED] = "the experts' matrices read transposed",
 };
 
+static const char *const OTHERWISE[] = {
+    [REF_CORRECTION_WEIGHS] = "the correction bias in the weights",
+    [REF_ROTATIONS_FROM_ONE] = "positions of rotations counted from 1",
+    [REF_QUERIES_ONE_ON] = "queries rotated one position on",
+    [REF_MEAN_KEPT] = "LayerNorm without subtracting the mean",
+};
+
 const char *har_other_name(int i)
 {
     return i >= 0 && i < N_ROWS ? ROWS[i].name : NULL;
@@ -237,7 +249,7 @@ const char *har_other_name(int i)
 
 har_other har_other_none(const core_spec *spec)
 {
-    return (har_other){.spec = *spec, .alteration = CORE_ALTER_NOTHING};
+    return (har_other){.spec = *spec};
 }
 
 static void say(har_other *out, const char *text)
@@ -276,6 +288,40 @@ static bool alter(har_other *out, const struct row *row)
     return true;
 }
 
+static bool has_rope(const core_spec *spec)
+{
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (core_spec_has_rope(spec, l))
+            return true;
+    return false;
+}
+
+/* Has the model what would be done otherwise? */
+static bool has(const core_spec *spec, ref_otherwise how)
+{
+    switch (how) {
+    case REF_CORRECTION_WEIGHS:
+        return spec->correction;
+    case REF_ROTATIONS_FROM_ONE:
+    case REF_QUERIES_ONE_ON:
+        return has_rope(spec);
+    case REF_MEAN_KEPT:
+        return spec->norm == CORE_NORM_LAYER;
+    case REF_AS_WRITTEN:
+        break;
+    }
+    return false;
+}
+
+static bool do_otherwise(har_other *out, ref_otherwise how)
+{
+    if (out->otherwise != REF_AS_WRITTEN || !has(&out->spec, how))
+        return false;
+    out->otherwise = how;
+    say(out, OTHERWISE[how]);
+    return true;
+}
+
 bool har_other_make(har_other *out, int i, const har_other *from,
                     const core_spec *weights)
 {
@@ -286,6 +332,8 @@ bool har_other_make(har_other *out, int i, const har_other *from,
     *out = *from;
     if (row->alteration != CORE_ALTER_NOTHING)
         return alter(out, row);
+    if (row->otherwise != REF_AS_WRITTEN)
+        return do_otherwise(out, row->otherwise);
     if (row->write == NULL)
         for (n = 0; n < MAX_SETS && row->set[n] != NULL; n++)
             set[n] = row->set[n];

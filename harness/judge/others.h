@@ -1,7 +1,7 @@
 /* harness/judge/others.h -- the other models that a wrong dump may be of.
  *
  * A row is a name and what it makes of the golden's model: fields set, as --set
- * does, or weights read in a wrong way.  Who computes a model of a family by
+ * does, weights read in a wrong way, or one operator done otherwise.  Who computes a model of a family by
  * the rules of its neighbour, or by constants of his own, computes one of
  * these.
  */
@@ -10,12 +10,14 @@
 
 #include "core/model/spec.h"
 #include "core/weights/altered.h"
+#include "ref/ref.h"
 
 enum { HAR_OTHER_TEXT = 400 };
 
 typedef struct har_other {
     core_spec spec;
     core_alteration alteration;
+    ref_otherwise otherwise;
     char text[HAR_OTHER_TEXT]; /* "router.scale=1 and norm_eps=1e-05"         */
 } har_other;
 

@@ -327,8 +327,10 @@ static core_status grow_alone(core_groups *groups, const task *t, const job *j,
 static core_status run_reference(task *t, const job *j)
 {
     har_waiting waiting = har_waiting_begin();
-    const ref_options ref = {har_n_cores(), har_memory_available() / 2, false,
-                             show_progress, &waiting};
+    const ref_options ref = {.n_threads = har_n_cores(),
+                             .weight_budget_bytes = har_memory_available() / 2,
+                             .progress = show_progress,
+                             .progress_self = &waiting};
     const int64_t first_row[2] = {0, j->batch->n_b};
     const core_groups one = {.n = 1, .first_row = first_row};
     core_groups of_steps = {0};

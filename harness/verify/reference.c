@@ -60,9 +60,11 @@ static core_status open_model(maker *m)
     const size_t budget = har_reference_budget(
         m->job->spec, m->numerics, batch->n_b, batch->n_t, n_thread,
         m->job->limits, har_memory_available(), files);
-    const ref_options options = {n_thread, budget,
-                                 core_has_bounds(m->numerics), show_progress,
-                                 m};
+    const ref_options options = {.n_threads = n_thread,
+                                 .weight_budget_bytes = budget,
+                                 .bounds = core_has_bounds(m->numerics),
+                                 .progress = show_progress,
+                                 .progress_self = m};
     return ref_model_open(&m->model, m->job->spec, m->job->weights, m->numerics,
                           &options);
 }

@@ -187,6 +187,7 @@ ref_stats fix_forward(const core_spec *spec, const core_batch *batch,
         .n_threads = how->n_threads > 0 ? how->n_threads : 1,
         .weight_budget_bytes = how->tiled ? 0 : SIZE_MAX,
         .bounds = how->bounds,
+        .otherwise = how->otherwise,
     };
     ref_model *model;
     ck_assert_int_eq(

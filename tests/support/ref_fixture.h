@@ -90,6 +90,7 @@ typedef struct fix_run {
     uint64_t seed; /* of the weights                             */
     const core_groups *groups;
     const ref_dealt *dealt; /* NULL: the router chooses                       */
+    ref_otherwise otherwise;
 } fix_run;
 
 ref_stats fix_forward(const core_spec *spec, const core_batch *batch,

@@ -35,8 +35,9 @@ static void forward(fix_taps *out, const core_spec *spec, core_weights *from)
     core_batch batch;
     ref_model *model = NULL;
     ref_stats stats;
-    const ref_options options = {1, (size_t)1 << 28, core_uses_floats(numerics),
-                                 NULL, NULL};
+    const ref_options options = {.n_threads = 1,
+                                 .weight_budget_bytes = (size_t)1 << 28,
+                                 .bounds = core_uses_floats(numerics)};
     core_tap_sink sink = fix_sink(out, spec, N_TOKEN);
     ck_assert_int_eq(core_batch_make(&batch, spec, N_B, N_T, 5), CORE_OK);
     ck_assert_int_eq(ref_model_open(&model, spec, from, numerics, &options),

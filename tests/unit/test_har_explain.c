@@ -124,7 +124,8 @@ static void write_dump(const char *path, const char *golden, int m,
     if (other->alteration != CORE_ALTER_NOTHING)
         ok(core_weights_alter(&read, weights, other->alteration));
     ok(gold_other_make(&taps, &gold, &other->spec,
-                       read != NULL ? read : weights, CORE_FP32));
+                       read != NULL ? read : weights, CORE_FP32,
+                       other->otherwise));
     for (int64_t i = 0; i < yard.n_tap && n < MOST; i++) {
         gold_other_tap from;
         if (yard.tap[i].name.is_tap &&

@@ -33,8 +33,9 @@ static void make_reference(core_numerics how)
     const int64_t first_row[2] = {0, N_B};
     const core_groups groups = {.n = 1, .first_row = first_row};
     const core_tapfile_part part = {"", N_B, N_T, NULL};
-    const ref_options options = {1, (size_t)1 << 28, core_has_bounds(how), NULL,
-                                 NULL};
+    const ref_options options = {.n_threads = 1,
+                                 .weight_budget_bytes = (size_t)1 << 28,
+                                 .bounds = core_has_bounds(how)};
     numerics = how;
     strcpy(path, "/tmp/test_har_pieces-XXXXXX");
     close(mkstemp(path));

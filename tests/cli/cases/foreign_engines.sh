@@ -40,4 +40,5 @@ explained() # CASE WORDS
 explained deepseek_v2/grouped_yarn 'rope.attention_factor=1 and router.group_score=best_two'
 explained deepseek_v3/yarn_bf16 'router.scores=softmax'
 explained llama4/tiny 'positions=\[rope, rope, rope, none\] and attention.temper_scale=0'
+explained phimoe/tiny 'LayerNorm without subtracting the mean and router.scores=softmax_top'
 explained mixtral/window_top1_yarn 'sliding_window=0'
