@@ -329,18 +329,25 @@ static void find_best(const par_model *m, const double *logits, double best[2])
     best[1] = m->head.n_row > 0 ? logits[at] : -(double)INFINITY;
 }
 
-void par__pick_tokens(par_model *m, const double *logits)
+void par__best_tokens(par_model *m, const double *logits, int64_t i0, int64_t n)
+{
+    const par_step_row *row = m->step->row + m->now.row0;
+    int64_t last = -1;
+    for (int64_t b = 0; b < m->now.n_row; b++) {
+        last += row[b].n;
+        if (last >= i0 && last < i0 + n)
+            find_best(m, logits + (last - i0) * m->head.n_row,
+                      m->cache->best + 2 * b);
+    }
+}
+
+void par__pick_tokens(par_model *m)
 {
     const par_group *tp = &m->layout->tp_group;
     const par_cache *c = m->cache;
     const int64_t n_row = m->now.n_row, row0 = m->now.row0;
     const core_tap tap = par__tap(CORE_TAP_LOGITS, 0);
-    int64_t last = -1;
     par__cost_rows(m, tap, n_row, m->head.n_row, 1)->written = 2 * n_row;
-    for (int64_t b = 0; b < n_row; b++) {
-        last += m->step->row[row0 + b].n;
-        find_best(m, logits + last * m->head.n_row, c->best + 2 * b);
-    }
     for (int t = 0; t < tp->n; t++)
         c->bytes[t] = 2 * n_row * (int64_t)sizeof *c->best;
     par__cost_collective(m, PAR_ALL_GATHER, tp, tap, 2 * n_row,

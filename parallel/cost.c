@@ -33,6 +33,18 @@ static par_cost_time clocks(par_model *m)
                            .cpu_seconds = operator_seconds(m)};
 }
 
+static void add_to_part(par_cost_part *part, const core_cost *record,
+                        const par_cost_time *took)
+{
+    if (!part->is_begun)
+        part->took.start = took->start;
+    part->is_begun = true;
+    part->record = *record;
+    part->took.seconds += took->seconds;
+    part->took.wait_seconds += took->wait_seconds;
+    part->took.cpu_seconds += took->cpu_seconds;
+}
+
 void par__cost_close(par_model *m)
 {
     par_open_cost *open = &m->cost;
@@ -49,7 +61,9 @@ void par__cost_close(par_model *m)
     if (open->is_counted)
         open->record.sent =
             (m->comm->n_bytes[open->op] - open->bytes_before) / ELEMENT;
-    if (!core_cost_is_empty(&open->record))
+    if (open->part != NULL)
+        add_to_part(open->part, &open->record, &took);
+    else if (!core_cost_is_empty(&open->record))
         m->options.cost(m->options.cost_self, &open->record, &took);
 }
 
@@ -59,6 +73,7 @@ core_cost *par__cost(par_model *m, core_cost_kind kind, core_tap tap)
     par__cost_close(m);
     open->is_open = true;
     open->is_counted = false;
+    open->part = NULL;
     open->record = (core_cost){.kind = kind,
                                .op = par_operator_name(m->op),
                                .tap = tap,
@@ -71,6 +86,30 @@ core_cost *par__cost(par_model *m, core_cost_kind kind, core_tap tap)
     if (m->options.cost != NULL)
         open->since = clocks(m);
     return &open->record;
+}
+
+core_cost *par__cost_part(par_model *m, par_cost_part *part,
+                          core_cost_kind kind, core_tap tap)
+{
+    core_cost *record = par__cost(m, kind, tap);
+    m->cost.part = part;
+    if (part->is_begun)
+        *record = part->record;
+    return record;
+}
+
+void par__cost_parts_close(par_model *m, const par_cost_part *part, int n)
+{
+    double end = 0.0;
+    par__cost_close(m);
+    for (int i = 0; i < n; i++) {
+        par_cost_time took = part[i].took;
+        if (!part[i].is_begun || core_cost_is_empty(&part[i].record))
+            continue;
+        took.start = fmax(took.start, end);
+        end = took.start + took.seconds;
+        m->options.cost(m->options.cost_self, &part[i].record, &took);
+    }
 }
 
 void par__cost_add_rows(par_model *m, int64_t n_row, int64_t n_col,

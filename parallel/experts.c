@@ -1,7 +1,8 @@
 /* parallel/experts.c -- the experts of mine, on the rows that arrived.
  *
  * Rows are sorted by (layer, expert), those of all lanes that are there, so
- * that every expert is one product and its weights are read or made once.  etp
+ * that an expert's rows lie together and its weights are read or made once for
+ * as many of them as there is room for inner columns at a time.  etp
  * ranks hold the same experts and got the same rows in the same order; each has
  * its own inner columns, so y is Partial over them until par__return.
  */
@@ -66,67 +67,104 @@ static void sort_rows(par_model *m, int pair)
     }
 }
 
-typedef enum which { GATE, UP, DOWN } which;
+typedef enum which { GATE, UP, ACT, DOWN, N_WHICH } which;
 
 static const par_shard *shard_of(const par_expert *e, which part)
 {
     return part == GATE ? &e->gate : part == UP ? &e->up : &e->down;
 }
 
-/* y = x W^T, expert by expert; only experts that have rows touch a weight. */
-static void grouped_product(par_model *m, which part, double *y, int64_t ldy,
-                            const double *x, int64_t ldx, core_tap_kind kind,
-                            int pair)
+/* Sorted rows [r0, r1) of a pair, and the records that all of them share. */
+typedef struct chunk {
+    int pair;
+    int64_t r0, r1;
+    par_cost_part *cost; /* [N_WHICH]                                         */
+} chunk;
+
+/* y = x W^T of the chunk, expert by expert; only experts that have rows touch a
+ * weight, and it is counted where their rows begin.                          */
+static void grouped_product(par_model *m, const chunk *c, which part, double *y,
+                            int64_t ldy, const double *x, int64_t ldx,
+                            core_tap_kind kind)
 {
     const int n_bucket = m->n_moe * m->layout->n_my_expert;
     const int64_t *first = m->work.bucket;
     core_cost *cost =
-        par__cost(m, CORE_COST_GROUPED_GEMM, par__pair_tap(m, kind, pair));
+        par__cost_part(m, &c->cost[part], CORE_COST_GROUPED_GEMM,
+                       par__pair_tap(m, kind, c->pair));
     for (int b = 0; b < n_bucket; b++) {
-        const int64_t r = first[b], n = first[b + 1] - r;
-        if (n == 0)
+        const int64_t r = par__max(first[b], c->r0), all = first[b + 1] - first[b];
+        const int64_t n = (first[b + 1] < c->r1 ? first[b + 1] : c->r1) - r;
+        const int64_t weights = cost->weights;
+        if (n <= 0)
             continue;
         const par_expert *e = &m->expert[b];
         const core_tap tap = par__tap(kind, (int)m->sorted.layer[r]);
-        par__product(m, y + r * ldy, ldy, x + r * ldx, ldx, n,
+        double *y_r = y + (r - c->r0) * ldy;
+        par__product(m, y_r, ldy, x + (r - c->r0) * ldx, ldx, n,
                      shard_of(e, part), tap);
         if (part != DOWN)
-            par__add_bias(m, y + r * ldy, n, ldy, shard_of(e, part)->bias);
+            par__add_bias(m, y_r, n, ldy, shard_of(e, part)->bias);
+        if (r > first[b]) {
+            cost->weights = weights;
+            continue;
+        }
         cost->n_expert++;
-        cost->m_max = n > cost->m_max ? n : cost->m_max;
+        cost->m_max = par__max(cost->m_max, all);
     }
 }
 
-static void tap_inner(par_model *m, core_tap_kind kind, int pair, double *y)
+static void tap_inner(par_model *m, const chunk *c, core_tap_kind kind,
+                      double *y)
 {
     const par_layout *lay = m->layout;
     const int64_t f0 = lay->first_f[lay->etp_i];
     const int64_t n_f = lay->first_f[lay->etp_i + 1] - f0;
-    par__store(m, kind, y, m->sorted.n * n_f);
-    par__observe_choices(m, kind, pair, y, &m->sorted, f0, n_f, 1, 0);
+    const par_choices *all = &m->sorted;
+    const par_choices rows = {.n = c->r1 - c->r0,
+                              .id = all->id + c->r0,
+                              .layer = all->layer + c->r0,
+                              .expert = all->expert + c->r0,
+                              .lane = all->lane + c->r0};
+    par__store(m, kind, y, rows.n * n_f);
+    par__observe_choices(m, kind, c->pair, y, &rows, f0, n_f, 1, 0);
 }
 
-void par__experts(par_model *m, int pair)
+/* Outputs take the place of inputs. */
+static void run_chunk(par_model *m, const chunk *c)
 {
     const par_layout *lay = m->layout;
-    const int64_t n_d = core_spec_n_de(m->spec);
+    const int64_t n_d = core_spec_n_de(m->spec), n = c->r1 - c->r0;
     const int64_t n_f = lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
-    par__enter(m, PAR_OP_EXPERT, par__pair_tap(m, CORE_TAP_RECV, pair));
-    sort_rows(m, pair);
-    const double *x = m->sorted_rows.at;
-    const int64_t n = m->sorted.n;
+    const core_tap act = par__pair_tap(m, CORE_TAP_EXPERT_ACT, c->pair);
+    double *x = (double *)m->sorted_rows.at + c->r0 * n_d;
     double *gate = NULL;
     double *up = par__grow(m, &m->inner_up, n * n_f, sizeof *up);
     if (m->spec->gated) {
         gate = par__grow(m, &m->inner_gate, n * n_f, sizeof *gate);
-        grouped_product(m, GATE, gate, n_f, x, n_d, CORE_TAP_EXPERT_GATE, pair);
-        tap_inner(m, CORE_TAP_EXPERT_GATE, pair, gate);
+        grouped_product(m, c, GATE, gate, n_f, x, n_d, CORE_TAP_EXPERT_GATE);
+        tap_inner(m, c, CORE_TAP_EXPERT_GATE, gate);
     }
-    grouped_product(m, UP, up, n_f, x, n_d, CORE_TAP_EXPERT_UP, pair);
-    tap_inner(m, CORE_TAP_EXPERT_UP, pair, up);
-    par__activate(m, gate, up, n, n_f, m->sorted.layer,
-                  par__pair_tap(m, CORE_TAP_EXPERT_ACT, pair));
-    tap_inner(m, CORE_TAP_EXPERT_ACT, pair, up);
-    double *y = par__grow(m, &m->sorted_rows, n * n_d, sizeof *y);
-    grouped_product(m, DOWN, y, n_d, up, n_f, CORE_TAP_EXPERT_OUT, pair);
+    grouped_product(m, c, UP, up, n_f, x, n_d, CORE_TAP_EXPERT_UP);
+    tap_inner(m, c, CORE_TAP_EXPERT_UP, up);
+    par__cost_part(m, &c->cost[ACT], CORE_COST_ELEMENTWISE, act);
+    par__activate(m, gate, up, n, n_f, m->sorted.layer + c->r0, act);
+    tap_inner(m, c, CORE_TAP_EXPERT_ACT, up);
+    par__poison_aside(m, x, (size_t)(n * n_d) * sizeof *x);
+    grouped_product(m, c, DOWN, x, n_d, up, n_f, CORE_TAP_EXPERT_OUT);
+}
+
+void par__experts(par_model *m, int pair)
+{
+    par_cost_part cost[N_WHICH] = {0};
+    par__enter(m, PAR_OP_EXPERT, par__pair_tap(m, CORE_TAP_RECV, pair));
+    sort_rows(m, pair);
+    const int64_t n = m->sorted.n;
+    const int64_t most =
+        par__rows_at_a_time(m->work.wide, m->layout->first_f[1]);
+    for (int64_t r0 = 0; r0 == 0 || r0 < n; r0 += most) {
+        const int64_t r1 = n - r0 < most ? n : r0 + most;
+        run_chunk(m, &(chunk){pair, r0, r1, cost});
+    }
+    par__cost_parts_close(m, cost, N_WHICH);
 }

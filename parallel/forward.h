@@ -110,6 +110,9 @@ typedef struct par_options {
     void (*cost)(void *self, const core_cost *cost, const par_cost_time *took);
     void *cost_self;
     par_order order; /* the same on all ranks, as is who asks for what        */
+    int64_t wide_elements; /* of logits, and of the inner columns of experts' rows,
+                            * that exist at a time: so many rows are worked on.
+                            * 0: as par_work_bytes counts                     */
     uint64_t schedule_seed; /* not 0: about half of what is begun is sent when it
                              * is completed, by dice                          */
 } par_options;
@@ -164,8 +167,9 @@ size_t par_least_weight_bytes(const core_spec *spec, const par_layout *layout,
                               core_numerics numerics);
 size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
                       int64_t n_row, int64_t n_t);
-/* Of that work: what does not depend on routing; buffers for a dispatch/combine
- * pair that brings n rows (par_work_bytes: as many as if the load were even). */
+/* Where wide results exist of all rows at once, as systems have them: what of that
+ * work does not depend on routing; buffers for a dispatch/combine pair that brings
+ * n rows (par_work_bytes: as many as if the load were even).                 */
 size_t par_arena_bytes(const core_spec *spec, const par_layout *layout,
                        int64_t n_row, int64_t n_t);
 size_t par_pair_bytes(const core_spec *spec, const par_layout *layout,

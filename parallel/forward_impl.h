@@ -25,6 +25,7 @@
 
 enum {
     PAR_TILE_ELEMENTS = 1 << 20, /* 8 MB of doubles: a tile of a weight       */
+    PAR_WIDE_ELEMENTS = 1 << 22, /* 32 MB of doubles: logits, inner columns   */
     PAR_QUERY_BLOCK = 64,        /* queries whose scores exist at a time      */
     PAR_END = -1,                /* the end of an axis, of rows or columns    */
     PAR_META = 3,                /* layer, expert, global choice id of a row  */
@@ -217,6 +218,7 @@ typedef struct par_view {
  * and the tokens that a row may have.                                        */
 typedef struct par_room {
     int64_t n, n_all, n_t;
+    int64_t wide; /* elements of a buffer that has some rows at a time        */
 } par_room;
 
 /* Choices of tokens, their slots and weights.                                */
@@ -234,6 +236,7 @@ typedef struct par_work {
     int n_x;                        /* residual streams                       */
     int64_t n, n_t;                 /* my tokens of the largest; of a row     */
     int64_t n_all;                  /* all tokens of its rows                 */
+    int64_t wide;                   /* elements, see par__rows_at_a_time      */
     int64_t n_in, n_out;            /* widest operand, widest buffer of rows  */
     par_grow fresh[PAR_MAX_FRESH];  /* of a step: poisoned for every lane     */
     int n_fresh;
@@ -304,7 +307,7 @@ typedef struct par_work {
     double *narrow, *sum;           /* [n, De] rows to send, sums of rows that
                                      * came back, of my slice                 */
     double *send;                   /* [slice*K, De] rows out, then rows back */
-    double *logits;                 /* [n, own vocabulary]                    */
+    double *logits;                 /* [rows at a time, own vocabulary]       */
     float *a32, *b32, *c32;         /* floats at the edge of a product        */
     int64_t chunk;                  /* rows of x that a32, c32 have room for  */
     /* exchange tables, over the members of ep_group or its ep indices        */
@@ -335,9 +338,18 @@ typedef struct par_now {
     int64_t *seen;       /* [n, columns of sets] keys chosen last: behind x   */
 } par_now;
 
+/* A record of an operator that goes over some rows at a time, with others in
+ * between: what it has come to so far.                                       */
+typedef struct par_cost_part {
+    core_cost record;
+    par_cost_time took;
+    bool is_begun;
+} par_cost_part;
+
 /* The operator under way, see cost.c.                                        */
 typedef struct par_open_cost {
     core_cost record;
+    par_cost_part *part;   /* that it is added to; NULL: it is whole          */
     bool is_open;
     bool is_counted;       /* what it sends is counted by the operation `op`  */
     par_op_kind op;
@@ -416,6 +428,9 @@ void par__observe(par_model *m, const par_piece *piece);
 void par__tap_replicated(par_model *m, core_tap tap, double *values);
 void par__tap_columns(par_model *m, core_tap tap, double *values, int64_t col0,
                       int64_t n_col);
+/* Likewise of my tokens [i0, i0 + n), the first of them at values[0].        */
+void par__tap_some(par_model *m, core_tap tap, double *values, int64_t i0,
+                   int64_t n, int64_t col0, int64_t n_col);
 void par__tap_ints(par_model *m, core_tap tap, int64_t *values);
 /* Whole rows of the tokens whose part of the stream I have: values [n_s, *].  */
 void par__tap_stream(par_model *m, core_tap tap, double *values);
@@ -438,6 +453,8 @@ static inline double par__worse(double a, double b)
 /* The largest magnitude of n_row rows, ld apart; NaN counts as larger.       */
 double par__largest(const double *x, int64_t ld, int64_t n_row, int64_t n_col);
 void par__poison(void *at, size_t bytes);
+/* Likewise, as no work of the operator under way.                            */
+void par__poison_aside(par_model *m, void *at, size_t bytes);
 bool par__is_poison(int64_t word); /* as nobody has written it */
 
 /* --- cost.c: records of what is computed --------------------------------- */
@@ -461,6 +478,11 @@ core_cost *par__cost_collective(par_model *m, par_op_kind op,
 void par__cost_stage(par_model *m, core_collective collective, core_tap tap,
                      int64_t n);
 void par__cost_close(par_model *m);
+/* Likewise, but go on with what `part` has come to; zeros: it begins.  Of n parts
+ * that are complete records are made, one behind another.                    */
+core_cost *par__cost_part(par_model *m, par_cost_part *part,
+                          core_cost_kind kind, core_tap tap);
+void par__cost_parts_close(par_model *m, const par_cost_part *part, int n);
 
 /* --- shard.c, linear.c --------------------------------------------------- */
 
@@ -718,7 +740,7 @@ void par__gate(par_model *m, double *y, core_act act, const double *gate,
                const par_shard *made_by, core_tap tap);
 
 /* up := the activation of n_row rows, of the layers in `layer`, or all of the
- * tap's where that is NULL.                                                  */
+ * tap's where that is NULL; part of the operator whose record is open.       */
 void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
                    int64_t n_col, const int64_t *layer, core_tap tap);
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out);
@@ -776,9 +798,12 @@ par_run par__row_tokens(const par_model *m, int64_t b);
 int64_t par__tokens_before(const par_model *m, int64_t i, int64_t *b);
 /* Keys that its rows have cached, those of the step among them.              */
 int64_t par__step_keys(const par_model *m);
-/* step->greedy of the micro-batch from its logits [n, my vocabulary].
- *                                                               [collective] */
-void par__pick_tokens(par_model *m, const double *logits);
+/* Of rows of the micro-batch whose last token is among its tokens [i0, i0 + n):
+ * the best of the logits [n, my vocabulary].                                 */
+void par__best_tokens(par_model *m, const double *logits, int64_t i0,
+                      int64_t n);
+/* step->greedy of the micro-batch from those of all its rows.   [collective] */
+void par__pick_tokens(par_model *m);
 /* The step's keys and values of layer l go into the cache, and w->view is of it. */
 void par__cache_open(par_model *m, int l);
 /* Turn the view to row b of the micro-batch; queries and keys of all rows.   */
@@ -832,8 +857,15 @@ void par__work_carve(par_work *work, const core_spec *spec,
                      const par_room *room);
 size_t par__work_bytes(const core_spec *spec, const par_layout *layout,
                        int n_lane, const par_room *room);
+/* Rows that exist at a time of what is too wide to exist of all of them: n_col is
+ * the most that a rank has of their columns, so that all such ranks say the same. */
+static inline int64_t par__rows_at_a_time(int64_t wide, int64_t n_col)
+{
+    return n_col > 0 && wide > n_col ? wide / n_col : 1;
+}
 /* For n_row rows of n_t tokens. */
-par_room par__room(const par_layout *layout, int64_t n_row, int64_t n_t);
+par_room par__room(const par_layout *layout, int64_t n_row, int64_t n_t,
+                   int64_t wide);
 /* Room for n elements, poisoned; ends the run if there is no memory.         */
 void *par__grow(par_model *m, par_grow *buffer, int64_t n, size_t elem_bytes);
 void par__grow_free(par_grow *buffer);

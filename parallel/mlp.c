@@ -10,10 +10,10 @@ void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
                    int64_t n_col, const int64_t *layer, core_tap tap)
 {
     const int64_t n = n_row * n_col;
-    core_cost *cost = par__cost_rows(m, tap, n_row, n_col, CORE_FLOPS_FUNCTION);
+    par__cost_add_rows(m, n_row, n_col, CORE_FLOPS_FUNCTION);
     if (m->spec->gated) {
-        cost->flops += CORE_FLOPS_SCALE * n;
-        cost->read += n;
+        m->cost.record.flops += CORE_FLOPS_SCALE * n;
+        m->cost.record.read += n;
     }
     for (int64_t r = 0; r < n_row; r++) {
         const int l = layer != NULL ? (int)layer[r] : tap.layer;
@@ -39,6 +39,7 @@ void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out)
     par__affine_columns(m, w->up, w->xn, n_d, &mlp->up,
                         par__tap(CORE_TAP_MLP_UP, l));
     const core_tap act_tap = par__tap(CORE_TAP_MLP_ACT, l);
+    par__cost(m, CORE_COST_ELEMENTWISE, act_tap);
     par__activate(m, w->gate, w->up, n, n_f, NULL, act_tap);
     par__tap_columns(m, act_tap, w->up, mlp->up.r0, n_f);
     par__linear(m, out, n_d, w->up, n_f, n, &mlp->down, tap);

@@ -99,13 +99,21 @@ void par__tap_replicated(par_model *m, core_tap tap, double *values)
     par__observe(m, &piece);
 }
 
-void par__tap_columns(par_model *m, core_tap tap, double *values, int64_t col0,
-                      int64_t n_col)
+void par__tap_some(par_model *m, core_tap tap, double *values, int64_t i0,
+                   int64_t n, int64_t col0, int64_t n_col)
 {
     par_piece piece = token_piece(m, tap, col0, n_col);
     piece.values = values;
-    par__store(m, tap.kind, values, m->now.n * n_col);
+    piece.row_ids += i0;
+    piece.n_row = n;
+    par__store(m, tap.kind, values, n * n_col);
     par__observe(m, &piece);
+}
+
+void par__tap_columns(par_model *m, core_tap tap, double *values, int64_t col0,
+                      int64_t n_col)
+{
+    par__tap_some(m, tap, values, 0, m->now.n, col0, n_col);
 }
 
 void par__tap_ints(par_model *m, core_tap tap, int64_t *values)
@@ -255,4 +263,12 @@ void par__poison(void *at, size_t bytes)
     }
     if (bytes > 0)
         memcpy(to, &nan_bits, bytes);
+}
+
+/* What makes reading too early visible is no work of the operator under way. */
+void par__poison_aside(par_model *m, void *at, size_t bytes)
+{
+    const par_operator op = par__charge(m, PAR_OP_CHECK);
+    par__poison(at, bytes);
+    par__charge(m, op);
 }

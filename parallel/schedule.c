@@ -25,6 +25,12 @@ typedef struct extent {
     par_room room;       /* that it takes                                     */
 } extent;
 
+static int64_t wide_of(const par_model *m)
+{
+    const int64_t asked = m->options.wide_elements;
+    return asked > 0 ? asked : PAR_WIDE_ELEMENTS;
+}
+
 static extent extent_of(const par_model *m, int round, int mb)
 {
     const par_step *step = m->step;
@@ -36,7 +42,7 @@ static extent extent_of(const par_model *m, int round, int mb)
     if (step != NULL)
         par__step_rows(step, &e.row0, &row1);
     e.n_row = row1 - e.row0;
-    e.room = par__room(m->layout, e.n_row, m->batch->n_t);
+    e.room = par__room(m->layout, e.n_row, m->batch->n_t, wide_of(m));
     if (step != NULL)
         e.room.n = e.room.n_all = par__step_tokens(step, e.row0, row1);
     return e;
@@ -293,7 +299,7 @@ static core_status start(par_model *m)
 {
     const par_plan *plan = &m->layout->plan;
     par_work *w = &m->work;
-    par_room most = {.n_t = m->batch->n_t};
+    par_room most = {.n_t = m->batch->n_t, .wide = wide_of(m)};
     for (int round = 0; round < plan->rounds; round++)
         for (int mb = 0; mb < plan->mb; mb++) {
             const par_room room = extent_of(m, round, mb).room;

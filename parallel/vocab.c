@@ -77,27 +77,50 @@ void par__embedded(par_model *m)
     spread(m);
 }
 
+/* Of my tokens [i0, i0 + n); a shard's weights are counted once. */
+static void make_logits(par_model *m, int64_t i0, int64_t n, core_tap tap)
+{
+    const core_spec *spec = m->spec;
+    const int64_t n_v = m->head.n_row, n_all = n * n_v;
+    double *logits = m->work.logits;
+    core_cost *cost = &m->cost.record;
+    const int64_t weights = cost->weights;
+    par__product(m, logits, n_v, m->work.xn + i0 * spec->n_d, spec->n_d, n,
+                 &m->head, tap);
+    par__add_bias(m, logits, n, n_v, m->head.bias);
+    if (i0 > 0)
+        cost->weights = weights;
+    cost->flops += CORE_FLOPS_SCALE * n_all;
+    for (int64_t i = 0; i < n_all; i++)
+        logits[i] /= spec->logits_divisor;
+    if (!(spec->logits_cap > 0.0))
+        return;
+    cost->flops += CORE_FLOPS_FUNCTION * n_all;
+    for (int64_t i = 0; i < n_all; i++)
+        logits[i] = core_capped(logits[i], spec->logits_cap);
+}
+
+/* Logits of some tokens at a time: of all they would be what is widest. */
 void par__head(par_model *m)
 {
     if (m->spec->n_h == 0)
         return;
     par_work *w = &m->work;
     const core_tap tap = par__tap(CORE_TAP_LOGITS, 0);
-    const int64_t n_d = m->spec->n_d, n_v = m->head.n_row;
+    const int64_t n = m->now.n, n_v = m->head.n_row;
+    const int64_t most =
+        par__rows_at_a_time(w->wide, m->layout->first_vocab[1]);
     const double *x = par__enter_part(m, m->around_head, 0, PAR_PART_HEAD);
     par__norm_all(m, x, &m->final_norm, par__tap(CORE_TAP_FINAL_NORM, 0));
     par__enter(m, PAR_OP_HEAD, tap);
-    par__linear(m, w->logits, n_v, w->xn, n_d, m->now.n, &m->head, tap);
-    par__add_bias(m, w->logits, m->now.n, n_v, m->head.bias);
-    m->cost.record.flops += CORE_FLOPS_SCALE * m->now.n * n_v;
-    for (int64_t i = 0; i < m->now.n * n_v; i++)
-        w->logits[i] /= m->spec->logits_divisor;
-    if (m->spec->logits_cap > 0.0) {
-        m->cost.record.flops += CORE_FLOPS_FUNCTION * m->now.n * n_v;
-        for (int64_t i = 0; i < m->now.n * n_v; i++)
-            w->logits[i] = core_capped(w->logits[i], m->spec->logits_cap);
+    par__cost(m, CORE_COST_GEMM, tap);
+    for (int64_t i0 = 0; i0 == 0 || i0 < n; i0 += most) {
+        const int64_t n_i = n - i0 < most ? n - i0 : most;
+        make_logits(m, i0, n_i, tap);
+        par__tap_some(m, tap, w->logits, i0, n_i, m->head.r0, n_v);
+        if (m->step != NULL)
+            par__best_tokens(m, w->logits, i0, n_i);
     }
-    par__tap_columns(m, tap, w->logits, m->head.r0, n_v);
     if (m->step != NULL)
-        par__pick_tokens(m, w->logits);
+        par__pick_tokens(m);
 }

@@ -143,6 +143,15 @@ static void carve_streams(par_work *w, const core_spec *spec,
     w->x = core_arena_f64(&w->arena, w->n_x * w->ld_x);
 }
 
+static void carve_logits(par_work *w, const par_layout *lay)
+{
+    const int64_t *v = lay->first_vocab;
+    const int64_t n_v = v[lay->t + 1] - v[lay->t];
+    const int64_t most = par__rows_at_a_time(w->wide, v[1]);
+    w->n_out = par__max(w->n_out, n_v);
+    w->logits = par__fresh_f64(w, (w->n < most ? w->n : most) * n_v);
+}
+
 void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
                      int n_lane, const par_room *room)
 {
@@ -150,13 +159,13 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
     const int64_t n_mlp = max_mlp_columns(spec, lay);
     const int64_t n_sum = lay->plan.batch_reduce;
     const bool has_head = lay->stage == lay->plan.pp - 1 && spec->n_h > 0;
-    const int64_t *v = lay->first_vocab + lay->t;
     const int64_t *f = lay->first_f + lay->etp_i;
     core_arena *a = &w->arena;
     w->n_lane = n_lane;
     w->n = n;
     w->n_t = n_t;
     w->n_all = room->n_all;
+    w->wide = room->wide;
     w->n_digest = 0;
     w->n_in = w->n_out = f[1] - f[0]; /* of experts, whose buffers grow */
     w->n_fresh = 0;
@@ -187,26 +196,37 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
     w->gate = par__result(w, spec->gated ? n_mlp : 0);
     w->up = par__operand(w, n_mlp);
     carve_moe(w, spec, lay);
-    w->logits = par__result(w, has_head ? v[1] - v[0] : 0);
+    if (has_head)
+        carve_logits(w, lay);
     carve_f32(w, spec, lay);
+}
+
+/* Of n rows of a pair, of whose inner columns n_inner exist at a time. */
+static size_t pair_bytes(const core_spec *spec, const par_layout *layout,
+                         int64_t n, int64_t n_inner)
+{
+    const int64_t n_f = layout->first_f[layout->etp_i + 1] -
+                        layout->first_f[layout->etp_i];
+    const int64_t words =
+        n * (PAR_META + 11 + 2 * core_spec_n_de(spec)) +
+        (n < n_inner ? n : n_inner) * (spec->gated ? 2 : 1) * n_f;
+    return (size_t)words * sizeof(double);
 }
 
 size_t par_pair_bytes(const core_spec *spec, const par_layout *layout,
                       int64_t n)
 {
-    const int64_t n_f = layout->first_f[layout->etp_i + 1] -
-                        layout->first_f[layout->etp_i];
-    const int64_t words =
-        PAR_META + 11 + 2 * core_spec_n_de(spec) + (spec->gated ? 2 : 1) * n_f;
-    return (size_t)(n * words) * sizeof(double);
+    return pair_bytes(spec, layout, n, n);
 }
 
-par_room par__room(const par_layout *layout, int64_t n_row, int64_t n_t)
+par_room par__room(const par_layout *layout, int64_t n_row, int64_t n_t,
+                   int64_t wide)
 {
     return (par_room){
         .n = n_row * par_layout_n_t(&layout->plan, layout->c, n_t),
         .n_all = n_row * n_t,
-        .n_t = n_t};
+        .n_t = n_t,
+        .wide = wide};
 }
 
 static size_t arena_bytes(const core_spec *spec, const par_layout *layout,
@@ -220,7 +240,7 @@ static size_t arena_bytes(const core_spec *spec, const par_layout *layout,
 size_t par_arena_bytes(const core_spec *spec, const par_layout *layout,
                        int64_t n_row, int64_t n_t)
 {
-    const par_room room = par__room(layout, n_row, n_t);
+    const par_room room = par__room(layout, n_row, n_t, INT64_MAX);
     return arena_bytes(spec, layout, par_plan_lanes(&layout->plan), &room);
 }
 
@@ -229,25 +249,19 @@ size_t par__work_bytes(const core_spec *spec, const par_layout *layout,
 {
     size_t bytes = arena_bytes(spec, layout, n_lane, room);
     if (core_spec_count_moe(spec, 0, (int)spec->n_l) > 0)
-        bytes += par_pair_bytes(spec, layout,
-                                n_lane * slice_of(layout, room->n) *
-                                    spec->n_k * layout->plan.etp);
+        bytes += pair_bytes(
+            spec, layout,
+            n_lane * slice_of(layout, room->n) * spec->n_k * layout->plan.etp,
+            par__rows_at_a_time(room->wide, layout->first_f[1]));
     return bytes;
 }
 
 size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
                       int64_t n_row, int64_t n_t)
 {
-    const par_room room = par__room(layout, n_row, n_t);
+    const par_room room =
+        par__room(layout, n_row, n_t, PAR_WIDE_ELEMENTS);
     return par__work_bytes(spec, layout, par_plan_lanes(&layout->plan), &room);
-}
-
-/* What makes reading too early visible is no work of the operator under way. */
-static void poison_aside(par_model *m, void *at, size_t bytes)
-{
-    const par_operator op = par__charge(m, PAR_OP_CHECK);
-    par__poison(at, bytes);
-    par__charge(m, op);
 }
 
 void *par__grow(par_model *m, par_grow *buffer, int64_t n, size_t elem_bytes)
@@ -262,7 +276,7 @@ void *par__grow(par_model *m, par_grow *buffer, int64_t n, size_t elem_bytes)
             par_abort(m->comm, status, "%s", core_message());
         buffer->bytes = (size_t)room * elem_bytes;
     }
-    poison_aside(m, buffer->at, need);
+    par__poison_aside(m, buffer->at, need);
     return buffer->at;
 }
 

@@ -63,6 +63,7 @@ typedef struct run_case {
     par_plan plan;
     core_batch batch; /* borrowed */
     size_t budget;    /* 0: experts are read a tile at a time */
+    int64_t wide;     /* wide_elements of ranks               */
 } run_case;
 
 /* What the tokens of the batch chose, [n_l, N, K]; zero on all ranks but the
@@ -146,7 +147,8 @@ static void emit(run *out, par_comm *comm, const run_case *c,
                                  .dense_budget_bytes = c->budget,
                                  .observer = &observer,
                                  .cost = keep_emitted,
-                                 .cost_self = &out->emitted};
+                                 .cost_self = &out->emitted,
+                                 .wide_elements = c->wide};
     ck_assert_int_eq(
         par_agree(comm, par_model_open(&model, comm, &layout, &c->spec, weights,
                                        CORE_FP64, &options)),
@@ -506,6 +508,7 @@ START_TEST(shadow_plans_agree)
         run_case c = make_case(&spec, row->plan, row->n_b, row->n_t);
         ck_assert_int_le(par_plan_world(&c.plan), mpi_world->size);
         c.name = row->name;
+        c.wide = i % 2 * 3 * spec.n_f; /* some rows at a time: no other records */
         check_case(&c);
         core_batch_free(&c.batch);
     }

@@ -81,6 +81,17 @@ START_TEST(weights_that_could_be_kept_are_no_need)
 }
 END_TEST
 
+/* Inner columns of experts and logits exist of some rows at a time. */
+START_TEST(long_rows_fit)
+{
+    begin("seed-30b", "seed-32,mb=1");
+    spec.n_l = 4;
+    wish.n_b = 2;
+    wish.n_t = 10240;
+    ck_assert_int_eq(check((size_t)18 << 30, on_disk), CORE_OK);
+}
+END_TEST
+
 START_TEST(addresses_are_refused_apart)
 {
     begin("seed-mini", "tp=2");
@@ -167,6 +178,7 @@ int main(void)
     TCase *tests = tcase_create("need");
     tcase_add_test(tests, what_is_needed_is_enough_and_less_is_not);
     tcase_add_test(tests, weights_that_could_be_kept_are_no_need);
+    tcase_add_test(tests, long_rows_fit);
     tcase_add_test(tests, addresses_are_refused_apart);
     tcase_add_test(tests, files_of_numerics_and_plans_add_up_if_they_are_kept);
     tcase_add_test(tests, one_numerics_is_the_smallest_change);

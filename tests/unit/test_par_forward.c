@@ -8,6 +8,7 @@
  */
 #include "core/blas/blas.h"
 #include "core/pass/batch.h"
+#include "parallel/decode.h"
 #include "parallel/forward.h"
 #include "tests/support/mpi_check.h"
 #include "tests/support/random_case.h"
@@ -134,6 +135,19 @@ static void see(void *self, const par_piece *p)
 }
 
 static size_t lane_budget; /* of the passes to come; 0: that of weights */
+static int64_t wide;       /* likewise, wide_elements                   */
+static const par_step *in_step; /* likewise; NULL: the whole batch      */
+
+static core_status forward(par_model *model, const core_batch *batch,
+                           par_stats *stats)
+{
+    if (in_step == NULL)
+        return par_forward(model, batch, stats);
+    ck_assert_int_eq(
+        par_decode_open(model, in_step->n_slot, batch->n_t, batch->n_t),
+        CORE_OK);
+    return par_decode_step(model, batch, in_step, stats);
+}
 
 /* One forward pass on the ranks of comm; the stats of this rank. */
 static par_stats run_plan(par_comm *comm, const core_spec *spec,
@@ -150,7 +164,8 @@ static par_stats run_plan(par_comm *comm, const core_spec *spec,
                                  .dense_budget_bytes = budget,
                                  .lane_budget_bytes = lane_budget > 0 ? lane_budget : budget,
                                  .observer = w ? &observer : NULL,
-                                 .order = order};
+                                 .order = order,
+                                 .wide_elements = wide};
     par_model *model = NULL;
     par_stats stats;
     (void)core_blas_set_threads(2); /* as a rank that nobody told may start */
@@ -159,7 +174,7 @@ static par_stats run_plan(par_comm *comm, const core_spec *spec,
                                        numerics, &options));
     ck_assert_msg(opened == CORE_OK, "%s", core_message());
     ck_assert_int_eq(core_blas_used_threads(), 1);
-    const core_status status = par_forward(model, batch, &stats);
+    const core_status status = forward(model, batch, &stats);
     ck_assert_msg(status == CORE_OK, "%s", core_message());
     par_model_close(model);
     core_arena_free(&arena);
@@ -239,6 +254,7 @@ typedef struct run_case {
     double tolerance;
     size_t budget;
     par_order order;
+    int64_t wide;
 } run_case;
 
 /* Left padding of different lengths; the last row is nothing but padding. */
@@ -262,8 +278,10 @@ static bool judge(par_comm *comm, const run_case *c,
     memcpy(mine.value, solo->value,
            (size_t)solo->first[solo->n_tap] * sizeof *mine.value);
     witness w = {.t = &mine, .tolerance = c->tolerance};
+    wide = c->wide;
     const par_stats stats = run_plan(comm, &c->spec, &c->plan, weights, batch,
                                      c->numerics, c->budget, c->order, &w);
+    wide = 0;
     const bool conserved = is_conserved(comm, &stats);
     char uncovered[100] = "";
     const int64_t n_uncovered =
@@ -399,6 +417,74 @@ START_TEST(orders_agree)
 }
 END_TEST
 
+/* One rank has all rows at once, ranks of a plan some at a time: by _i / N_ROW
+ * one, or more of few columns than of many, and a last part that is shorter.  */
+START_TEST(some_rows_at_a_time_agree)
+{
+    const int i = _i % N_ROW;
+    run_case c = make_case(row[i].model, row[i].plan, row[i].n_b, row[i].n_t);
+    c.pads = row[i].pads;
+    c.budget = 0;
+    c.wide = _i < N_ROW ? 1 : 4 * c.spec.n_f;
+    if (par_plan_world(&c.plan) == mpi_world->size)
+        check_case(&c, false);
+}
+END_TEST
+
+enum { ROWS = 5 };
+
+/* The plan that uses all ranks, whatever their number. */
+static run_case any_case(void)
+{
+    char plan[64];
+    const int n = mpi_world->size;
+    snprintf(plan, sizeof plan,
+             n % 2 == 0 ? "dp=%d,tp=2,ep=%d,mb=2" : "dp=%d,ep=%d,mb=2",
+             n % 2 == 0 ? n / 2 : n, n);
+    run_case c = make_case("shadow-a", plan, ROWS, 7);
+    c.name = "any";
+    return c;
+}
+
+/* The tokens behind prompts of different lengths, all in one step. */
+static void choose_tokens(const run_case *c, int64_t elements,
+                          int64_t greedy[ROWS])
+{
+    core_weights *weights;
+    core_batch batch;
+    par_step_row prompt[ROWS];
+    const par_step step = {
+        .n_slot = ROWS, .n_row = ROWS, .row = prompt, .greedy = greedy};
+    for (int64_t b = 0; b < ROWS; b++) {
+        prompt[b] = (par_step_row){b, b, 0, c->n_t - b};
+        greedy[b] = -1;
+    }
+    open_case(c, c->numerics, &weights, &batch);
+    wide = elements;
+    in_step = &step;
+    run_plan(mpi_world, &c->spec, &c->plan, weights, &batch, c->numerics,
+             c->budget, c->order, NULL);
+    in_step = NULL;
+    wide = 0;
+    core_batch_free(&batch);
+    core_weights_close(weights);
+}
+
+START_TEST(tokens_of_some_rows_at_a_time_agree)
+{
+    const run_case c = any_case();
+    int64_t whole[ROWS], parts[ROWS];
+    choose_tokens(&c, 0, whole);
+    choose_tokens(&c, _i * c.spec.n_v, parts);
+    ck_assert_mem_eq(whole, parts, sizeof whole);
+    uint64_t n = 0;
+    for (int b = 0; b < ROWS; b++)
+        n += whole[b] >= 0;
+    par_all_reduce_u64(mpi_world, &mpi_world->world, &n, 1);
+    ck_assert_uint_ge(n, ROWS);
+}
+END_TEST
+
 START_TEST(random_layouts_agree)
 {
     random_case dice;
@@ -417,19 +503,6 @@ START_TEST(random_layouts_agree)
     check_case(&c, false);
 }
 END_TEST
-
-/* The plan that uses all ranks, whatever their number. */
-static run_case any_case(void)
-{
-    char plan[64];
-    const int n = mpi_world->size;
-    snprintf(plan, sizeof plan,
-             n % 2 == 0 ? "dp=%d,tp=2,ep=%d,mb=2" : "dp=%d,ep=%d,mb=2",
-             n % 2 == 0 ? n / 2 : n, n);
-    run_case c = make_case("shadow-a", plan, 5, 7);
-    c.name = "any";
-    return c;
-}
 
 START_TEST(wrong_element_is_seen)
 {
@@ -737,6 +810,8 @@ int main(void)
     TCase *tc = tcase_create("forward");
     tcase_add_test(tc, wrong_element_is_seen);
     tcase_add_loop_test(tc, layouts_agree, 0, N_ROW);
+    tcase_add_loop_test(tc, some_rows_at_a_time_agree, 0, 2 * N_ROW);
+    tcase_add_loop_test(tc, tokens_of_some_rows_at_a_time_agree, 1, 4);
     tcase_add_loop_test(tc, random_layouts_agree, 0, 80);
     tcase_add_test(tc, switch_layer_agrees);
     tcase_add_test(tc, narrow_shared_expert_agrees);
