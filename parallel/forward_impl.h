@@ -1,9 +1,8 @@
 /* parallel/forward_impl.h -- what the files of the distributed pass share.
  *
  * Read in this order: schedule.c (turns) -> order.c (the steps of a turn) ->
- * layer.c -> the layer's operators
- * (operators.h), first of all attention.c (qkv.c, qk_norm.c, rope.c, heads.c) ->
- * mlp.c, router.c (scores.c, choose.c), moe.c -> dispatch.c, experts.c; below
+ * layer.c -> the layer's operators (operators.h), first of all attention.c (qkv.c,
+ * qk_norm.c, rope.c, heads.c, key_parts.c) -> mlp.c, router.c (scores.c, choose.c), moe.c -> dispatch.c, experts.c; below
  * them linear.c and shard.c.
  *
  * Placements, in the words of the field: the residual stream x is Replicate over

@@ -6,147 +6,43 @@
  * without any visible key attends evenly to all T keys of its row, later ones
  * too, which is why such a query widens the key range of its whole block.
  *
- * Digests of earlier tokens, where a layer has some, are further keys and values
- * before those of the window, which the mask does not hide.
+ * Digests of earlier tokens, where a layer has some, are further keys and
+ * values before those of the window, which the mask does not hide.
  *
- * Keys and values of a row may lie in parts (par_view): their maxima, sums of
- * exponentials and sums of values are merged part by part.  All parts agree on
- * the maximum before the first exponential is stored, and on the sum before the
- * first probability is, so the bits are those of one part, and nothing is ever
- * rescaled.
+ * Keys and values of a row may lie in parts (key_parts.c).
  *
  * Heads are never split, so every sum here is whole.  What a product reads has
  * the cache's type, probabilities too.
  */
-#include "parallel/forward_impl.h"
+#include "parallel/heads.h"
 
-#include <cblas.h>
 #include <math.h>
-#include <string.h>
 
-/* What one (row, head) works on; strides ld_* in elements. */
-typedef struct head {
-    const par_view *view;
-    int64_t row;         /* of the micro-batch                                */
-    const double *q;     /* [queries of the row, Dh]                          */
-    const double *k, *v; /* of the first token of the view                    */
-    double *context;     /* [queries of the row, Dv]                          */
-    int64_t ld_q, ld_o;
-    const uint8_t *mask; /* [T] of the row, or NULL                           */
-    const int64_t *seen; /* [queries, sets, keys] of the row's tokens from    */
-    int64_t seen0;       /* this one on; NULL: no choice                      */
-    core_seen sets;
-    int64_t set;         /* the head's                                        */
-    par_done digests;    /* of complete runs of                              */
-    int64_t run;         /* so many tokens; 0: there are none                */
-    double sink;         /* its logit; -infinity: none                        */
-    const core_heads *of; /* the layer's                                      */
-    int layer;
-} head;
-
-typedef struct block {
-    int64_t i0, i1; /* queries                                                */
-    int64_t at;     /* where the first of them lies among the row's           */
-    int64_t j0, j1; /* keys that any of them may need; digests stand before   */
-    int64_t first;  /* this one                                               */
-} block;
-
-/* Keys of a block that lie side by side: columns [at, at + n) of its scores.  */
-typedef struct span {
-    int64_t at, n;
-    const double *k, *v;
-    int64_t ld_k, ld_v;
-} span;
-
-/* Key j of the row, by the mask. */
-static bool is_unmasked(const head *h, int64_t j)
-{
-    return h->mask == NULL || h->mask[j] != 0;
-}
-
-static bool is_visible(const head *h, const block *b, int64_t j)
-{
-    return j < b->first || is_unmasked(h, j);
-}
-
-static void find_sees(par_model *m, const head *h)
+static void find_sees(par_model *m, const par__query_head *h)
 {
     for (int64_t i = 0; i < m->batch->n_t; i++) {
         m->work.sees[i] = h->run > 0 && i + 1 >= h->run;
-        for (int64_t j = i; j >= core_spec_first_key(m->spec, h->layer, i);
-             j--)
-            if (is_unmasked(h, j)) {
+        for (int64_t j = i; j >= core_spec_first_key(m->spec, h->layer, i); j--)
+            if (par__is_unmasked(h, j)) {
                 m->work.sees[i] = 1;
                 break;
             }
     }
 }
 
-/* Where key j of the row, of part `keys`, lies in the view. */
-static int64_t token_of(const head *h, const par_keys *keys, int64_t j)
-{
-    return keys->first + h->row * keys->step + j - keys->run.i0;
-}
-
-/* The block's keys of part i of the view, which may be none. */
-static span keys_of(const head *h, const block *b, int i)
-{
-    const par_view *view = h->view;
-    const par_keys *keys = &view->keys[i];
-    const int64_t end = keys->run.i0 + keys->run.n;
-    const int64_t j0 = b->j0 > keys->run.i0 ? b->j0 : keys->run.i0;
-    const int64_t j1 = b->j1 < end ? b->j1 : end;
-    if (j1 <= j0)
-        return (span){.n = 0};
-    const int64_t token = token_of(h, keys, j0);
-    return (span){.at = j0 - b->j0,
-                  .n = j1 - j0,
-                  .k = h->k + token * view->ld_k,
-                  .v = h->v + token * view->ld_v,
-                  .ld_k = view->ld_k,
-                  .ld_v = view->ld_v};
-}
-
-/* Digests and keys of the window side by side, values as they are. */
-static void gather(const par_model *m, const head *h, block *b)
-{
-    const int64_t n_dh = h->of->n_dh, n_digest = b->i1 / h->run;
-    double *to = m->work.gathered;
-    for (int64_t e = 0; e < n_digest; e++, to += n_dh)
-        memcpy(to, h->digests.first + e * h->digests.ld,
-               (size_t)n_dh * sizeof *to);
-    for (int i = 0; i < h->view->n_keys; i++) {
-        const span part = keys_of(h, b, i);
-        for (int64_t j = 0; j < part.n; j++, to += n_dh)
-            memcpy(to, part.k + j * part.ld_k, (size_t)n_dh * sizeof *to);
-    }
-    b->j0 -= n_digest;
-}
-
-/* Likewise, digests among them. */
-static span span_of(const par_model *m, const head *h, const block *b, int i)
-{
-    const double *gathered = m->work.gathered;
-    const int64_t n_dh = h->of->n_dh;
-    if (h->run == 0)
-        return keys_of(h, b, i);
-    return (span){0,   i == 0 ? b->j1 - b->j0 : 0, gathered, gathered, n_dh,
-                  n_dh};
-}
-
 /* From query i0 on, which is number `at` of the row's and of a run that ends at
  * i1. */
-static block make_block(const par_model *m, const head *h, int64_t at,
-                        int64_t i0, int64_t i1)
+static par__query_block make_block(const par_model *m, const par__query_head *h,
+                                   int64_t at, int64_t i0, int64_t i1)
 {
     const int l = h->layer;
     const int64_t n_t = m->batch->n_t;
     i1 = i0 + PAR_QUERY_BLOCK < i1 ? i0 + PAR_QUERY_BLOCK : i1;
-    block b = {.i0 = i0,
-               .i1 = i1,
-               .at = at,
-               .j0 = core_spec_first_key(m->spec, l, i0),
-               .j1 = i1};
+    par__query_block b = {.i0 = i0,
+                          .i1 = i1,
+                          .at = at,
+                          .j0 = core_spec_first_key(m->spec, l, i0),
+                          .j1 = i1};
     for (int64_t i = i0; i < i1; i++)
         if (!m->work.sees[i] && h->run == 0) {
             b.j0 = 0;
@@ -154,20 +50,20 @@ static block make_block(const par_model *m, const head *h, int64_t at,
         }
     b.first = b.j0;
     if (h->run > 0)
-        gather(m, h, &b);
+        par__gather_keys(m, h, &b);
     return b;
 }
 
 /* The keys that were chosen for query i. */
-static const int64_t *set_of(const head *h, int64_t i)
+static const int64_t *set_of(const par__query_head *h, int64_t i)
 {
     return h->seen + ((i - h->seen0) * h->sets.n_set + h->set) * h->sets.n_key;
 }
 
 /* Of digests and window, what query i does not attend to weighs nothing.  The
  * number of what it attends to.                                              */
-static int64_t hide_digests(const par_model *m, const head *h, const block *b,
-                            int64_t i, double *s)
+static int64_t hide_digests(const par_model *m, const par__query_head *h,
+                            const par__query_block *b, int64_t i, double *s)
 {
     const int64_t lo = core_spec_first_key(m->spec, h->layer, i);
     const int64_t n_all = b->first - b->j0, n_complete = (i + 1) / h->run;
@@ -189,8 +85,8 @@ static int64_t hide_digests(const par_model *m, const head *h, const block *b,
 }
 
 /* Where keys are chosen: the others of [lo, i], whose scores weigh nothing. */
-static void hide_others(const head *h, const block *b, int64_t lo, int64_t i,
-                        double *s)
+static void hide_others(const par__query_head *h, const par__query_block *b,
+                        int64_t lo, int64_t i, double *s)
 {
     if (h->seen == NULL || h->run > 0)
         return;
@@ -217,7 +113,7 @@ static void fill(double *p, int64_t n, double value)
 }
 
 /* p of a query that sees no key: even over the row, or all of it the sink's. */
-static double blind(const par_model *m, const head *h)
+static double blind(const par_model *m, const par__query_head *h)
 {
     double even = h->of->sinks ? 0.0 : 1.0 / (double)m->batch->n_t;
     core_store(core_numerics_of(m->numerics, CORE_SLOT_KV), CORE_GRID_PROB,
@@ -225,68 +121,30 @@ static double blind(const par_model *m, const head *h)
     return even;
 }
 
-/* Of a query's visible scores [lo, hi) those of a part: scaled, and the largest
- * of them and of what there was before.                                      */
-static double merge_largest(const head *h, const block *b, const span *part,
-                            int64_t lo, int64_t hi, double *s, double largest)
-{
-    const int64_t end = least(hi, part->at + part->n);
-    for (int64_t j = par__max(lo, part->at); j < end; j++)
-        if (is_visible(h, b, b->j0 + j)) {
-            s[j] *= h->of->scale;
-            largest = s[j] > largest ? s[j] : largest;
-        }
-    return largest;
-}
-
-/* Likewise their exponentials, stored, and the sum. */
-static double merge_sum(const par_model *m, const head *h, const block *b,
-                        const span *part, int64_t lo, int64_t hi, double *s,
-                        double largest, double sum)
-{
-    const int64_t from = par__max(lo, part->at);
-    const int64_t end = least(hi, part->at + part->n);
-    for (int64_t j = from; j < end; j++)
-        s[j] = is_visible(h, b, b->j0 + j) ? exp(s[j] - largest) : 0.0;
-    if (end > from)
-        core_store(m->numerics, CORE_GRID_EXP, s + from, end - from);
-    for (int64_t j = from; j < end; j++)
-        sum += s[j];
-    return sum;
-}
-
 /* s_j = dot products of query i with keys j0..; becomes p_j. */
-static void softmax(par_model *m, const head *h, const block *b,
-                    int64_t i, double *s)
+static void softmax(par_model *m, const par__query_head *h,
+                    const par__query_block *b, int64_t i, double *s)
 {
     const int64_t n_key = b->j1 - b->j0;
     if (!m->work.sees[i]) {
         fill(s, n_key, blind(m, h));
         return;
     }
-    const int64_t lo = h->run > 0 ? 0
-                                  : core_spec_first_key(m->spec, h->layer, i) -
-                                        b->j0;
+    const int64_t lo =
+        h->run > 0 ? 0 : core_spec_first_key(m->spec, h->layer, i) - b->j0;
     const int64_t hi = i + 1 - b->j0;
-    int64_t n_pair =
-        h->seen != NULL ? least(hi - lo, h->sets.n_key * h->sets.n_wide)
-                        : hi - lo;
+    int64_t n_pair = h->seen != NULL
+                         ? least(hi - lo, h->sets.n_key * h->sets.n_wide)
+                         : hi - lo;
     if (h->run > 0)
         n_pair = hide_digests(m, h, b, i, s);
     m->cost.record.n_pair += n_pair;
     m->cost.record.flops += CORE_FLOPS_SOFTMAX * n_pair;
     hide_others(h, b, lo + b->j0, i, s);
-    double largest = h->sink;
-    for (int k = 0; k < h->view->n_keys; k++) {
-        const span part = span_of(m, h, b, k);
-        largest = merge_largest(h, b, &part, lo, hi, s, largest);
-    }
+    const double largest = par__part_largest(m, h, b, lo, hi, s, h->sink);
     double sum = exp(h->sink - largest);
     core_store(m->numerics, CORE_GRID_EXP, &sum, 1);
-    for (int k = 0; k < h->view->n_keys; k++) {
-        const span part = span_of(m, h, b, k);
-        sum = merge_sum(m, h, b, &part, lo, hi, s, largest, sum);
-    }
+    sum = par__part_sum(m, h, b, lo, hi, s, largest, sum);
     for (int64_t j = lo; j < hi; j++)
         s[j] /= sum;
     core_store(core_numerics_of(m->numerics, CORE_SLOT_KV), CORE_GRID_PROB,
@@ -295,87 +153,9 @@ static void softmax(par_model *m, const head *h, const block *b,
     fill(s + hi, n_key - hi, 0.0);
 }
 
-static void block_f64(par_model *m, const head *h, const block *b)
-{
-    const int n_i = (int)(b->i1 - b->i0), n_j = (int)(b->j1 - b->j0);
-    const int n_dh = (int)h->of->n_dh, n_dv = (int)h->of->n_dv;
-    const int ld_q = (int)h->ld_q, ld_o = (int)h->ld_o;
-    double *s = m->work.score, keep = 0.0; /* of what parts before gave       */
-    for (int k = 0; k < h->view->n_keys; k++) {
-        const span part = span_of(m, h, b, k);
-        if (part.n == 0)
-            continue;
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n_i, (int)part.n,
-                    n_dh, 1.0, h->q + b->at * h->ld_q, ld_q, part.k,
-                    (int)part.ld_k, 0.0, s + part.at, n_j);
-    }
-    for (int64_t i = b->i0; i < b->i1; i++)
-        softmax(m, h, b, i, s + (i - b->i0) * n_j);
-    for (int k = 0; k < h->view->n_keys; k++) {
-        const span part = span_of(m, h, b, k);
-        if (part.n == 0)
-            continue;
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_i, n_dv,
-                    (int)part.n, 1.0, s + part.at, n_j, part.v, (int)part.ld_v,
-                    keep, h->context + b->at * h->ld_o, ld_o);
-        keep = 1.0;
-    }
-}
-
-static void to_f32(float *out, const double *x, int64_t ld, int64_t n_row,
-                   int64_t n_col)
-{
-    for (int64_t i = 0; i < n_row; i++)
-        for (int64_t c = 0; c < n_col; c++)
-            out[i * n_col + c] = (float)x[i * ld + c];
-}
-
-static void to_f64(double *out, int64_t ld, const float *x, int64_t ldx,
-                   int64_t n_row, int64_t n_col)
-{
-    for (int64_t i = 0; i < n_row; i++)
-        for (int64_t c = 0; c < n_col; c++)
-            out[i * ld + c] = (double)x[i * ldx + c];
-}
-
-/* a32 holds the left operand, b32 the right one, c32 the result. */
-static void block_f32(par_model *m, const head *h, const block *b)
-{
-    const int64_t n_i = b->i1 - b->i0, n_j = b->j1 - b->j0;
-    const int64_t n_dh = h->of->n_dh, n_dv = h->of->n_dv;
-    float *left = m->work.a32, *right = m->work.b32, *result = m->work.c32;
-    float keep = 0.0F; /* of what parts before gave */
-    double *s = m->work.score;
-    to_f32(left, h->q + b->at * h->ld_q, h->ld_q, n_i, n_dh);
-    for (int k = 0; k < h->view->n_keys; k++) {
-        const span part = span_of(m, h, b, k);
-        if (part.n == 0)
-            continue;
-        to_f32(right, part.k, part.ld_k, part.n, n_dh);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n_i,
-                    (int)part.n, (int)n_dh, 1.0F, left, (int)n_dh, right,
-                    (int)n_dh, 0.0F, result, (int)n_j);
-        to_f64(s + part.at, n_j, result, n_j, n_i, part.n);
-    }
-    for (int64_t i = b->i0; i < b->i1; i++)
-        softmax(m, h, b, i, s + (i - b->i0) * n_j);
-    for (int k = 0; k < h->view->n_keys; k++) {
-        const span part = span_of(m, h, b, k);
-        if (part.n == 0)
-            continue;
-        to_f32(left, s + part.at, n_j, n_i, part.n);
-        to_f32(right, part.v, part.ld_v, part.n, n_dv);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n_i,
-                    (int)n_dv, (int)part.n, 1.0F, left, (int)part.n, right,
-                    (int)n_dv, keep, result, (int)n_dv);
-        keep = 1.0F;
-    }
-    to_f64(h->context + b->at * h->ld_o, h->ld_o, result, n_dv, n_i, n_dv);
-}
-
 /* The scores are bounded as every product; p v by norm1(p) max|v|, and the
  * stored p of a query sum to at most 1 + T half steps.                       */
-static void check_head(par_model *m, const head *h, core_tap tap)
+static void check_head(par_model *m, const par__query_head *h, core_tap tap)
 {
     if (m->numerics != CORE_EXACT)
         return;
@@ -387,11 +167,12 @@ static void check_head(par_model *m, const head *h, core_tap tap)
     double largest = 0.0, norm_k = 0.0;
     for (int k = 0; k < view->n_keys; k++) {
         const par_keys *keys = &view->keys[k];
-        const int64_t at = token_of(h, keys, keys->run.i0), n = keys->run.n;
+        const int64_t at = par__token_of(h, keys, keys->run.i0),
+                      n = keys->run.n;
         largest = par__worse(largest, par__largest(h->v + at * view->ld_v,
                                                    view->ld_v, n, h->of->n_dv));
-        norm_k = par__worse(norm_k, core_max_row_norm(h->k + at * view->ld_k,
-                                                      n, n_dh, view->ld_k));
+        norm_k = par__worse(norm_k, core_max_row_norm(h->k + at * view->ld_k, n,
+                                                      n_dh, view->ld_k));
     }
     if (h->run > 0) {
         const par_done *d = &h->digests;
@@ -407,8 +188,8 @@ static void check_head(par_model *m, const head *h, core_tap tap)
 }
 
 /* Head i_h of the view in row b: kv head g of the model lies at g - kv0. */
-static void point(const par_model *m, const par_attention *attention, head *h,
-                  int64_t b, int64_t i_h)
+static void point(const par_model *m, const par_attention *attention,
+                  par__query_head *h, int64_t b, int64_t i_h)
 {
     const par_view *view = h->view;
     const par_heads *heads = &view->heads;
@@ -438,7 +219,7 @@ static void point(const par_model *m, const par_attention *attention, head *h,
 }
 
 /* Values are scaled once their sum is whole. */
-static void scale_values(const par_model *m, const head *h)
+static void scale_values(const par_model *m, const par__query_head *h)
 {
     const double scale = m->spec->value_scale;
     for (int64_t i = 0; scale > 0.0 && i < h->view->n_q; i++)
@@ -447,7 +228,8 @@ static void scale_values(const par_model *m, const head *h)
 }
 
 /* Two products of a block: with the keys, with the values. */
-static void count_block(par_model *m, const head *h, const block *b)
+static void count_block(par_model *m, const par__query_head *h,
+                        const par__query_block *b)
 {
     m->cost.record.flops += CORE_FLOPS_MULTIPLY_ADD * (b->i1 - b->i0) *
                             (b->j1 - b->j0) * (h->of->n_dh + h->of->n_dv);
@@ -474,20 +256,27 @@ static void count_operands(par_model *m, const par_attention *attention, int l)
     cost->weights = attention->sinks != NULL && n > 0 ? n_h : 0;
 }
 
+static void attend_block(par_model *m, const par__query_head *h,
+                         const par__query_block *b)
+{
+    double *s = m->work.score;
+    par__part_scores(m, h, b, s);
+    for (int64_t i = b->i0; i < b->i1; i++)
+        softmax(m, h, b, i, s + (i - b->i0) * (b->j1 - b->j0));
+    par__part_values(m, h, b, s);
+}
+
 /* One head of a row, over its runs of queries. */
-static void attend(par_model *m, const head *h)
+static void attend(par_model *m, const par__query_head *h)
 {
     const par_run *run = h->view->run;
     int64_t at = 0; /* among the queries of the row */
     for (int r = 0; r < h->view->n_run; at += run[r].n, r++)
         for (int64_t i = 0; i < run[r].n; i += PAR_QUERY_BLOCK) {
-            const block blk =
+            const par__query_block blk =
                 make_block(m, h, at + i, run[r].i0 + i, run[r].i0 + run[r].n);
             count_block(m, h, &blk);
-            if (core_uses_floats(m->numerics))
-                block_f32(m, h, &blk);
-            else
-                block_f64(m, h, &blk);
+            attend_block(m, h, &blk);
         }
 }
 
@@ -495,11 +284,11 @@ void par__heads(par_model *m, const par_attention *attention, int l)
 {
     const par_view *view = &m->work.view;
     const int64_t h0 = view->heads.h0, h1 = h0 + view->heads.n_h;
-    head h = {.view = view,
-              .layer = l,
-              .of = &view->heads.all,
-              .sets = core_spec_seen(m->spec, l),
-              .run = core_spec_digest_run(m->spec, l)};
+    par__query_head h = {.view = view,
+                         .layer = l,
+                         .of = &view->heads.all,
+                         .sets = core_spec_seen(m->spec, l),
+                         .run = core_spec_digest_run(m->spec, l)};
     count_operands(m, attention, l);
     for (int64_t b = 0; b < m->now.n_row; b++) {
         par__view_row(m, l, b);
