@@ -85,6 +85,34 @@ static const ready_rule LLAMA[] = {
     {"result_output", "logits"},
     {NULL, NULL}};
 
+/* Tensors of the graphs of onnxruntime-genai's builder, as
+ * golden/capture/moeparity_onnx.py keeps them: of a layer's parts what is added
+ * to the stream, and the sum, which is an output of the norm that follows.
+ * Tried with onnxruntime 1.32.0 and onnxruntime-genai 0.18.0.                */
+static const ready_rule ONNX[] = {
+    {"/model/embed_tokens/Gather/output_0", "embed"},
+    {"/model/layers.{l}/attn/o_proj/MatMul/output_0", "layers.{l}.attn_out?"},
+    {"/model/layers.{l}/attn/o_proj/Add/output_0", "layers.{l}.attn_out?"},
+    {"/model/layers.{l}/conv/out_proj/MatMul/output_0",
+     "layers.{l}.attn_out?"},
+    {"/model/layers.{l}/linear_attn/out_proj/MatMul/output_0",
+     "layers.{l}.attn_out?"},
+    {"/model/layers.{l}/moe/router/Reshape/output_0",
+     "layers.{l}.router_logits?"},
+    {"/model/layers.{l}/moe/gate/Reshape/output_0",
+     "layers.{l}.router_logits?"},
+    {"/model/layers.{l}/moe/router/TopK/output_1", "layers.{l}.topk_idx?"},
+    {"/model/layers.{l}/moe/MoE/output_0", "layers.{l}.ffn_out?"},
+    {"/model/layers.{l}/moe/QMoE/output_0", "layers.{l}.ffn_out?"},
+    {"/model/layers.{l}/moe/Mul/output_0", "layers.{l}.ffn_out?"},
+    {"/model/layers.{l}/moe/GatedAdd/output_0", "layers.{l}.ffn_out?"},
+    {"/model/layers.{l}/mlp/down_proj/MatMul/output_0",
+     "layers.{l}.ffn_out?"},
+    {"/model/layers.{l}/output_3", "layers.{l}.out"},
+    {"/model/layers.{l}/final_norm_layernorm/output_0", "final_norm"},
+    {"logits", "logits"},
+    {NULL, NULL}};
+
 /* What inference engines return with the tokens, for routing replay. */
 static const ready_rule REPLAY[] = {{"routed_experts", HAR_STACKED},
                                     {NULL, NULL}};
@@ -96,6 +124,7 @@ static const struct ready_map {
 } READY[] = {{"hf", HF, true},
              {"megatron", MEGATRON, true},
              {"llama", LLAMA, true},
+             {"onnx", ONNX, true},
              {"replay", REPLAY, false}};
 
 enum { N_READY = sizeof READY / sizeof READY[0] };
@@ -258,7 +287,8 @@ const char *har_namemap_whose(const har_namemap *map, const char *name)
 {
     char unused[HAR_DUMP_NAME];
     har_namemap other;
-    if (map->n_rule > 0 && !map->is_ready)
+    har_tapname own;
+    if ((map->n_rule > 0 && !map->is_ready) || har_tapname_parse(&own, name))
         return NULL;
     for (int i = 0; i < N_READY; i++)
         if (READY[i].is_of_modules &&

@@ -58,8 +58,8 @@ typedef struct har_namemap {
 /* The keys of a map's file, what they may hold and mean, as a table. [local] */
 void har_namemap_write_fields(FILE *out);
 
-/* what: "hf", "megatron", "llama", "replay", a YAML file, or NULL for no map.  Free with
- * har_namemap_free.  Errors: E_FILE, E_FORMAT with file, line and column.
+/* what: "hf", "megatron", "llama", "onnx", "replay", a YAML file, or NULL for no
+ * map.  Free with har_namemap_free.  Errors: E_FILE, E_FORMAT with file, line and column.
  *                                                                    [local] */
 CORE_NODISCARD core_status har_namemap_open(har_namemap *out, const char *what);
 /* Refuses a ready map whose names mean something else in this model.  [local]
@@ -79,7 +79,7 @@ bool har_namemap_expects(const har_namemap *map, const char *body,
                          bool *optional);
 
 /* The ready map whose name it is that this map does not know, as "hf"; NULL:
- * none, or the map is somebody's own.                                [local] */
+ * none, a tap's own name, or the map is somebody's own.             [local] */
 const char *har_namemap_whose(const har_namemap *map, const char *name);
 
 /* What the map says about a rank, or a tap; NULL, and 0, if nothing. [local] */

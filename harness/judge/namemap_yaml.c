@@ -344,7 +344,7 @@ static core_status read_file(har_namemap *out, const char *path)
              slash != NULL ? slash + 1 : path);
     snprintf(r.where, sizeof r.where, "%.200s:1:1", path);
     CORE_FAIL_IF(access(path, F_OK) != 0, CORE_E_FILE,
-                 "%s: %s (ready maps are hf, megatron, llama and replay)", path,
+                 "%s: %s (ready maps are hf, megatron, llama, onnx and replay)", path,
                  strerror(errno));
     CORE_TRY(core_text_read(&text, path, MAX_FILE_BYTES));
     const core_status status = core_yaml_read(text, path, read_root, &r);

@@ -50,8 +50,8 @@ static void read_command_line(request *r, int argc, char **argv)
         {.text = &r->golden},
         {.text = &r->dump},
         {"map", .text = &r->map, .argument = "MAP",
-         .help = "names of the dump: hf, megatron, llama, replay, or a "
-                 "YAML file (docs/compare.md)"},
+         .help = "names of the dump: hf, megatron, llama, onnx, replay, "
+                 "or a YAML file (docs/compare.md)"},
         {"fields", .flag = &r->fields, .help = "list the fields of a map"},
         {"numerics", .text = &r->numerics},
         {"rows", .text = &r->rows, .argument = "FROM:TO",

@@ -89,12 +89,33 @@ static const struct {
     {"llama", "result_norm", "final_norm"},
     {"llama", "result_output", "logits"},
     {"llama", "l_out", "-"},
+    {"onnx", "/model/embed_tokens/Gather/output_0", "embed"},
+    {"onnx", "/model/layers.2/attn/o_proj/Add/output_0", "layers.2.attn_out"},
+    {"onnx", "/model/layers.2/moe/router/Reshape/output_0",
+     "layers.2.router_logits"},
+    {"onnx", "/model/layers.2/moe/router/TopK/output_1", "layers.2.topk_idx"},
+    {"onnx", "/model/layers.2/moe/QMoE/output_0", "layers.2.ffn_out"},
+    {"onnx", "/model/layers.2/output_3", "layers.2.out"},
+    {"onnx", "/model/layers.4/final_norm_layernorm/output_0", "final_norm"},
+    {"onnx", "logits", "logits"},
+    {"onnx", "/model/layers.2/moe/router/MatMul/output_0", "-"},
 };
 
 START_TEST(ready_maps_know_the_module_names)
 {
     ck_assert_int_eq(har_namemap_open(&map, ready[_i].map), CORE_OK);
     ck_assert_str_eq(apply(ready[_i].name, 0), ready[_i].tap);
+}
+END_TEST
+
+/* Of a name that is a tap's own nothing can be told. */
+START_TEST(a_name_tells_whose_map_knows_it)
+{
+    ck_assert_int_eq(har_namemap_open(&map, "hf"), CORE_OK);
+    ck_assert_str_eq(har_namemap_whose(&map, "result_output"), "llama");
+    ck_assert_str_eq(har_namemap_whose(&map, "/model/layers.0/output_3"),
+                     "onnx");
+    ck_assert_ptr_null(har_namemap_whose(&map, "logits"));
 }
 END_TEST
 
@@ -202,6 +223,7 @@ int main(void)
     tcase_add_test(tests, without_a_map_names_are_the_taps_own);
     tcase_add_loop_test(tests, ready_maps_know_the_module_names, 0,
                         sizeof ready / sizeof ready[0]);
+    tcase_add_test(tests, a_name_tells_whose_map_knows_it);
     tcase_add_test(tests, megatron_is_sequence_major_and_counts_from_its_stage);
     tcase_add_test(tests, a_map_expects_what_it_names);
     tcase_add_test(tests, a_yaml_map_says_all_of_it);

@@ -67,7 +67,7 @@ expect 1 moeparity compare gold own --map map.yaml
 has out '^  misshapen  rank 1, net.head: expected shape \[3,10,512\], found \[4,10,512\]$'
 sed -i 's/b=2:5/b=2/' map.yaml
 refused 3 "map.yaml:7:.*: expected ranges such as .*, found 'b=2'" moeparity compare gold own --map map.yaml
-refused 3 'nothing.yaml: .*ready maps are hf, megatron, llama and replay' moeparity compare gold own --map nothing.yaml
+refused 3 'nothing.yaml: .*ready maps are hf, megatron, llama, onnx and replay' moeparity compare gold own --map nothing.yaml
 
 # an MLP and routed experts side by side: `mlp` is one of them, and no ready map says so
 expect 0 moeparity golden make -m "$ORACLE/gemma4_text/text" --tokens 3x7 --numerics fp32 -o sides
