@@ -41,14 +41,17 @@ static void deal_slots(par_model *m, int64_t i0, int64_t i1)
 }
 
 /* The domains "group" and "batch" are the micro-batch: the plan allows "batch"
- * only where the whole batch is one.                                         */
+ * only where the whole batch is one.  A row is what a step has of it.        */
 static void slots(par_model *m)
 {
-    const int64_t n = m->now.n_all;
-    const bool by_row = m->spec->capacity.domain == CORE_DOMAIN_SEQUENCE;
-    const int64_t step = by_row ? m->batch->n_t : n;
-    for (int64_t i = 0; i < n; i += step)
-        deal_slots(m, i, i + step);
+    if (m->spec->capacity.domain != CORE_DOMAIN_SEQUENCE) {
+        deal_slots(m, 0, m->now.n_all);
+        return;
+    }
+    for (int64_t b = 0; b < m->now.n_row; b++) {
+        const par_run row = par__row_tokens(m, b);
+        deal_slots(m, row.i0, row.i0 + row.n);
+    }
 }
 
 /* probs, where the router has a score for every expert. */

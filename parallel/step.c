@@ -65,11 +65,5 @@ core_status par_decode_check(const core_spec *spec, const par_plan *plan)
                  plan->cp);
     CORE_FAIL_IF(spec->n_h == 0, CORE_E_USAGE,
                  "--decode: %s: a layer alone makes no tokens", spec->name);
-    CORE_FAIL_IF(core_spec_count_moe(spec, 0, (int)spec->n_l) > 0 &&
-                     spec->capacity.domain != CORE_DOMAIN_GROUP,
-                 CORE_E_USAGE,
-                 "--decode: %s: slots are counted over rows or batches, which "
-                 "a step does not have, expected capacity.domain group",
-                 spec->name);
     return CORE_OK;
 }

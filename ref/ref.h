@@ -82,8 +82,9 @@ CORE_NODISCARD core_status ref_model_reopen(ref_model *model,
 void ref_model_close(ref_model *model); /* accepts NULL */
 
 /* One forward pass of the whole batch.  Every tap goes to *sink (NULL: none).
- * The capacity rule reads `groups` only for the domain "group"; NULL: the
- * batch is one group.                                                [local]
+ * The capacity rule reads `groups` only for the domain "group", or where they
+ * are lists, which are the domains of any rule; NULL: the batch is one group.
+ *                                                                    [local]
  * Some mixers take no padding: core/pass/batch.h refuses it.
  * Errors: E_MEMORY; E_EXACT is not returned: see stats->exact.               */
 CORE_NODISCARD core_status ref_forward(ref_model *model,

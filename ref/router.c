@@ -78,18 +78,23 @@ static void slots_by_weight(const core_spec *spec, const domain *d,
     }
 }
 
-/* Domain i of the rule. */
+static bool is_listed(const core_groups *groups)
+{
+    return groups != NULL && groups->first != NULL;
+}
+
+/* Domain i of the rule; lists are the domains of any. */
 static domain domain_of(const core_spec *spec, const core_batch *batch,
                         const core_groups *groups, int64_t i)
 {
     const int64_t n_t = batch->n_t;
+    if (is_listed(groups))
+        return (domain){.n = groups->first[i + 1] - groups->first[i],
+                        .token = groups->token + groups->first[i]};
     if (spec->capacity.domain == CORE_DOMAIN_SEQUENCE)
         return (domain){.n = n_t, .first = i * n_t};
     if (spec->capacity.domain != CORE_DOMAIN_GROUP || groups == NULL)
         return (domain){.n = batch->n_b * n_t};
-    if (groups->first != NULL)
-        return (domain){.n = groups->first[i + 1] - groups->first[i],
-                        .token = groups->token + groups->first[i]};
     const int64_t row0 = groups->first_row[i], row1 = groups->first_row[i + 1];
     return (domain){.n = (row1 - row0) * n_t, .first = row0 * n_t};
 }
@@ -99,7 +104,9 @@ void ref__slots(const core_spec *spec, const core_batch *batch,
                 const double *weight, int64_t *slot, void *work)
 {
     int64_t n_domain = 1;
-    if (spec->capacity.domain == CORE_DOMAIN_SEQUENCE)
+    if (is_listed(groups))
+        n_domain = groups->n;
+    else if (spec->capacity.domain == CORE_DOMAIN_SEQUENCE)
         n_domain = batch->n_b;
     else if (spec->capacity.domain == CORE_DOMAIN_GROUP && groups != NULL)
         n_domain = groups->n;

@@ -16,8 +16,9 @@ typedef struct core_batch {
 
 /* Token groups as data: group i holds the rows [first_row[i], first_row[i+1]),
  * or, where tokens are listed, those from token[first[i]] to before
- * token[first[i+1]], which take their slots in that order.  The domain of a
- * capacity rule; whoever made it, the reference only reads it.               */
+ * token[first[i+1]], which take their slots in that order: lists are the
+ * domains of a capacity rule, whichever it is.  Whoever made them, the
+ * reference only reads them.                                                */
 typedef struct core_groups {
     int64_t n;
     const int64_t *first_row; /* [n+1], first_row[0] = 0, first_row[n] = n_b  */

@@ -321,7 +321,7 @@ static core_status grow_alone(core_groups *groups, const task *t, const job *j,
         return CORE_OK;
     CORE_TRY(har_generate_serial(model, j->spec, j->batch, j->steps));
     put_ids(t, j);
-    return har_decode_groups(groups, j->steps, NULL);
+    return har_decode_groups(groups, j->steps, NULL, j->spec->capacity.domain);
 }
 
 static core_status run_reference(task *t, const job *j)

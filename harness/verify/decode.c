@@ -206,11 +206,21 @@ static int64_t list_tokens(const har_decode *d, const par_step *step,
     return n;
 }
 
-core_status har_decode_groups(core_groups *out, const har_decode *d,
-                              const par_plan *plan)
+/* Slots compete part by part. */
+static int64_t n_parts(const har_decode *d, const par_plan *plan,
+                       core_capacity_domain domain)
 {
-    const int64_t n_part =
-        plan != NULL ? (int64_t)plan->rounds * plan->dp * plan->mb : 1;
+    if (domain == CORE_DOMAIN_SEQUENCE)
+        return d->n_slot;
+    return domain == CORE_DOMAIN_GROUP && plan != NULL
+               ? (int64_t)plan->rounds * plan->dp * plan->mb
+               : 1;
+}
+
+core_status har_decode_groups(core_groups *out, const har_decode *d,
+                              const par_plan *plan, core_capacity_domain domain)
+{
+    const int64_t n_part = n_parts(d, plan, domain);
     void *first = NULL, *token = NULL;
     CORE_TRY(core_alloc(&first, d->n_step * n_part + 1, sizeof(int64_t),
                         "token groups"));

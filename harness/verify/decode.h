@@ -37,11 +37,13 @@ CORE_NODISCARD core_status har_decode_rows(har_decode *out, int64_t n_row,
                                            int64_t n_chunk);
 void har_decode_free(har_decode *decode);
 
-/* The token groups of all steps, for the reference, of the plan's parts or (NULL)
- * of one.  Free with core_groups_free.  Errors: E_MEMORY.            [local] */
+/* Which tokens compete for experts in each step, for the reference: those of a
+ * part of the plan, or (NULL) all; of a row; or all, as the rule's domain is.
+ * Free with core_groups_free.  Errors: E_MEMORY.                     [local] */
 CORE_NODISCARD core_status har_decode_groups(core_groups *out,
                                              const har_decode *decode,
-                                             const par_plan *plan);
+                                             const par_plan *plan,
+                                             core_capacity_domain domain);
 
 /* Tokens chosen behind the last one of a row in a step.                      */
 typedef struct har_greedy {

@@ -76,7 +76,8 @@ static core_status choose_next(ref_model *model, const core_spec *spec,
         har_decode_rows(&so_far, known->n_b, steps->most_prompt, known->n_t,
                         steps->n_chunk);
     if (status == CORE_OK)
-        status = har_decode_groups(&groups, &so_far, NULL);
+        status =
+            har_decode_groups(&groups, &so_far, NULL, spec->capacity.domain);
     if (status == CORE_OK)
         status = ref_forward(model, known, &groups, &sink, &stats);
     core_groups_free(&groups);

@@ -85,7 +85,8 @@ static core_status run(const maker *m, const core_batch *batch,
     core_status status =
         m->job->decode == NULL || dealt != NULL
             ? par_layout_groups(&groups, m->plan, batch->n_b)
-            : har_decode_groups(&groups, m->job->decode, m->plan);
+            : har_decode_groups(&groups, m->job->decode, m->plan,
+                                m->job->spec->capacity.domain);
     if (status == CORE_OK)
         status = dealt == NULL
                      ? ref_forward(m->model, batch, &groups, &sink, stats)

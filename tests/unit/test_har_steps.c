@@ -92,7 +92,8 @@ START_TEST(groups_are_the_tokens_of_a_part_in_a_step)
     har_decode d = make(&SHAPES[_i]);
     const par_plan plan = {.rounds = 1, .dp = 2, .mb = 2};
     core_groups groups;
-    ck_assert_int_eq(har_decode_groups(&groups, &d, &plan), CORE_OK);
+    ck_assert_int_eq(har_decode_groups(&groups, &d, &plan, CORE_DOMAIN_GROUP),
+                     CORE_OK);
     ck_assert_int_eq(groups.n, 4 * d.n_step);
     ck_assert_int_eq(groups.first[groups.n], d.n_seq * d.n_t);
     for (int64_t i = 0, at = 0; i < d.n_step; i++) {
@@ -114,6 +115,38 @@ START_TEST(groups_are_the_tokens_of_a_part_in_a_step)
 }
 END_TEST
 
+/* A row's tokens in a step, or all of them, whatever the plan's parts are. */
+START_TEST(rows_and_batches_compete_within_a_step)
+{
+    har_decode d = make(&SHAPES[_i]);
+    const par_plan plan = {.rounds = 1, .dp = 2, .mb = 2};
+    core_groups row, all;
+    ck_assert_int_eq(har_decode_groups(&row, &d, &plan, CORE_DOMAIN_SEQUENCE),
+                     CORE_OK);
+    ck_assert_int_eq(har_decode_groups(&all, &d, &plan, CORE_DOMAIN_BATCH),
+                     CORE_OK);
+    ck_assert_int_eq(row.n, d.n_slot * d.n_step);
+    ck_assert_int_eq(all.n, d.n_step);
+    for (int64_t i = 0; i < d.n_step; i++) {
+        const int64_t *first = row.first + i * d.n_slot;
+        ck_assert_int_eq(first[0], all.first[i]);
+        ck_assert_int_eq(first[d.n_slot], all.first[i + 1]);
+        for (int64_t r = 0; r < d.step[i].n_row; r++) {
+            const par_step_row *of = &d.step[i].row[r];
+            ck_assert_int_eq(first[of->slot + 1] - first[of->slot], of->n);
+            for (int64_t t = 0; t < of->n; t++)
+                ck_assert_int_eq(row.token[first[of->slot] + t],
+                                 of->row * d.n_t + of->i0 + t);
+        }
+    }
+    ck_assert_mem_eq(row.token, all.token,
+                     (size_t)(d.n_seq * d.n_t) * sizeof *row.token);
+    core_groups_free(&row);
+    core_groups_free(&all);
+    har_decode_free(&d);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("har_steps");
@@ -121,6 +154,8 @@ int main(void)
     tcase_add_loop_test(tests, every_token_once_and_in_order, 0, N_SHAPES);
     tcase_add_test(tests, rows_begin_and_end_at_different_steps);
     tcase_add_loop_test(tests, groups_are_the_tokens_of_a_part_in_a_step, 0,
+                        N_SHAPES);
+    tcase_add_loop_test(tests, rows_and_batches_compete_within_a_step, 0,
                         N_SHAPES);
     suite_add_tcase(suite, tests);
     return check_main(suite);

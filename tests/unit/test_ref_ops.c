@@ -182,6 +182,7 @@ static void check_slots(const core_spec *spec, int64_t n_b, int64_t n_t,
     const core_batch batch = {.n_b = n_b, .n_t = n_t};
     int64_t slot[N_CHOICE];
     void *work = malloc(ref__slots_bytes(spec, n_b * n_t));
+    memset(slot, 0x55, sizeof slot);
     ref__slots(spec, &batch, groups, idx, weight, slot, work);
     free(work);
     for (int64_t c = 0; c < n_b * n_t * spec->n_k; c++)
@@ -265,6 +266,9 @@ START_TEST(slots_of_listed_tokens_in_their_order)
     const core_groups other = {.n = 2, .first = listed, .token = behind};
     const int64_t in_order[] = {-1, -1, -1, 0, 0, 0, 0, 0};
     check_slots(&spec, 2, 2, &other, IDX, even, in_order);
+    /* lists are the domains of rows, too */
+    spec.capacity.domain = CORE_DOMAIN_SEQUENCE;
+    check_slots(&spec, 2, 2, &groups, IDX, WEIGHT, heaviest);
 }
 END_TEST
 
