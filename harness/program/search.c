@@ -83,9 +83,6 @@ static void read_command_line(request *r, int argc, char **argv)
 
 enum { MOST_GPUS = 4096, MOST_REPLAYS = 20000 };
 
-/* Plans that the closed form sees so near its front are replayed. */
-static const double MARGIN = 0.25;
-
 static core_status parse_gpus(const char *text, har_search_case *out)
 {
     int64_t a, b;
@@ -454,7 +451,6 @@ static core_status search_with(const request *r, har_search_case *c,
     c->cost = &cost;
     c->replay = &replayer->replay;
     c->has_sp = true;
-    c->margin = MARGIN;
     c->most_replays = MOST_REPLAYS;
     c->progress = show_progress;
     c->progress_self = &waiting;

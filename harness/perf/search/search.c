@@ -8,7 +8,7 @@
  * a NaN must lose every comparison; a par_plan is 18 KB, so candidates are kept
  * as shapes.
  */
-#include "harness/perf/search/front.h"
+#include "harness/perf/search/replay.h"
 
 #include "core/base/arena.h"
 

@@ -93,8 +93,6 @@ typedef struct har_search_case { /* borrows everything                        */
     const void *allows_self;
 
     const har_search_replay *replay; /* NULL: the cost has the last word      */
-    double margin;    /* replay at least what is so near the front: 0.05:
-                       * beaten by nothing by more than 5 % in both figures  */
     int most_replays; /* 0: no limit                                         */
     void (*progress)(void *self, int64_t n_replayed, int64_t n); /* or NULL   */
     void *progress_self;
@@ -122,20 +120,17 @@ typedef struct har_search_result {
     double least_latency; /* of the plans timed                             */
     double seconds;       /* of the search, without replays                 */
     int64_t n_replayed;
-    double margin;        /* every plan so near the front was replayed ...  */
-    double replay_margin; /* ... as far as the replays make it necessary    */
+    int64_t n_open; /* not replayed, for most_replays, and may be on the front */
     double off_latency, off_tokens; /* largest |replay / cost - 1|            */
     double replay_seconds;
 } har_search_result;
 
 /* Search.  Free with har_search_free also after an error.
  *
- * With a replay: plans are replayed in the order of their distance from the
- * cost's front, those within request->margin at least, and on until what is
- * left is further away than the replays' ratios to the cost are apart
- * (replay_margin).  If the ratios of all other plans are no further apart, the
- * front is that of the replay.  Stopped by most_replays, margin stays below
- * replay_margin.
+ * With a replay: the cost's front, a sample of all plans, and whatever may be
+ * on the front by the ratios replay / cost that are seen (replay.c), are
+ * replayed.  If the ratios of all other plans are no further apart than those of
+ * the sample by half, the front is that of the replay.
  * Errors: E_MEMORY; those of the replay.                             [local] */
 CORE_NODISCARD core_status har_search_run(har_search_result *out,
                                           const har_search_case *request);

@@ -1,6 +1,6 @@
-/* harness/perf/search/front.h -- private to the search: the last word. */
-#ifndef HAR_PERF_SEARCH_FRONT_H
-#define HAR_PERF_SEARCH_FRONT_H
+/* harness/perf/search/replay.h -- private to the search: the last word. */
+#ifndef HAR_PERF_SEARCH_REPLAY_H
+#define HAR_PERF_SEARCH_REPLAY_H
 
 #include "harness/perf/search/search.h"
 
