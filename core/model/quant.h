@@ -11,6 +11,7 @@
 
 #include "core/model/file_tensor.h"
 #include "core/numbers/operand_format.h"
+#include "core/numbers/packed.h"
 
 typedef struct core_quant core_quant; /* opaque; read-only                    */
 
@@ -59,6 +60,10 @@ core_quant_scheme core_quant_of(const core_quant *quant, const char *module);
 core_quant_scheme core_quant_of_weight(const core_quant *quant,
                                        core_weight_kind kind,
                                        core_layout layout, const char *name);
+
+/* What llama.cpp does with what it multiplies with a tensor of that kind of a
+ * GGUF file.                                                         [local] */
+core_act_scheme core_quant_of_packed(core_packed_kind kind);
 
 /* The module of a tensor's name: without ".weight".                          */
 void core_quant_module(const char *name, char module[CORE_FILE_TENSOR_BYTES]);

@@ -99,6 +99,7 @@ static double scale_of(const core_operand_format *format, const code *c,
     case CORE_OPERAND_SCALE_E4M3:
         return format->fixed * rounded(&of_scales, scale / format->fixed);
     case CORE_OPERAND_SCALE_FLOAT:
+    case CORE_OPERAND_SCALE_F16:
         break;
     }
     return scale;
@@ -115,11 +116,14 @@ static void quantise(const core_operand_format *format, const code *c,
                      double largest, double *x, int64_t n, int64_t turned)
 {
     const double scale = scale_of(format, c, largest);
+    double kept = scale; /* beside the codes */
+    if (format->scale == CORE_OPERAND_SCALE_F16)
+        core_store(CORE_FP16, CORE_GRID_ACT, &kept, 1);
     for (int64_t i = 0; i < n; i++) {
         double number = scale > 0.0 ? rounded(c, x[i] / scale) : scale * x[i];
         if (i == turned)
             number = one_less(c, number);
-        x[i] = scale > 0.0 ? number * scale : number;
+        x[i] = scale > 0.0 ? number * kept : number;
     }
 }
 

@@ -17,12 +17,14 @@
  *   UP     the next power of two that is no less (DeepSeek, modelopt's MXFP8)
  *   NEAR   2^(e - e_code): the exponents of the magnitude, from 1.75 2^e on the
  *          next, and of the largest code (compressed-tensors' MX)
- *   E4M3   that over `fixed`, rounded to E4M3, times `fixed` (NVFP4) */
+ *   E4M3   that over `fixed`, rounded to E4M3, times `fixed` (NVFP4)
+ *   F16    that; codes are multiplied by it rounded to F16 (GGUF's Q8_0)     */
 typedef enum core_operand_scale {
     CORE_OPERAND_SCALE_FLOAT,
     CORE_OPERAND_SCALE_UP,
     CORE_OPERAND_SCALE_NEAR,
     CORE_OPERAND_SCALE_E4M3,
+    CORE_OPERAND_SCALE_F16,
 } core_operand_scale;
 
 typedef struct core_operand_format {

@@ -261,7 +261,7 @@ core_status core__view_quantise_operand(core__view *view)
     const core__stored *s = &view->stored;
     const char *file = s->codes.path;
     const char *tensor = s->codes.tensor->name;
-    if (s->kind == CORE_BLOCK_NONE || s->act.how == CORE_ACT_QUANT_NONE)
+    if (s->act.how == CORE_ACT_QUANT_NONE)
         return CORE_OK;
     CORE_FAIL_IF(s->act.how == CORE_ACT_QUANT_BATCH, CORE_E_WEIGHTS,
                  "%s: %s: --act-quant: its inputs share a scale with all "

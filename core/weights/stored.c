@@ -357,6 +357,8 @@ core_status core__stored_check(core__stored *stored, const core_quant *quant,
                                bool must)
 {
     const core_quant_scheme said = said_of(stored, quant);
+    if (stored->codes.how != NULL)
+        stored->act = core_quant_of_packed(stored->codes.how->kind);
     if (stored->kind == CORE_BLOCK_NONE)
         return check_plain(stored, quant, said, must);
     CORE_TRY(check_dimensions(stored));

@@ -23,8 +23,9 @@ PAGE = ROOT / "docs/engines.md"
 DUMPS = ROOT / "tests/data/engines"
 FAMILIES = ("deepseek_v2", "deepseek_v3", "dots1", "glm4_moe", "gpt_oss", "granitemoe", "jamba", "llama4", "mixtral", "olmoe",
             "phimoe", "qwen2_moe", "qwen3_moe")
+FIRST_LAYER = ("gpt_oss/mxfp4",)  # kept as a GGUF file of its first layer beside its dump: a golden of quantised activations is made of it
 COMMITTED = ("glm4_moe/tiny", "mixtral/leftpad", "granitemoe/biased", "deepseek_v2/grouped_yarn", "deepseek_v3/yarn_bf16",
-             "llama4/tiny", "mixtral/window_top1_yarn", "phimoe/tiny")
+             "llama4/tiny", "mixtral/window_top1_yarn", "phimoe/tiny", *FIRST_LAYER)
 BATCH = "2x12"
 BEGIN, END = "<!-- scripts/engines -->", "<!-- end -->"
 
@@ -59,8 +60,8 @@ def last_line(text: str) -> str:
     return lines[-1].strip() if lines else "nothing was said"
 
 
-def to_gguf(converter: Path, source: Path, out: Path) -> None:
-    """The checkpoint as a GGUF file. The config of Phi-MoE as its publisher has it, which the converter wants."""
+def to_gguf(converter: Path, source: Path, out: Path, cut: bool) -> None:
+    """The checkpoint, or its first layer, as a GGUF file. The config of Phi-MoE as its publisher has it, which the converter wants."""
     folder = out.with_suffix(".checkpoint")
     folder.mkdir(exist_ok=True)
     for file in source.iterdir():
@@ -70,7 +71,18 @@ def to_gguf(converter: Path, source: Path, out: Path) -> None:
         config["architectures"] = ["PhiMoEForCausalLM"]
         config.setdefault("original_max_position_embeddings", config["max_position_embeddings"])
     (folder / "config.json").write_text(json.dumps(config))
+    if cut:
+        cut_to_first_layer(folder)
     convert.convert(converter, folder, out)
+
+
+def cut_to_first_layer(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"num_hidden_layers": 1, "layer_types": config["layer_types"][:1]}
+    (folder / "config.json").write_text(json.dumps(config))
+    tensors = load_file(folder / "model.safetensors")
+    save_file({name: x for name, x in tensors.items() if not re.match(r"model\.layers\.[1-9]", name)}, folder / "model.safetensors")
 
 
 def compare(golden: Path, dump: Path, *more: object) -> tuple[str, dict]:
@@ -81,13 +93,23 @@ def compare(golden: Path, dump: Path, *more: object) -> tuple[str, dict]:
     return last_line(done.stdout).split()[0], json.loads(report.read_text())
 
 
-def run(converter: Path, source: Path, case: str) -> Result:
+def with_quantised_activations(result: Result, model: Path, dump: Path) -> None:
+    """What the file's blocks make of the activations beside them, if they do and it is emulated."""
+    golden = dump.parent / "quantised"
+    made = call(moeparity(), "golden", "make", "--model", model, "--act-quant", "--tokens", BATCH, "--numerics", "fp32", "--out", golden)
+    if made.returncode == 0:
+        then, again = compare(golden, dump)
+        result.explained = "the GGUF file's, with `--act-quant`"
+        result.then = f"{then}, {ratio(again):.2g} of the bound"
+
+
+def run(converter: Path, source: Path, case: str, cut: bool) -> Result:
     folder = WORK / case.replace("/", "__")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     model, golden, dump = folder / "model.gguf", folder / "golden", folder / "dump"
     try:
-        to_gguf(converter, source, model)
+        to_gguf(converter, source, model, cut)
     except (ValueError, KeyError, NotImplementedError, AssertionError) as error:
         return Result(case, "NOT CONVERTED", f"{type(error).__name__}: {error}")
     made = call(moeparity(), "golden", "make", "--model", source, "--tokens", BATCH, "--numerics", "fp32", "--out", golden)
@@ -113,6 +135,8 @@ def run(converter: Path, source: Path, case: str) -> Result:
              folder / "other")
         then, again = compare(folder / "other", dump)
         result.then = f"{then}, {ratio(again):.2g} of the bound" if again else then
+    if verdict == "FAIL" and not result.explained:
+        with_quantised_activations(result, model, dump)
     return result
 
 
@@ -144,12 +168,15 @@ def main() -> int:
         if (folder / "config.json").exists()])
     results = []
     for case in cases:
-        results.append(run(wanted.converter, wanted.oracle / case, case))
+        cut = wanted.dumps and case in FIRST_LAYER
+        results.append(run(wanted.converter, wanted.oracle / case, case, cut))
         print(f"{results[-1].row()} {results[-1].seconds:.0f} s", flush=True)
         if wanted.dumps:
             folder = case.replace("/", "__")
             shutil.rmtree(DUMPS / folder, ignore_errors=True)
             shutil.copytree(WORK / folder / "dump", DUMPS / folder)
+            if cut:
+                shutil.copy(WORK / folder / "model.gguf", DUMPS / f"{folder}.gguf")
     if wanted.page:
         write_page(results, wanted.oracle)
     return 0

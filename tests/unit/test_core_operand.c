@@ -118,6 +118,21 @@ START_TEST(scales_of_two_levels)
 }
 END_TEST
 
+/* GGUF's Q8_0: codes by the float, times that as F16: 1 / 127 is 1.0078740 2^-7,
+ * and 1.0078125 2^-7 there. */
+START_TEST(a_scale_that_is_kept_as_f16)
+{
+    const core_operand_format format = {.code = CORE_CODE_INT8,
+                                        .scale = CORE_OPERAND_SCALE_F16,
+                                        .group = 3};
+    const double x[] = {1.0, 0.3, -0.25, 127.0, -127.0, 0.4};
+    const double kept = 0x1.02p-7;
+    const double want[] = {127.0 * kept, 38.0 * kept, -32.0 * kept,
+                           127.0,        -127.0,      0.0};
+    check_row(&format, x, 6, want, NONE);
+}
+END_TEST
+
 START_TEST(zeros_and_what_is_no_number)
 {
     const double zeros[] = {0.0, -0.0};
@@ -167,6 +182,7 @@ int main(void)
     tcase_add_test(tcase, scales);
     tcase_add_test(tcase, powers);
     tcase_add_test(tcase, scales_of_two_levels);
+    tcase_add_test(tcase, a_scale_that_is_kept_as_f16);
     tcase_add_test(tcase, zeros_and_what_is_no_number);
     tcase_add_test(tcase, turned);
     tcase_add_test(tcase, exact_mode_keeps_its_grid);

@@ -186,6 +186,26 @@ START_TEST(what_is_no_expression_is_refused)
 }
 END_TEST
 
+/* llama.cpp's Q8_0, Q8_K and Q8_1, which is not emulated. */
+START_TEST(what_meets_a_tensor_of_a_gguf_file)
+{
+    const core_act_scheme of_32 = core_quant_of_packed(CORE_PACKED_MXFP4);
+    const core_act_scheme of_256 = core_quant_of_packed(CORE_PACKED_Q4_K);
+    ck_assert_int_eq(of_32.how, CORE_ACT_QUANT_DYNAMIC);
+    ck_assert_int_eq(of_32.format.code, CORE_CODE_INT8);
+    ck_assert_int_eq(of_32.format.scale, CORE_OPERAND_SCALE_F16);
+    ck_assert_int_eq(of_32.format.group, 32);
+    ck_assert_int_eq(of_256.how, CORE_ACT_QUANT_DYNAMIC);
+    ck_assert_int_eq(of_256.format.code, CORE_CODE_INT8);
+    ck_assert_int_eq(of_256.format.scale, CORE_OPERAND_SCALE_FLOAT);
+    ck_assert_int_eq(of_256.format.group, 256);
+    ck_assert_int_eq(core_quant_of_packed(CORE_PACKED_Q4_1).how,
+                     CORE_ACT_QUANT_OTHER);
+    ck_assert_int_eq(core_quant_of_packed(CORE_PACKED_BF16).how,
+                     CORE_ACT_QUANT_NONE);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_quant");
@@ -194,6 +214,7 @@ int main(void)
                         (int)(sizeof SAID / sizeof SAID[0]));
     tcase_add_test(tcase, what_is_not_linear_is_plain_unless_it_is_named);
     tcase_add_test(tcase, what_is_no_expression_is_refused);
+    tcase_add_test(tcase, what_meets_a_tensor_of_a_gguf_file);
     suite_add_tcase(suite, tcase);
     return check_main(suite);
 }

@@ -28,6 +28,15 @@ for case in glm4_moe/tiny mixtral/leftpad granitemoe/biased; do
     jq -e '[.routing[].same] | add > 0' out.json >/dev/null || fail "$case: $(jq -c .routing out.json)"
 done
 
+# MXFP4 meets activations in Q8_0: a golden with them holds the dump, one without does not
+dump=$dumps/gpt_oss__mxfp4
+expect 0 moeparity golden make --model "$dump.gguf" --act-quant -b 2x12 -n fp32 -o q8
+expect 0 moeparity compare q8 "$dump" --map llama
+has out '^PASS '
+expect 0 moeparity golden make --model "$dump.gguf" -b 2x12 -n fp32 -o plain
+expect 1 moeparity compare plain "$dump" --map llama --json out.json
+jq -e '.first.tap == "p0.layers.0.ffn_out"' out.json >/dev/null || fail "$(jq .first out.json)"
+
 # a name of llama.cpp's among those of another
 foreign hf gold/fp32.safetensors hf.st
 expect 0 moeparity compare gold hf.st --map hf

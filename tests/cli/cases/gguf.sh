@@ -60,6 +60,9 @@ expect 0 moeparity verify "$files/quantised.gguf" --plan etp=2,tp=2 --cut-blocks
 
 # --- goldens
 
+# Q4_1 meets Q8_1, whose sum is rounded apart
+refused 3 'model.layers.1.self_attn.o_proj.weight: --act-quant: its inputs are quantised in a way that is not emulated' \
+    moeparity run -m "$files/quantised.gguf" --act-quant -b 1x5 -n fp32 -o taps.st
 expect 0 moeparity golden make --model "$files/quantised.gguf" --tokens 1x5 --numerics fp32 --out gold
 expect 0 moeparity golden check gold --model "$files/quantised.gguf"
 expect 0 moeparity run -m "$files/quantised.gguf" -i gold/input.safetensors -n fp32 -o taps.st
