@@ -86,8 +86,8 @@ typedef struct par_board {
     _Atomic int64_t progress_ns; /* last look that saw something move         */
     _Atomic int64_t death_ns;    /* first look that saw more than one death   */
     _Atomic uint64_t progress_sum;
-    _Atomic uint64_t coming_ticks; /* processor time of ranks that have not
-                                    * come, as far as a launcher sees it      */
+    _Atomic uint64_t n_coming; /* looks of a launcher at which ranks that have
+                                * not come moved                              */
     _Atomic uint64_t cpu_sum; /* of the ranks that compute                    */
     _Atomic int next_zombie;
     par_board_rank rank[];

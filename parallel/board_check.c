@@ -132,7 +132,7 @@ static bool find_death(par_board *board, char line[PAR_BOARD_LINE])
  * come.                                                                      */
 static uint64_t sum_progress(const par_board *board)
 {
-    uint64_t sum = atomic_load(&board->coming_ticks);
+    uint64_t sum = atomic_load(&board->n_coming);
     for (int i = 0; i < board->n_rank; i++)
         sum += atomic_load(&board->rank[i].progress) +
                (atomic_load(&board->rank[i].pid) > 0);

@@ -54,10 +54,11 @@ int har__deaths_first(const har__deaths *deaths);
 
 /* --- newcomers (newcomers.c) --- */
 
-/* Processor time of mpiexec and of all that it started and that is no rank on
- * the board yet, in ticks, of each at most so many.                  [local] */
-uint64_t har__newcomers_ticks(const par_board *board, pid_t mpiexec,
-                              uint64_t most);
+/* Has mpiexec, or what it started and is no rank on the board yet, used the
+ * processor since *ticks was noted, or does it wait for one?  A process that has
+ * used `most` ticks does not move any more.                          [local] */
+bool har__newcomers_move(const par_board *board, pid_t mpiexec, uint64_t most,
+                         uint64_t *ticks);
 
 /* --- the log and the terminal --- */
 

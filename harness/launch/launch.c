@@ -38,6 +38,7 @@ typedef struct watch {
     har__deaths *deaths;
     har_hosts *hosts; /* NULL: one                                        */
     pid_t mpiexec;
+    uint64_t newcomer_ticks; /* see har__newcomers_move                   */
     bool ended;      /* mpiexec has                                       */
     int wait_status; /* then: of mpiexec                                  */
 } watch;
@@ -99,9 +100,10 @@ static void look_for_newcomers(watch *w)
     }; /* far more than it takes to come: who uses more
         * does not come                              */
     if (count_arrived(w->board) < w->board->n_rank &&
-        par_now_ns() - atomic_load(&w->board->progress_ns) > quiet_ns)
-        atomic_store(&w->board->coming_ticks,
-                     har__newcomers_ticks(w->board, w->mpiexec, MOST_TICKS));
+        par_now_ns() - atomic_load(&w->board->progress_ns) > quiet_ns &&
+        har__newcomers_move(w->board, w->mpiexec, MOST_TICKS,
+                            &w->newcomer_ticks))
+        atomic_fetch_add(&w->board->n_coming, 1);
 }
 
 static bool is_over(watch *w, int nap)

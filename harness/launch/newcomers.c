@@ -3,7 +3,7 @@
  * A rank is on the board once it has been started, loaded and has read its
  * arguments.  On a busy machine that takes as long as the machine likes, and
  * nothing of it moves on the board: the launcher, below whom it happens, looks
- * at the processor time that it takes.
+ * at the processor time that it takes, and whether it waits for a processor.
  */
 #include "harness/launch/impl.h"
 #include "parallel/process.h"
@@ -14,7 +14,7 @@
 typedef struct found {
     int pid, parent;
     uint64_t ticks;
-    bool is_below;
+    bool is_ready, is_below;
 } found;
 
 static bool push(found **all, int *n, found one)
@@ -40,7 +40,8 @@ static int read_all(found **all, pid_t top)
         par_process process;
         if (pid > 0 && par_process_read(&process, pid) &&
             !push(all, &n,
-                  (found){pid, process.parent, process.cpu_ticks, pid == top}))
+                  (found){pid, process.parent, process.cpu_ticks,
+                          process.state == 'R', pid == top}))
             break;
     }
     if (folder)
@@ -64,11 +65,12 @@ static bool has_come(const par_board *board, int pid)
     return false;
 }
 
-uint64_t har__newcomers_ticks(const par_board *board, pid_t mpiexec,
-                              uint64_t most)
+bool har__newcomers_move(const par_board *board, pid_t mpiexec, uint64_t most,
+                         uint64_t *ticks)
 {
     found *all = NULL;
     uint64_t sum = 0;
+    bool is_one_ready = false;
     const int n = read_all(&all, mpiexec);
     for (bool is_more = true; is_more;) {
         is_more = false;
@@ -77,8 +79,12 @@ uint64_t har__newcomers_ticks(const par_board *board, pid_t mpiexec,
                 all[i].is_below = is_more = true;
     }
     for (int i = 0; i < n; i++)
-        if (all[i].is_below && !has_come(board, all[i].pid))
+        if (all[i].is_below && !has_come(board, all[i].pid)) {
             sum += all[i].ticks < most ? all[i].ticks : most;
+            is_one_ready |= all[i].is_ready && all[i].ticks < most;
+        }
     free(all);
-    return sum;
+    const bool has_used = sum != *ticks;
+    *ticks = sum;
+    return has_used || is_one_ready;
 }
