@@ -112,6 +112,22 @@ void par__cost_parts_close(par_model *m, const par_cost_part *part, int n)
     }
 }
 
+void par__way_begin(par_model *m, par_under_way *way)
+{
+    if (m->options.under_way == NULL)
+        return;
+    way->cost = m->cost.record;
+    way->start = core_seconds(CLOCK_MONOTONIC);
+}
+
+void par__way_end(par_model *m, par_under_way *way)
+{
+    if (m->options.under_way == NULL)
+        return;
+    way->end = core_seconds(CLOCK_MONOTONIC);
+    m->options.under_way(m->options.cost_self, way);
+}
+
 void par__cost_add_rows(par_model *m, int64_t n_row, int64_t n_col,
                         int64_t flops)
 {

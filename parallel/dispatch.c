@@ -128,6 +128,8 @@ static par_exchange *exchange(par_model *m, const void *in, void *out,
                          sum(w->out_bytes, group->n) / word)
         ->type = type;
     par__pause(m);
+    if (begins && type == CORE_COST_VALUES)
+        par__way_begin(m, &m->lane[m->now.lane].way);
     if (begins)
         x = par_begin_all_to_all(m->comm, group, in, w->in_at, w->in_bytes, out,
                                  w->out_at, w->out_bytes, is_late(m));
@@ -138,14 +140,20 @@ static par_exchange *exchange(par_model *m, const void *in, void *out,
     return x;
 }
 
+/* Metadata is on its way with rows, of which a lane has one exchange at a time. */
 static void complete_exchange(par_model *m, par_exchange **x)
 {
+    par_lane *lane = &m->lane[m->now.lane];
     if (*x == NULL)
         return;
     par__pause(m);
     par_complete(m->comm, *x);
     *x = NULL;
     par__resume(m);
+    if (x == &lane->meta_coming)
+        return;
+    lane->way.number = m->now.lane;
+    par__way_end(m, &lane->way);
 }
 
 /* Everybody learns how many rows to expect: fills count_in, recv_first. */

@@ -60,12 +60,12 @@ bool par_operator_is_replicated(const par_plan *plan, par_operator op);
  *                                                                    [local] */
 const char *par_placement(const core_spec *spec, int i);
 
-/* What one tick did on this rank; for --events. */
+/* What one turn did on this rank, in the ticks of all its lanes; for --events. */
 typedef struct par_tick {
     int round;
-    int64_t tick;
-    int mb;                     /* micro-batch worked on, -1: idle              */
-    int64_t n_token;            /* its tokens                                   */
+    int64_t tick;               /* the first of them                            */
+    int mb, n_mb;               /* micro-batches worked on: so many from mb on  */
+    int64_t n_token;            /* their tokens                                 */
     const int64_t *n_expert;    /* [n_pair * n_my_expert] rows that each expert
                                  * of mine received, by pair                    */
     int64_t n_n_expert;
@@ -85,6 +85,16 @@ typedef struct par_cost_time {
     double cpu_seconds;  /* of the operator's own work: no transfers, checks or
                           * observers                                          */
 } par_cost_time;
+
+/* What was begun and is over: an exchange of rows of a lane, or the way of a stream
+ * to or from a neighbour, in one of the buffers that streams have.           */
+typedef struct par_under_way {
+    core_cost cost;    /* as its record says, but for what is sent            */
+    bool is_stream;
+    int number;        /* of the lane, or of the buffer                       */
+    double start, end; /* on that clock: when it was begun, and when it was seen
+                        * to be over                                          */
+} par_under_way;
 
 /* In which order a rank works, see order.c: layer by layer over all
  * micro-batches where weights would be made anew for each of them (exact mode,
@@ -108,6 +118,8 @@ typedef struct par_options {
     void *tick_self;
     /* Sees every operator when it is over.  NULL: none; costs nothing then.  */
     void (*cost)(void *self, const core_cost *cost, const par_cost_time *took);
+    /* Sees what goes on beside operators when it is over; likewise.           */
+    void (*under_way)(void *self, const par_under_way *request);
     void *cost_self;
     par_order order; /* the same on all ranks, as is who asks for what        */
     int64_t wide_elements; /* of logits, and of the inner columns of experts' rows,

@@ -136,6 +136,7 @@ typedef struct par_choices {
 /* Who has a residual stream's buffer beside this rank.                       */
 typedef struct par_stream {
     par_request *arriving, *leaving;
+    par_under_way arrives, leaves;
 } par_stream;
 
 /* The rows that a dispatch/combine pair brought here for a micro-batch: in
@@ -162,6 +163,7 @@ typedef struct par_lane {
     par_grow rows; /* that arrived; then what experts made of them, by part; then
                     * what goes back                                          */
     par_exchange *meta_coming, *rows_coming, *back_coming; /* under way       */
+    par_under_way way; /* of rows, there or back                              */
     int own, pair; /* while steps are listed: its latest; of a pair, or -1    */
 } par_lane;
 
@@ -477,8 +479,12 @@ core_cost *par__cost_collective(par_model *m, par_op_kind op,
 void par__cost_stage(par_model *m, core_collective collective, core_tap tap,
                      int64_t n);
 void par__cost_close(par_model *m);
-/* Likewise, but go on with what `part` has come to; zeros: it begins.  Of n parts
- * that are complete records are made, one behind another.                    */
+/* What is begun and goes on: of the open record, and from when; then, with the
+ * rest filled in, that it is over.                                           */
+void par__way_begin(par_model *m, par_under_way *way);
+void par__way_end(par_model *m, par_under_way *way);
+/* A record likewise, but go on with what `part` has come to; zeros: it begins.  Of
+ * n parts that are complete records are made, one behind another.            */
 core_cost *par__cost_part(par_model *m, par_cost_part *part,
                           core_cost_kind kind, core_tap tap);
 void par__cost_parts_close(par_model *m, const par_cost_part *part, int n);

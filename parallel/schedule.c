@@ -109,11 +109,22 @@ static int64_t stream_bytes(const par_model *m, int64_t n, int layer)
     return n_stream(m, n, layer) * (int64_t)sizeof(double);
 }
 
+static void end_way(par_model *m, par_under_way *way, int stream)
+{
+    way->is_stream = true;
+    way->number = stream;
+    par__way_end(m, way);
+}
+
 /* The buffer of a stream, once the send that last used it is over. */
 static double *free_stream(par_model *m, int stream)
 {
-    par_wait(m->comm, m->stream[stream].leaving);
-    m->stream[stream].leaving = NULL;
+    par_stream *s = &m->stream[stream];
+    if (s->leaving != NULL) {
+        par_wait(m->comm, s->leaving);
+        s->leaving = NULL;
+        end_way(m, &s->leaves, stream);
+    }
     return x_of(m, stream);
 }
 
@@ -130,6 +141,7 @@ static void post_receive(par_model *m, int round, int turn, int lane)
     const int stream = stream_at(m, turn, lane);
     double *x = free_stream(m, stream);
     par__poison(x, (size_t)bytes);
+    par__way_begin(m, &m->stream[stream].arrives);
     m->stream[stream].arriving =
         par_post_recv(m->comm, lay->prev_rank, mb % 2, x, bytes);
 }
@@ -146,9 +158,12 @@ static void arrive(par_model *m)
         par__resume(m);
         par__cost_stage(m, CORE_RECEIVE, tap,
                         n_stream(m, m->now.n, m->now.layer0));
+        par_stream *s = &m->stream[m->now.stream];
         par__pause(m);
-        par_wait(m->comm, m->stream[m->now.stream].arriving);
+        par_wait(m->comm, s->arriving);
         par__resume(m);
+        s->arrives.cost = m->cost.record;
+        end_way(m, &s->arrives, m->now.stream);
     } else {
         par__poison(free_stream(m, m->now.stream),
                     (size_t)stream_bytes(m, m->now.n, m->now.layer0));
@@ -166,6 +181,7 @@ static void leave(par_model *m)
     }
     par__cost_stage(m, CORE_SEND, par__tap(CORE_TAP_OUT, next - 1),
                     n_stream(m, m->now.n, next));
+    par__way_begin(m, &m->stream[m->now.stream].leaves);
     par__pause(m);
     m->stream[m->now.stream].leaving =
         par_post_send(m->comm, m->layout->next_rank, m->now.mb % 2, m->now.x,
@@ -266,6 +282,19 @@ static void run_turn(par_model *m, int round, int turn)
     par__pause(m);
 }
 
+/* Micro-batches of the turn's lanes follow each other. */
+static void tell_lanes(par_tick *report, const par_model *m, int turn)
+{
+    for (int lane = m->work.n_lane - 1; lane >= 0; lane--) {
+        const int mb = par__mb(m, m->layout->stage, turn, lane);
+        if (mb < 0)
+            continue;
+        report->mb = mb;
+        report->n_mb++;
+        report->n_token += extent_of(m, report->round, mb).room.n;
+    }
+}
+
 /* One turn, and what it did. */
 static void observe_turn(par_model *m, int round, int turn)
 {
@@ -283,8 +312,7 @@ static void observe_turn(par_model *m, int round, int turn)
     for (int k = 0; k < PAR_N_OP_KINDS; k++)
         report.n_bytes[k] = comm->n_bytes[k] - report.n_bytes[k];
     report.tick = m->now.tick;
-    report.mb = m->now.mb;
-    report.n_token = m->now.n;
+    tell_lanes(&report, m, turn);
     report.n_expert = m->work.n_expert;
     report.n_n_expert = (int64_t)m->layout->n_pair * m->layout->n_my_expert;
     report.n_choice += m->stats->n_choice;

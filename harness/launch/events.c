@@ -85,11 +85,14 @@ static void write_line(FILE *out, const har_events *events,
     fprintf(out,
             "{\"plan\":\"%s\",\"numerics\":\"%s\",\"pass\":\"%s\","
             "\"rank\":%d,\"round\":%d,\"tick\":%" PRId64
-            ",\"micro_batch\":%d,\"tokens\":%" PRId64 ",\"choices\":%" PRId64
-            ",\"dropped\":%" PRId64 ",",
+            ",\"tokens\":%" PRId64 ",\"choices\":%" PRId64
+            ",\"dropped\":%" PRId64 ",\"micro_batches\":[",
             events->plan, events->numerics, events->pass, events->rank,
-            tick->round, tick->tick, tick->mb, tick->n_token, tick->n_choice,
+            tick->round, tick->tick, tick->n_token, tick->n_choice,
             tick->n_dropped);
+    for (int i = 0; i < tick->n_mb; i++)
+        fprintf(out, "%s%d", i > 0 ? "," : "", tick->mb + i);
+    fputs("],", out);
     write_experts(out, tick);
     write_bytes(out, tick);
     fprintf(out, "\"at\":%.6f,\"seconds\":%.6f,\"wait_seconds\":%.6f}\n",

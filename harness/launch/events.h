@@ -1,12 +1,13 @@
-/* harness/launch/events.h -- one JSON line per tick and rank, while the run goes on.
+/* harness/launch/events.h -- one JSON line per turn and rank, while the run goes on.
  *
  * All ranks append to one partial file, each line in a single write, so lines
  * never mix; rank 0 puts it in its place when the run has ended.
  *     {"plan":"tp=2","numerics":"exact","pass":"free pass","rank":3,"round":0,
- *      "tick":5,"micro_batch":2,"tokens":16,"choices":32,"dropped":1,
+ *      "tick":5,"tokens":16,"choices":32,"dropped":1,"micro_batches":[2],
  *      "experts":[6,7],"expert_rows":[4,0],"bytes":{"send":8192},
  *      "at":1.27,"seconds":0.01,"wait_seconds":0.002}
- * "at" is when the tick was over, in seconds of the run.  A rank's experts are
+ * Micro-batches that the plan works on together (overlap=dispatch, batch_reduce)
+ * share a line, with the first one's tick.  "at" is when the tick was over, in seconds of the run.  A rank's experts are
  * in expert_rows once for every stage that dispatches to it in the tick.
  * and, whenever a thousandth more of the run is done, one of rank 0:
  *     {"progress":0.431,"step":"exact: free pass","seconds":12.1,

@@ -1,7 +1,7 @@
 /* harness/live/tally.h -- what the lines of --events add up to, pass by pass.
  *
  * A pass is what lines of one plan, numerics and name of a pass are of.  Tokens
- * of a line are those of a micro-batch, which all tp ranks of all pp stages work
+ * of a line are those of micro-batches, which all tp ranks of all pp stages work
  * on; rows of an expert arrive on each of the etp ranks that share it.
  */
 #ifndef HAR_TALLY_H

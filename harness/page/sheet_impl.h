@@ -57,7 +57,8 @@ typedef struct har__timeline {
     int64_t n_of_first; /* operators of GPU 0                                 */
     int n_track;
     double seconds;
-    float *busy; /* [n_track, HAR__N_BIN, HAR__N_WORK] seconds, owned         */
+    float *busy; /* [2, n_track, HAR__N_BIN, HAR__N_WORK] seconds of a GPU, and
+                  * of what is under way beside it; owned                     */
 
     /* a closer look: every operator of the first GPU of some stages          */
     double close0, close1; /* seconds of the pass                             */

@@ -3,9 +3,10 @@
  * A pass has tens of thousands of operators and the picture some hundred
  * columns, so the time of each kind of work is added up per column; a column
  * takes the colour of what fills most of it, waiting included.  A run of equal
- * columns is one piece of a path: a path per track and kind.  Trap: sends that
- * go beside the computing take no time of their GPU and cannot be seen; waiting
- * for a message is drawn as waiting.
+ * columns is one piece of a path: a path per track and kind.  What is under way
+ * while its GPU computes or waits (overlap) is a strip at the track's foot.  Trap:
+ * sends between stages take no time of their GPU and cannot be seen; waiting for a
+ * message is drawn as waiting.
  */
 #include "harness/page/sheet_impl.h"
 
@@ -21,6 +22,8 @@ enum {
     GAP = 6 /* between stages */
 };
 
+static const double FOOT = 0.3; /* of a track's height, for what is under way */
+
 /* --- making it --- */
 
 static har__work work_of(const har_span *s)
@@ -34,11 +37,17 @@ static har__work work_of(const har_span *s)
     return s->axis == CORE_AXIS_PP ? HAR__TO_STAGE : HAR__TO_EXPERTS;
 }
 
-/* What goes on beside is no work of its rank's time. */
 static bool waits(const har_span *s)
 {
-    return !(s->end > s->start) || s->goes_on ||
+    return !(s->end > s->start) ||
            (s->kind == CORE_COST_COLLECTIVE && s->collective == CORE_RECEIVE);
+}
+
+/* Seconds of each kind of work in a column; beside: of what is under way. */
+static float *column(const har__timeline *t, bool beside, int track, int bin)
+{
+    const int64_t at = beside ? t->n_track + track : track;
+    return t->busy + (at * HAR__N_BIN + bin) * HAR__N_WORK;
 }
 
 static void add_span(void *self, const har_span *s)
@@ -50,13 +59,12 @@ static void add_span(void *self, const har_span *s)
     if (s->rank % t->step != 0)
         return;
     const double bin = t->seconds / HAR__N_BIN;
-    float *track =
-        t->busy + (int64_t)(s->rank / t->step) * HAR__N_BIN * HAR__N_WORK;
     const int first = (int)(s->start / bin);
     for (int i = first; i < HAR__N_BIN && i * bin < s->end; i++) {
         const double part =
             fmin(s->end, (i + 1) * bin) - fmax(s->start, i * bin);
-        track[i * HAR__N_WORK + (int)work_of(s)] += (float)fmax(part, 0);
+        column(t, s->goes_on, s->rank / t->step, i)[(int)work_of(s)] +=
+            (float)fmax(part, 0);
     }
 }
 
@@ -100,7 +108,7 @@ core_status har__timeline_make(har__timeline *out, har_predictor *predictor,
                            .n_in_stage = plan->dp * plan->cp * plan->tp,
                            .seconds = p->latency.value};
     out->n_track = (p->n_gpu + out->step - 1) / out->step;
-    const int64_t n = (int64_t)out->n_track * HAR__N_BIN * HAR__N_WORK;
+    const int64_t n = INT64_C(2) * out->n_track * HAR__N_BIN * HAR__N_WORK;
     CORE_TRY(core_alloc(&memory, n, sizeof(float), "a timeline"));
     out->busy = memory;
     for (int64_t i = 0; i < n; i++)
@@ -111,16 +119,11 @@ core_status har__timeline_make(har__timeline *out, har_predictor *predictor,
 
 /* --- writing it --- */
 
-/* Seconds of each kind of work in a column. */
-static const float *column(const har__timeline *t, int track, int bin)
+/* What fills most of a column: a kind of work, or -1 for waiting; beside: what is
+ * under way most of its time, or -1. */
+static int winner(const har__timeline *t, bool beside, int track, int bin)
 {
-    return t->busy + ((int64_t)track * HAR__N_BIN + bin) * HAR__N_WORK;
-}
-
-/* What fills most of a column: a kind of work, or -1 for waiting. */
-static int winner(const har__timeline *t, int track, int bin)
-{
-    const float *busy = column(t, track, bin);
+    const float *busy = column(t, beside, track, bin);
     double left = t->seconds / HAR__N_BIN, most = 0;
     int best = -1;
     for (int k = 0; k < (int)HAR__N_WORK; k++) {
@@ -133,11 +136,12 @@ static int winner(const har__timeline *t, int track, int bin)
     return left > most ? -1 : best;
 }
 
-static double seconds_of(const har__timeline *t, int track, int kind)
+static double seconds_of(const har__timeline *t, bool beside, int track,
+                         int kind)
 {
     double sum = 0;
     for (int i = 0; i < HAR__N_BIN; i++)
-        sum += (double)column(t, track, i)[kind];
+        sum += (double)column(t, beside, track, i)[kind];
     return sum;
 }
 
@@ -159,13 +163,13 @@ static double strength(har__work work)
     return work == HAR__DENSE || work == HAR__EXPERTS ? 1 : 0.55;
 }
 
-static void write_path(const har__timeline *t, int track, int kind, double y,
-                       double h, FILE *out)
+static void write_path(const har__timeline *t, bool beside, int track, int kind,
+                       double y, double h, FILE *out)
 {
     bool open = false;
     for (int i = 0; i < HAR__N_BIN;) {
         int end = i;
-        while (end < HAR__N_BIN && winner(t, track, end) == kind)
+        while (end < HAR__N_BIN && winner(t, beside, track, end) == kind)
             end++;
         if (end > i) {
             fprintf(out,
@@ -177,13 +181,14 @@ static void write_path(const har__timeline *t, int track, int kind, double y,
     }
     if (!open)
         return;
-    const double seconds = seconds_of(t, track, kind);
+    const double seconds = seconds_of(t, beside, track, kind);
     fprintf(out,
-            "\" fill=\"var(--%s)\" fill-opacity=\"%g\"><title>GPU %d, %s: "
+            "\" fill=\"var(--%s)\" fill-opacity=\"%g\"><title>GPU %d, %s%s: "
             "%.3g ms, %.1f %%</title></path>\n",
-            har__work_colour((har__work)kind), strength((har__work)kind),
-            track * t->step, work_text((har__work)kind), seconds * 1e3,
-            100 * seconds / t->seconds);
+            har__work_colour((har__work)kind),
+            beside ? 1 : strength((har__work)kind), track * t->step,
+            work_text((har__work)kind), beside ? ", under way" : "",
+            seconds * 1e3, 100 * seconds / t->seconds);
 }
 
 static void write_waiting(int rank, double y, double h, FILE *out)
@@ -200,10 +205,13 @@ static void write_track(const har__timeline *t, int track, double y, double h,
     fprintf(out, "<g class=\"track\" data-rank=\"%d\">\n", track * t->step);
     write_waiting(track * t->step, y, h, out);
     for (int k = 0; k < (int)HAR__N_WORK; k++) {
-        write_path(t, track, k, y, h, out);
-        busy +=
-            k == HAR__DENSE || k == HAR__EXPERTS ? seconds_of(t, track, k) : 0;
+        write_path(t, false, track, k, y, h, out);
+        busy += k == HAR__DENSE || k == HAR__EXPERTS
+                    ? seconds_of(t, false, track, k)
+                    : 0;
     }
+    for (int k = 0; k < (int)HAR__N_WORK; k++)
+        write_path(t, true, track, k, y + (1 - FOOT) * h, FOOT * h, out);
     if (track % every == 0) {
         har_svg_text(out, LEFT - 8, y + h / 2 + 4, "end dim small", "GPU %d",
                      track * t->step);
@@ -263,14 +271,18 @@ static void write_span(const har__timeline *t, const har_span *s, double h,
     const double from = fmax(s->start, t->close0) - t->close0;
     const double to = fmin(s->end, t->close1) - t->close0;
     const double y = HEAD_H + (h + 6) * (s->rank / t->n_in_stage);
-    har_svg_rect(out, LEFT + from * scale, y, fmax((to - from) * scale, 0.4), h,
-                 har__work_colour(work_of(s)), strength(work_of(s)));
+    const double share = s->goes_on ? FOOT : 1;
+    har_svg_rect(out, LEFT + from * scale, y + (1 - share) * h,
+                 fmax((to - from) * scale, 0.4), share * h,
+                 har__work_colour(work_of(s)),
+                 s->goes_on ? 1 : strength(work_of(s)));
     har_svg_title(out,
-                  "GPU %d, %s %s, layer %d, micro-batch %d: %.3f to %.3f ms",
+                  "GPU %d, %s %s%s, layer %d, micro-batch %d: %.3f to %.3f ms",
                   s->rank, s->op,
                   moves ? core_collective_name(s->collective)
                         : core_cost_kind_name(s->kind),
-                  s->layer, s->mb, s->start * 1e3, s->end * 1e3);
+                  s->goes_on ? " under way" : "", s->layer, s->mb,
+                  s->start * 1e3, s->end * 1e3);
 }
 
 static void write_close(const har__timeline *t, FILE *out)
@@ -285,8 +297,10 @@ static void write_close(const har__timeline *t, FILE *out)
         har_svg_text(out, LEFT - 8, y + H / 2.0 + 4, "end dim small", "GPU %d",
                      i * t->n_in_stage);
     }
-    for (int64_t i = 0; i < t->n_span; i++)
-        write_span(t, &t->span[i], H, out);
+    for (int beside = 0; beside < 2; beside++)
+        for (int64_t i = 0; i < t->n_span; i++)
+            if (t->span[i].goes_on == (beside > 0))
+                write_span(t, &t->span[i], H, out);
     har_svg_close(out);
 }
 
@@ -304,9 +318,14 @@ void har__sheet_timeline(const har__sheet *s, FILE *out)
     har__section(out, "timeline", "Timeline",
                  "One pass, from an empty pipeline to an empty one: %.4g ms. A "
                  "column shows what fills most of it; grey is waiting for a "
-                 "micro-batch or for peers. On the right the share of "
+                 "micro-batch or for peers.%s On the right the share of "
                  "computing.%s",
-                 t->seconds * 1e3, every);
+                 t->seconds * 1e3,
+                 s->setup->plan.overlap != 0
+                     ? " At the foot of a track stands what is under way "
+                       "meanwhile."
+                     : "",
+                 every);
     write_whole(t, out);
     har__key_open(out);
     for (int k = 0; k < (int)HAR__N_WORK; k++)

@@ -409,6 +409,7 @@ static core_status run_plan_job(task *t, const job *j, par_comm *comm,
                              .lane_budget_bytes = budget,
                              .observer = &observer,
                              .cost = trace->is_on ? har_trace_cost : NULL,
+                             .under_way = trace->is_on ? har_trace_under_way : NULL,
                              .cost_self = trace};
     par_model *model = NULL;
     par_stats stats;

@@ -442,6 +442,7 @@ static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
     }
     if (trace->is_on) {
         run->job.cost = har_trace_cost;
+        run->job.under_way = har_trace_under_way;
         run->job.cost_self = trace;
     }
     for (int j = 0; j < t->n_numerics && status == CORE_OK; j++) {
@@ -459,6 +460,7 @@ static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
     run->job.tick = NULL;
     run->job.steps.tell = NULL;
     run->job.cost = NULL;
+    run->job.under_way = NULL;
     return status;
 }
 

@@ -44,6 +44,7 @@ typedef struct har_job {
     void *tick_self;
     void (*cost)(void *self, const core_cost *cost,
                  const par_cost_time *took); /* NULL: none; of the first pass */
+    void (*under_way)(void *self, const par_under_way *request); /* likewise  */
     void *cost_self;
     par_order order;
     uint64_t schedule_seed;

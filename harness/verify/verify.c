@@ -162,6 +162,13 @@ static void pass_cost(void *self, const core_cost *cost,
         s->job->cost(s->job->cost_self, cost, took);
 }
 
+static void pass_under_way(void *self, const par_under_way *request)
+{
+    const rank_state *s = self;
+    if (s->is_first)
+        s->job->under_way(s->job->cost_self, request);
+}
+
 /* The layout and the shards; what has taken part is remembered for a plan.   */
 static core_status open_rank(rank_state *s, const par_plan *plan,
                              core_numerics numerics, const size_t budget[3])
@@ -174,6 +181,7 @@ static core_status open_rank(rank_state *s, const par_plan *plan,
                                  .tick = job->tick != NULL ? pass_tick : NULL,
                                  .tick_self = s,
                                  .cost = job->cost != NULL ? pass_cost : NULL,
+                                 .under_way = job->under_way != NULL ? pass_under_way : NULL,
                                  .cost_self = s,
                                  .order = job->order,
                                  .schedule_seed = job->schedule_seed};

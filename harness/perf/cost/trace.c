@@ -8,6 +8,8 @@
 
 #include <math.h>
 
+enum { NAME_BYTES = 2 * CORE_NAME_BYTES };
+
 static void write_text(FILE *out, const char *text)
 {
     fputc('"', out);
@@ -99,14 +101,23 @@ static har_trace_arg number(const char *name, int64_t n)
     return (har_trace_arg){.name = name, .number = (double)n};
 }
 
+/* After what an operator is, and its tap. */
+static const char *name_of(const core_cost *cost, char name[NAME_BYTES])
+{
+    char tap[CORE_NAME_BYTES];
+    snprintf(name, NAME_BYTES, "%s %s",
+             cost->kind == CORE_COST_COLLECTIVE
+                 ? core_collective_name(cost->collective)
+                 : cost->op,
+             core_tap_name(cost->tap, tap));
+    return name;
+}
+
 void har_trace_put_cost(FILE *out, int process, const core_cost *cost,
                         double start_us, double dur_us, double wait_us)
 {
     const bool moves = cost->kind == CORE_COST_COLLECTIVE;
-    char tap[CORE_NAME_BYTES], name[2 * CORE_NAME_BYTES], shape[80];
-    snprintf(name, sizeof name, "%s %s",
-             moves ? core_collective_name(cost->collective) : cost->op,
-             core_tap_name(cost->tap, tap));
+    char name[NAME_BYTES], shape[80];
     snprintf(shape, sizeof shape, "%lld x %lld x %lld", (long long)cost->m,
              (long long)cost->n, (long long)cost->k);
     const har_trace_arg place[] = {number("tick", cost->tick),
@@ -135,11 +146,33 @@ void har_trace_put_cost(FILE *out, int process, const core_cost *cost,
         arg[(int)N_PLACE + i] = moves ? transfer[i] : compute[i];
     const har_trace_event event = {.process = process,
                                    .track = cost->rank,
-                                   .name = name,
+                                   .name = name_of(cost, name),
                                    .category = core_cost_kind_name(cost->kind),
                                    .start_us = start_us,
                                    .dur_us = dur_us,
                                    .n_arg = N_PLACE + N_OWN,
+                                   .arg = arg};
+    har_trace_put(out, &event);
+}
+
+void har_trace_put_way(FILE *out, int process, int track, const core_cost *cost,
+                       double start_us, double dur_us)
+{
+    char name[NAME_BYTES];
+    const har_trace_arg arg[] = {
+        number("tick", cost->tick),
+        number("micro_batch", cost->mb),
+        number("round", cost->round),
+        {.name = "axis", .text = core_axis_name(cost->axis)},
+        number("gives", cost->in),
+        number("gets", cost->out)};
+    const har_trace_event event = {.process = process,
+                                   .track = track,
+                                   .name = name_of(cost, name),
+                                   .category = "under way",
+                                   .start_us = start_us,
+                                   .dur_us = dur_us,
+                                   .n_arg = sizeof arg / sizeof *arg,
                                    .arg = arg};
     har_trace_put(out, &event);
 }

@@ -47,6 +47,10 @@ void har_trace_put(FILE *out, const har_trace_event *event);
 void har_trace_put_cost(FILE *out, int process, const core_cost *cost,
                         double start_us, double dur_us, double wait_us);
 
+/* A transfer that went on beside operators, on a track of its own. */
+void har_trace_put_way(FILE *out, int process, int track, const core_cost *cost,
+                       double start_us, double dur_us);
+
 /* The tick around operators of one rank. */
 void har_trace_put_tick(FILE *out, int process, const core_cost *any,
                         double start_us, double dur_us);

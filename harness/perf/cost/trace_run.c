@@ -53,6 +53,7 @@ void har_trace_pass(har_trace_run *trace, const char *name)
         return;
     end_tick(trace);
     trace->process++;
+    trace->named = 0;
     snprintf(track, sizeof track, "rank %d", trace->comm->rank);
     if (trace->comm->rank == 0 && trace->process == 0)
         har_trace_begin(trace->piece, name);
@@ -76,6 +77,32 @@ void har_trace_cost(void *self, const core_cost *cost,
     trace->tick_end_us = start_us + dur_us;
     har_trace_put_cost(trace->piece, trace->process, cost, start_us, dur_us,
                        1e6 * took->wait_seconds);
+}
+
+/* The track of a place, named when something is first there. */
+static int beside(har_trace_run *trace, const par_under_way *request)
+{
+    enum { KNOWN = 64 };
+    char name[64];
+    const int place = 2 * request->number + (request->is_stream ? 1 : 0);
+    const int rank = trace->comm->rank;
+    const int track = (1 + place) * trace->comm->size + rank;
+    const uint64_t bit = place < KNOWN ? UINT64_C(1) << place : 0;
+    if ((trace->named & bit) == 0) {
+        snprintf(name, sizeof name, "rank %d, %s %d under way", rank,
+                 request->is_stream ? "stream" : "lane", request->number);
+        har_trace_track(trace->piece, trace->process, track, name);
+    }
+    trace->named |= bit;
+    return track;
+}
+
+void har_trace_under_way(void *self, const par_under_way *request)
+{
+    har_trace_run *trace = self;
+    har_trace_put_way(trace->piece, trace->process, beside(trace, request),
+                      &request->cost, 1e6 * (request->start - trace->origin),
+                      1e6 * (request->end - request->start));
 }
 
 /* --- all pieces into one file --- */

@@ -2,7 +2,9 @@
  *
  * Every rank writes its operators as text into memory while it runs; at the end
  * rank 0 puts the pieces into one file.  A pass (a numerics, a prompt) is a
- * process of the trace, a rank a track.  Operators show their own wall time:
+ * process of the trace, a rank a track, and what it has under way beside its
+ * operators, from when it is begun to when it is seen to be over, further ones
+ * behind all ranks'.  Operators show their own wall time:
  * what an observer takes to compare lies between them.
  */
 #ifndef HAR_TRACE_RUN_H
@@ -22,6 +24,7 @@ typedef struct har_trace_run {
     double origin;       /* the clock at the start of the file                 */
     int process;         /* of the pass under way; -1: none yet                */
     core_cost last;      /* of the tick under way                              */
+    uint64_t named;      /* tracks of what is under way, by place              */
     bool has_tick;
     double tick_start_us, tick_end_us;
 } har_trace_run;
@@ -37,6 +40,10 @@ void har_trace_pass(har_trace_run *trace, const char *name);
 /* The sink for par_options.cost; self is a har_trace_run.             [local] */
 void har_trace_cost(void *self, const core_cost *cost,
                     const par_cost_time *took);
+
+/* Likewise for par_options.under_way: a span on a track beside the rank's, one for
+ * each lane and each buffer of a stream.                              [local] */
+void har_trace_under_way(void *self, const par_under_way *request);
 
 /* Make the file of all pieces, or (commit false, on all ranks alike) leave
  * nothing.  Errors, agreed: E_FILE, E_SPACE, E_MEMORY.     [collective, world] */

@@ -33,6 +33,13 @@ has many.html 'Of 66 GPUs every 2nd is shown'
 [ "$(grep -c 'class="track"' many.html)" = 33 ] || fail 'tracks of many.html'
 [ "$(grep -c '^<tr data-rank=' many.html)" = 66 ] || fail 'modules of many.html'
 
+# what is under way beside computing is seen where the plan overlaps, and only there
+expect 0 moeparity report shadow-a --plan tp=2,dp=2,ep=2,mb=4,overlap=dispatch --batch 60x16 -o over.html
+has over.html 'GPU 3, transfers to experts and back, under way: [1-9.]'
+has over.html 'all-to-all under way, layer 0'
+expect 0 moeparity report shadow-a --plan tp=2,dp=2,ep=2,mb=4 --batch 60x16 -o bare.html
+! grep -q '<title>.*under way' bare.html || fail 'under way without overlap'
+
 # a layer that the search does not know still has its page; so have latent
 # attention, decoding, and the choices of a run
 for layer in "$ORACLE"/switch_layer/*/; do
