@@ -4,8 +4,8 @@ sample() # NAME LABELS: of what they match, the sum
 {
     awk -v name="moeparity_$1{" -v labels="$2" 'index($0, name) == 1 && $0 ~ labels { sum += $NF } END { print sum + 0 }' metrics
 }
-for plan in tp=2,dp=2,ep=2,etp=2,mb=2 tp=2,pp=2,ep=4,scope=replica,mb=3 cp=2,sp=1,tp=2,ep=2 \
-    tp=2,ep=2,mb=3,overlap=dispatch; do
+for plan in tp=2,ep=2,mb=3,overlap=dispatch tp=2,dp=2,ep=2,etp=2,mb=2 tp=2,pp=2,ep=4,scope=replica,mb=3 \
+    cp=2,sp=1,tp=2,ep=2; do
     verified shadow-a --plan $plan --batch 6x16 --numerics exact,fp32 --events lines --json report.json
     expect 0 moeparity top lines --openmetrics metrics
     grep -q "^exact     free pass  .* 96 " out || fail "$plan: $(cat out)"
