@@ -42,12 +42,12 @@ static bool is_latent(const core_spec *spec)
     return core_spec_projection(spec) == CORE_PROJECTION_LATENT;
 }
 
-/* Positions that are kept of a row of n_t tokens. */
+/* Positions that are kept of a row of n_t tokens; latents: all. */
 static int64_t room_of(const core_spec *spec, int l, int64_t n_t,
                        int64_t n_most)
 {
     const int64_t window = spec->sliding_window;
-    if (spec->span[l] != CORE_SPAN_WINDOW || window == 0)
+    if (spec->span[l] != CORE_SPAN_WINDOW || window == 0 || is_latent(spec))
         return n_t;
     return window - 1 + n_most < n_t ? window - 1 + n_most : n_t;
 }
