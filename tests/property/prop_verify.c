@@ -1,14 +1,15 @@
 /* tests/property/prop_verify.c -- healthy code raises no alarm, whatever is
  * asked of it.
  *
- *     mpiexec -n R prop_verify FIRST COUNT [NUMERICS|drawn|grad]
+ *     mpiexec -n R prop_verify FIRST COUNT [NUMERICS|drawn|grad|decode]
  *
  * Cases FIRST .. FIRST+COUNT-1: a random model under a random legal plan of at
  * most R ranks, verified in one start.  A failure prints the seed, then the
  * smallest case that still fails in the same way, found by leaving out degrees,
  * layers and features; `prop_verify SEED 1` repeats it.  `drawn`: each case has
- * roundings of its own, a type drawn for every slot.  `grad`: exact, and back; of
- * each model what gradients are known for.
+ * roundings of its own, a type drawn for every slot.  `grad`: exact, and back;
+ * of each model what gradients are known for.  `decode`: exact, in steps, of
+ * what can be run so: the case's rows are slots, chunk and steps are drawn.
  */
 #include "core/numbers/rng.h"
 #include "harness/verify/verify.h"
@@ -52,12 +53,35 @@ typedef enum failure {
     UNFINISHED
 } failure;
 
+/* In steps?  How many cases were.                                            */
+static bool decodes;
+static int64_t n_in_steps;
+
+/* Without what steps do not take; false: there are none of such a case.      */
+static bool fit_steps(random_case *c)
+{
+    c->pads = false;
+    const bool fits = par_decode_check(&c->spec, &c->plan) == CORE_OK;
+    core_message_clear();
+    return fits;
+}
+
+/* The steps of a case, whose batch then is of their rows. */
+static core_status make_steps(har_decode *out, const random_case *c)
+{
+    const int64_t n_chunk = 1 + (int64_t)(c->seed % 5);
+    const int64_t n_decode = c->n_t + (int64_t)(c->seed / 5 % 7);
+    return decodes ? har_decode_make(out, c->n_b, c->n_t, n_decode, n_chunk)
+                   : CORE_OK;
+}
+
 /* Is there a token for everything, and does it leave a value there?  What is cut
  * off below zero may be all that a rank has of an expert.                    */
 static bool is_reachable(const random_case *c, const har_reached *reached)
 {
     par_deal deal;
     if (reached->n_empty_group > 0 || c->spec.act == CORE_ACT_RELU2 ||
+        decodes || /* of other rows */
         par_deal_make(&deal, &c->spec, &c->plan, c->n_b, c->n_t, c->seed) !=
             CORE_OK)
         return false;
@@ -141,6 +165,7 @@ static core_status verify(har_case_result *out, par_comm *comm,
 {
     const har_limits limits = har_limits_read("");
     core_batch batch = {0};
+    har_decode steps = {.n_seq = c->n_b, .n_t = c->n_t};
     core_weights *weights = NULL;
     har_job *job = calloc(1, sizeof *job);
     core_status status =
@@ -148,8 +173,10 @@ static core_status verify(har_case_result *out, par_comm *comm,
     if (status == CORE_OK)
         status = core_weights_open_procedural(&weights, &c->spec, c->seed);
     if (status == CORE_OK)
+        status = make_steps(&steps, c);
+    if (status == CORE_OK)
         status =
-            core_batch_make(&batch, &c->spec, c->n_b, c->n_t, c->seed);
+            core_batch_make(&batch, &c->spec, steps.n_seq, steps.n_t, c->seed);
     if (status == CORE_OK && c->pads)
         status = core_batch_pad_left(&batch, &c->spec);
     status = par_agree(comm, status);
@@ -160,15 +187,18 @@ static core_status verify(har_case_result *out, par_comm *comm,
         job->seed = c->seed;
         job->limits = &limits;
         job->is_padded = c->pads;
+        job->decode = decodes ? &steps : NULL;
         job->folder = folder;
         job->schedule_seed = c->seed % 2 == 0 ? c->seed : 0;
         status = har_job_verify(out, job, comm, &c->plan, numerics,
                                 HAR_PASSES_USUAL);
         if (status == CORE_OK)
             status = go_back(out, job, comm, c);
+        n_in_steps += decodes && status == CORE_OK;
         har_job_close(job);
     }
     free(job);
+    har_decode_free(&steps);
     core_batch_free(&batch);
     core_weights_close(weights);
     return status;
@@ -275,8 +305,9 @@ static bool check_case(par_comm *everyone, random_case *c,
 int main(int argc, char **argv)
 {
     if (argc < 3) {
-        fprintf(stderr,
-                "usage: prop_verify FIRST COUNT [NUMERICS|drawn|grad]\n");
+        fprintf(
+            stderr,
+            "usage: prop_verify FIRST COUNT [NUMERICS|drawn|grad|decode]\n");
         return 2;
     }
     const uint64_t first = strtoull(argv[1], NULL, 10);
@@ -285,7 +316,8 @@ int main(int argc, char **argv)
     const par_comm_options options = {.stall_seconds = 60};
     const bool draws = argc > 3 && strcmp(argv[3], "drawn") == 0;
     goes_back = argc > 3 && strcmp(argv[3], "grad") == 0;
-    if ((argc > 3 && !draws && !goes_back &&
+    decodes = argc > 3 && strcmp(argv[3], "decode") == 0;
+    if ((argc > 3 && !draws && !goes_back && !decodes &&
          core_numerics_parse(&numerics, argv[3]) != CORE_OK) ||
         par_comm_start(&options) != CORE_OK) {
         fprintf(stderr, "prop_verify: %s\n", core_message());
@@ -309,6 +341,8 @@ int main(int argc, char **argv)
             core_message_clear();
             continue;
         }
+        if (decodes && !fit_steps(&c))
+            continue;
         n_failed += check_case(everyone, &c, numerics, folder) ? 0 : 1;
     }
     par_barrier(everyone, &everyone->world);
@@ -321,6 +355,10 @@ int main(int argc, char **argv)
         if (goes_back) {
             printf("%lld of them went back\n", (long long)n_back);
             n_failed += n_back == 0 ? 1 : 0; /* then nothing was shown */
+        }
+        if (decodes) {
+            printf("%lld of them in steps\n", (long long)n_in_steps);
+            n_failed += n_in_steps == 0 ? 1 : 0;
         }
     }
     par_comm_close(everyone);
