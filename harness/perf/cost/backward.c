@@ -279,3 +279,33 @@ core_status har_cost_backward(const har_cost_case *request,
     put_weights(&w);
     return CORE_OK;
 }
+
+static void set_product(core_cost *c, int64_t m, int64_t n, int64_t k)
+{
+    c->m = m;
+    c->n = n;
+    c->k = k;
+    c->flops = 2 * m * n * k;
+    c->written = m * n;
+}
+
+void har_cost_products_back(const core_cost *there, core_cost back[2])
+{
+    const bool is_grouped = there->kind == CORE_COST_GROUPED_GEMM;
+    const int64_t m = there->m, k = there->k;
+    const int64_t n = there->n_pair > 0 /* keys that a query sees, in the mean */
+                          ? (there->n_pair + m - 1) / m
+                          : there->n;
+    const int64_t n_group = is_grouped && m > 0 ? there->n_expert : 1;
+    const int64_t rows = (m + n_group - 1) / n_group;
+    back[0] = back[1] = *there;
+    set_product(&back[0], m, k, n);
+    back[0].weights = there->weights > 0 ? n_group * n * k : 0;
+    back[0].read = m * n;
+    set_product(&back[1], n_group * n, k, rows);
+    back[1].m_max = is_grouped ? n : 0;
+    back[1].weights = 0;
+    for (int i = 0; i < 2; i++)
+        back[i].kv_read = back[i].n_pair = 0;
+    back[1].read = m * (n + k);
+}

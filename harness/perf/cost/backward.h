@@ -1,4 +1,4 @@
-/* harness/perf/cost/backward.h -- transfers of the way back, without a run.
+/* harness/perf/cost/backward.h -- the way back, without a run.
  *
  * The same records as par_backward emits (parallel/backward.h), in the same
  * order up to the sums of weights' gradients, which come last, one a weight, in
@@ -18,5 +18,11 @@ CORE_NODISCARD core_status har_cost_backward(const har_cost_case *request,
                                              const par_layout *layout,
                                              core_arena *arena,
                                              const har_cost_reader *reader);
+
+/* The products of the way back of one there, [m, n] over k: [m, k] over n, the
+ * result's gradient times the weight, and [n, k] over m, the gradient of the
+ * weight.  That of a group's n_expert weights has n rows for each, over its rows
+ * in the mean.  Biases are left out.                                 [local] */
+void har_cost_products_back(const core_cost *there, core_cost back[2]);
 
 #endif

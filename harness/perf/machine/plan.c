@@ -66,6 +66,7 @@ har_time har_time_training(const har_machine *machine, const har_training *s)
         .moves = n_l * REDUCTIONS * reduced(machine, message, s->tp, s->tp),
         .after = reduced(machine, 2 * parameters, s->dp, s->tp * s->dp) +
                  har_step_optimiser(machine, parameters)};
+    stage[0].back = HAR_BACKWARD * stage[0].forward;
     stage[0].again = stage[0].forward;
     stage[0].n_op_again = stage[0].n_op;
     if (s->pp > 1)

@@ -33,7 +33,7 @@ double har_step_optimiser(const har_machine *machine, double parameters)
 /* A micro-batch in the layers of a stage, there and back. */
 static double layers_of(const har_machine *machine, const har_step_stage *s)
 {
-    const double device = (1 + HAR_BACKWARD) * s->forward + s->again;
+    const double device = s->forward + s->back + s->again;
     const double n_op = (1 + HAR_BACKWARD) * s->n_op + s->n_op_again;
     return har__overlap(device, n_op * har__seconds(machine, HAR_COEF_HOST));
 }

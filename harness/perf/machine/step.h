@@ -3,8 +3,7 @@
  *
  * One model for a GPT of a table (plan.c) and for records of cost
  * (perf/predict/train.c): a micro-batch goes forward, is made again where its
- * results were not kept, and goes backward at twice the work; the pipeline
- * fills and drains; then gradients are added up and the optimiser runs.
+ * results were not kept, and goes backward; the pipeline fills and drains; then gradients are added up and the optimiser runs.
  * Units: seconds, bytes.
  */
 #ifndef HAR_PERF_STEP_H
@@ -29,7 +28,8 @@ enum {
 typedef struct har_step_stage {
     int n;
     double forward; /* the device in layers, without transfers                */
-    double again;   /* of that, what is made again                            */
+    double back;    /* the same on the way back                               */
+    double again;   /* of forward, what is made again                         */
     double n_op;    /* operators that the host starts for `forward`           */
     double n_op_again;
     double moves; /* transfers inside the stage: there, again and back        */

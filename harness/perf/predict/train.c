@@ -1,10 +1,11 @@
 /* harness/perf/predict/train.c -- see train.h.
  *
  * The forward pass of one micro-batch is laid out as for a prediction whose
- * ranks speak for their stages (lanes.c).  Its products and what is between
- * them are done once on the way there and twice on the way back; transfers of
- * the way back have records of their own (cost/backward.h), those of the way
- * there come again where layers are made again.
+ * ranks speak for their stages (lanes.c).  Products and transfers of the way
+ * back have records of their own (cost/backward.h); what is between products is
+ * done twice there.  What a layer's records take back for what they take there
+ * is the same in all of its ticks.  Transfers of the way there come again where
+ * layers are made again.
  *
  * Traps: a chunk of layers is one of vpp, a tick has one chunk; the sums of
  * gradients are recorded weight by weight, but go together, as long messages.
@@ -54,6 +55,8 @@ typedef struct training {
 
     har_step_stage step;
     double part;              /* a micro-batch, of those that are walked      */
+    double end_there;         /* computing in embedding and head              */
+    double there[2], back[2]; /* of records, seconds: layers; the two ends    */
     double kept, layer_kept;  /* elements of a micro-batch, of its last layer */
     double most_kept;         /* of a layer                                   */
     int layer, mb;            /* that layer_kept is of                        */
@@ -62,10 +65,10 @@ typedef struct training {
 
 /* --- the way there --- */
 
-static bool is_end(const har_class *c)
+static bool is_end(const char *op)
 {
-    return c->op == par_operator_name(PAR_OP_EMBED) ||
-           c->op == par_operator_name(PAR_OP_HEAD);
+    return op == par_operator_name(PAR_OP_EMBED) ||
+           op == par_operator_name(PAR_OP_HEAD);
 }
 
 /* Events of a tick of a lane. */
@@ -80,10 +83,9 @@ static void add_tick(training *t, int lane, int tick)
         const har_class *c = &p->class_of[e->class_i];
         if (e->kind == HAR_EVENT_SEND)
             t->step.send = e->seconds;
-        else if (is_end(c))
-            t->step.ends += (e->kind == HAR_EVENT_COMPUTE ? 1 + HAR_BACKWARD
-                                                          : 1) *
-                            e->seconds;
+        else if (is_end(c->op))
+            *(e->kind == HAR_EVENT_COMPUTE ? &t->end_there : &t->step.ends) +=
+                e->seconds;
         else if (e->kind == HAR_EVENT_MEET)
             t->step.moves += (all_again ? 2 : 1) * e->seconds;
         else if (e->kind == HAR_EVENT_COMPUTE) {
@@ -158,20 +160,43 @@ static double kept_of(const training *t, const core_cost *c)
     return is_read_back(c) ? (double)(c->written + c->kv_written) : 0;
 }
 
+/* Seconds of a record there, and of what it is on the way back. */
+static double see_both_ways(training *t, const core_cost *c)
+{
+    const bool is_product =
+        c->kind == CORE_COST_GEMM || c->kind == CORE_COST_GROUPED_GEMM;
+    const bool ends = is_end(c->op);
+    core_cost back[2];
+    har_time time = {0}, more = {0};
+    t->status = har_timer_ask(&t->p->timer, c, 0, &time);
+    t->there[ends] += time.seconds;
+    if (!is_product) {
+        t->back[ends] += HAR_BACKWARD * time.seconds;
+        return time.seconds;
+    }
+    har_cost_products_back(c, back);
+    for (int i = 0; i < 2 && t->status == CORE_OK; i++) {
+        t->status = har_timer_ask(&t->p->timer, &back[i], 0, &more);
+        t->back[ends] += more.seconds;
+    }
+    return time.seconds;
+}
+
 static void see_record(void *self, const core_cost *c)
 {
     training *t = self;
-    har_time time = {0};
+    double seconds = 0;
     const bool is_global = core_tap_is_global(c->tap.kind);
     double kept = kept_of(t, c);
     if (c->mb < 0 || t->status != CORE_OK)
         return;
+    if (c->kind != CORE_COST_COLLECTIVE)
+        seconds = see_both_ways(t, c);
     if (c->tap.kind == CORE_TAP_LOGITS && c->kind == CORE_COST_GEMM)
         t->step.ends +=
             t->part * har_step_loss(t->p->machine, (double)c->written);
     if (t->r->recompute == HAR_RECOMPUTE_SELECTIVE && is_selected(c)) {
-        t->status = har_timer_ask(&t->p->timer, c, 0, &time);
-        t->step.again += t->part * time.seconds;
+        t->step.again += t->part * seconds;
         t->step.n_op_again += t->part;
         kept = 0;
     }
@@ -327,6 +352,17 @@ static void find_memory(const training *t, const share *s, int n_mb, int lane,
 
 /* --- a stage, a step --- */
 
+static double share_of_back(const training *t, int ends)
+{
+    return t->there[ends] > 0 ? t->back[ends] / t->there[ends] : 0;
+}
+
+static void add_back(training *t)
+{
+    t->step.back = share_of_back(t, 0) * t->step.forward;
+    t->step.ends += (1 + share_of_back(t, 1)) * t->end_there;
+}
+
 static void find_tiers(training *t)
 {
     const par_plan *k = &t->lay.plan;
@@ -357,6 +393,7 @@ static core_status find_stage(training *t, int lane, int n_mb,
     t->step.n = 1;
     add_forward(t, lane);
     CORE_TRY(har_cost_walk(&records, &t->lay, &p->records, &there));
+    add_back(t);
     CORE_TRY(har_cost_backward(&records, &t->lay, &p->records, &back));
     const share s = share_of(t);
     add_after(t, &s, n_mb, out);
