@@ -185,7 +185,8 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     wanted = arguments()
     llama_cpp.llama_log_set(note, ctypes.c_void_p(0))
-    libggml.ggml_backend_load_all_from_path(str(Path(llama_cpp.__file__).parent / "lib").encode())  # where they are apart
+    libggml.ggml_backend_load_all_from_path(str(Path(llama_cpp.__file__).parent / "lib").encode())  # where they are apart;
+    REASONS.clear()  # where they are not, that is an error to it
     llama_cpp.llama_backend_init()
     try:
         tensors = record(wanted)

@@ -1,6 +1,6 @@
 """Command line of scripts/engines: checkpoints through llama.cpp, held against goldens.
 
-    CONVERTER [--oracle FOLDER] [--page] [--dumps] [CASE]...
+    CONVERTER [--oracle FOLDER] [--page] [--dumps] [--defaults] [CASE]...
 """
 import argparse
 import datetime
@@ -27,7 +27,10 @@ FIRST_LAYER = ("gpt_oss/mxfp4",)  # kept as a GGUF file of its first layer besid
 COMMITTED = ("glm4_moe/tiny", "mixtral/leftpad", "granitemoe/biased", "deepseek_v2/grouped_yarn", "deepseek_v3/yarn_bf16",
              "llama4/tiny", "mixtral/window_top1_yarn", "phimoe/tiny", *FIRST_LAYER)
 BATCH = "2x12"
-BEGIN, END = "<!-- scripts/engines -->", "<!-- end -->"
+BEGIN, DEFAULTS, END = "<!-- scripts/engines -->", "<!-- scripts/engines --defaults -->", "<!-- end -->"
+# What --defaults runs: converter's kind of file, the numerics that llama.cpp states by it.
+STATED = {"MOSTLY_BF16": "llama-default", "MOSTLY_F16": "llama-f16", "ALL_F32": "w=fp32+kv=fp16"}
+PROMPTS, LONG_BATCH = (1, 2, 3), "1x96"
 
 
 @dataclass
@@ -93,6 +96,34 @@ def compare(golden: Path, dump: Path, *more: object) -> tuple[str, dict]:
     return last_line(done.stdout).split()[0], json.loads(report.read_text())
 
 
+def drive(model: Path, golden: Path, dump: Path, *flags: str) -> subprocess.CompletedProcess:
+    return call(sys.executable, "-m", "moeparity_llama", model, golden, dump, *flags,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "golden/capture"), *sys.path])})
+
+
+def at_defaults(converter: Path, source: Path) -> list[str]:
+    """A table: an F16 cache, without flash attention and with it, held by the numerics that each kind of file states."""
+    folder = WORK / "defaults"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    rows = ["| weights | numerics | without flash attention | with it, the default |", "|---|---|---|---|"]
+    for kind, numerics in STATED.items():
+        model, seen = folder / f"{kind}.gguf", {(): [], ("--flash",): []}
+        convert.convert(converter, source, model, kind)
+        for seed in PROMPTS:
+            golden = folder / f"{kind}-{seed}"
+            call(moeparity(), "golden", "make", "--model", model, "--tokens", LONG_BATCH, "--seed", seed, "--numerics", numerics,
+                 "--out", golden, check=True)
+            for flags, told in seen.items():
+                dump = folder / f"{kind}-{seed}-{len(flags)}"
+                drive(model, golden, dump, "--cache", "f16", *flags).check_returncode()
+                verdict, report = compare(golden, dump, "--numerics", numerics)
+                told.append(f"{verdict} {ratio(report):.2f}")
+        rows.append(f"| {kind.split('_')[1]} | `{numerics}` | " + " | ".join(", ".join(told) for told in seen.values()) + " |")
+        print(rows[-1], flush=True)
+    return rows
+
+
 def with_quantised_activations(result: Result, model: Path, dump: Path) -> None:
     """What the file's blocks make of the activations beside them, if they do and it is emulated."""
     golden = dump.parent / "quantised"
@@ -115,11 +146,10 @@ def run(converter: Path, source: Path, case: str, cut: bool) -> Result:
     made = call(moeparity(), "golden", "make", "--model", source, "--tokens", BATCH, "--numerics", "fp32", "--out", golden)
     if made.returncode != 0:
         return Result(case, "ERROR", last_line(made.stderr))
-    driven = call(sys.executable, "-m", "moeparity_llama", model, golden, dump,
-                  env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "golden/capture"), *sys.path])})
+    driven = drive(model, golden, dump)
     if driven.returncode != 0:
         return Result(case, "NOT LOADED" if driven.returncode == 3 else "ABORTED",
-                      re.sub(r"^.*found (llama_model_load: )?(error loading model: )?", "", last_line(driven.stderr)))
+                      re.sub(r"^.*?found (llama_model_load: )?(error loading model: )?", "", last_line(driven.stderr)))
     begin = time.monotonic()
     verdict, report = compare(golden, dump, "--explain", "--model", source)
     result = Result(case, verdict, f"{ratio(report):.2g} of the bound", seconds=time.monotonic() - begin)
@@ -144,15 +174,18 @@ def ratio(report: dict) -> float:
     return max((float(row["ratio"]) for row in report.get("worst", [])), default=0.0)
 
 
+def write_table(begin: str, lines: list[str]) -> None:
+    before, rest = PAGE.read_text().split(begin)
+    after = rest.split(END, 1)[1]
+    PAGE.write_text("\n".join([before + begin, *lines, END + after]))
+
+
 def write_page(results: list[Result], oracle: Path) -> None:
     import llama_cpp
     head = [f"{datetime.date.today()}, llama.cpp by llama-cpp-python {llama_cpp.__version__}, Python {sys.version.split()[0]}, "
             f"batch {BATCH}, F32 weights, F32 cache, no flash attention, one thread; cases of {oracle.name}.", "",
             "| case | against its golden | this dump is the model with | against the golden of that model |", "|---|---|---|---|"]
-    before, rest = PAGE.read_text().split(BEGIN)
-    after = rest.split(END, 1)[1]
-    table = "\n".join([*head, *(result.row() for result in results)])
-    PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+    write_table(BEGIN, [*head, *(result.row() for result in results)])
 
 
 def main() -> int:
@@ -161,8 +194,12 @@ def main() -> int:
     parser.add_argument("--oracle", type=Path, default=ROOT / "golden/data/oracle")
     parser.add_argument("--page", action="store_true")
     parser.add_argument("--dumps", action="store_true")
+    parser.add_argument("--defaults", action="store_true")
     parser.add_argument("case", nargs="*")
     wanted = parser.parse_intermixed_args()
+    if wanted.defaults:
+        write_table(DEFAULTS, at_defaults(wanted.converter, wanted.oracle / (wanted.case or ["qwen3_moe/tiny"])[0]))
+        return 0
     cases = wanted.case or (list(COMMITTED) if wanted.dumps else [
         f"{family}/{folder.name}" for family in FAMILIES for folder in sorted((wanted.oracle / family).glob("*"))
         if (folder / "config.json").exists()])
