@@ -11,8 +11,9 @@
 
 enum { HAR_PATH = 320 };
 
-/* What ends a job: a terminal, a person, and the managers of clusters. */
-enum { HAR__N_ENDING = 6 };
+/* What ends a job: a terminal, a person, the managers of clusters, and whoever reads
+ * what it says no more. */
+enum { HAR__N_ENDING = 7 };
 extern const int har__ending_signal[HAR__N_ENDING];
 
 /* FOLDER/name. */

@@ -71,7 +71,8 @@ const char *har_rank_folder(void)
 }
 
 const int har__ending_signal[HAR__N_ENDING] = {SIGINT,  SIGTERM, SIGHUP,
-                                               SIGUSR1, SIGUSR2, SIGXCPU};
+                                               SIGUSR1, SIGUSR2, SIGXCPU,
+                                               SIGPIPE};
 
 /* --- while it runs --- */
 
@@ -268,8 +269,10 @@ static void catch_signals(struct sigaction old[HAR__N_ENDING])
     signal_seen = 0;
     for (int i = 0; i < HAR__N_ENDING; i++) {
         sigaction(har__ending_signal[i], &caught, &old[i]);
-        if (har__ending_signal[i] == SIGHUP && old[i].sa_handler == SIG_IGN)
-            sigaction(SIGHUP, &old[i], NULL); /* nohup */
+        const int number = har__ending_signal[i]; /* nohup, and its like */
+        if ((number == SIGHUP || number == SIGPIPE) &&
+            old[i].sa_handler == SIG_IGN)
+            sigaction(number, &old[i], NULL);
     }
 }
 

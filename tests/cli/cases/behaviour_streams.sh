@@ -37,3 +37,7 @@ refused 3 'none/file' moeparity verify shadow-a --plan tp=2 --json none/file
 # Without stdin and stderr the report still comes.
 moeparity verify shadow-a --plan tp=2 <&- 2>&- >out || fail 'closed stdin and stderr'
 has out '^VERIFIED'
+
+# Whoever stops reading ends the run, which leaves nothing (run.sh looks).
+moeparity verify shadow-a --plan tp=2 --numerics exact 2>&1 | head -1 >out
+has out '^moeparity: about'
