@@ -28,7 +28,10 @@ typedef struct dealer {
     par_layout layout;
     int n_set;    /* full sets of the experts, and whose each slice is     */
     int *set;     /* [dp, cp, tp]                                         */
-    int n_copy;   /* (expert, holder): replica_ep[] of the layout         */
+    int n_table;  /* of experts: one, or of each layer that has some      */
+    const par_experts **table; /* [n_table] of the layout                 */
+    int n_entry;  /* of a table's replica_ep                              */
+    int n_copy;   /* (expert, holder): entries of all tables              */
     int n_part;   /* etp ranks that are to complete one of a copy's rows  */
     int *expert;  /* [n_copy] of a copy                                   */
     int *order;   /* [n_copy] in which copies are dealt                   */
@@ -37,7 +40,8 @@ typedef struct dealer {
     uint8_t *asked;   /* [n_copy, n_part] times within the slice              */
     int64_t *claims;  /* [E] within the capacity domain                       */
     int64_t *rows;    /* [2, ep] of the slice's block to a holder             */
-    int64_t *copy;    /* [slice's choices] that gets the row, -1: dropped     */
+    int64_t *kept;    /* [slice's choices] token that gets a slot, -1: dropped */
+    int64_t *chosen;  /* [slice's choices] its expert                         */
     int64_t *n_token; /* [dp, cp] of a tensor group so far                    */
     bool lacked_slot; /* a choice went where no slot was left                 */
 } dealer;
@@ -72,19 +76,44 @@ static core_status read_sets(dealer *d)
  * those with equally many the first of every holder, then the second, ...    */
 static void order_copies(dealer *d)
 {
-    const int *first = d->layout.replica_first;
     int n_done = 0;
     for (int n_same = PAR_MAX_REPLICAS; n_same > 0; n_same--)
         for (int i = 0, before = -1; n_done > before; i++) {
             before = n_done;
             memset(d->rows, 0, (size_t)d->plan->ep * sizeof *d->rows);
             for (int c = 0; c < d->n_copy; c++) {
+                const par_experts *x = d->table[c / d->n_entry];
                 const int e = d->expert[c];
-                if (first[e + 1] - first[e] == n_same &&
-                    d->rows[d->layout.replica_ep[c]]++ == i)
+                const int n = x->replica_first[e + 1] - x->replica_first[e];
+                if ((n < PAR_MAX_REPLICAS ? n : PAR_MAX_REPLICAS) == n_same &&
+                    d->rows[x->replica_ep[c % d->n_entry]]++ == i)
                     d->order[n_done++] = c;
             }
         }
+}
+
+/* The tables that layers do not share, and what they have to have. */
+static core_status list_tables(dealer *d)
+{
+    const core_spec *spec = d->spec;
+    const int n_moe = core_spec_count_moe(spec, 0, (int)spec->n_l);
+    void *memory;
+    CORE_TRY(take(&memory, n_moe, sizeof *d->table));
+    d->table = memory;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (core_spec_is_moe(spec, l) &&
+            (d->n_table == 0 || d->plan->n_mapped > 0))
+            d->table[d->n_table++] = &d->layout.experts[l];
+    d->n_entry = n_moe > 0 ? d->table[0]->replica_first[spec->n_e] : 0;
+    d->n_copy = d->n_table * d->n_entry;
+    CORE_TRY(take(&memory, d->n_copy, sizeof *d->expert));
+    d->expert = memory;
+    for (int c = 0; c < d->n_copy; c++) {
+        const int *first = d->table[c / d->n_entry]->replica_first;
+        while (first[d->expert[c] + 1] <= c % d->n_entry)
+            d->expert[c]++;
+    }
+    return CORE_OK;
 }
 
 static core_status open_tables(dealer *d, int64_t n_choice)
@@ -92,12 +121,8 @@ static core_status open_tables(dealer *d, int64_t n_choice)
     const core_spec *spec = d->spec;
     const bool has_bias = spec->bias_ffn; /* of down: see dispatch.c */
     void *memory;
-    d->n_copy = core_spec_count_moe(spec, 0, (int)spec->n_l) > 0
-                    ? d->layout.replica_first[spec->n_e]
-                    : 0;
+    CORE_TRY(list_tables(d));
     d->n_part = has_bias ? d->plan->etp : 1;
-    CORE_TRY(take(&memory, d->n_copy, sizeof *d->expert));
-    d->expert = memory;
     CORE_TRY(take(&memory, d->n_copy, sizeof *d->order));
     d->order = memory;
     CORE_TRY(take(&memory, (int64_t)d->n_set * d->n_copy * d->n_part, 1));
@@ -110,15 +135,13 @@ static core_status open_tables(dealer *d, int64_t n_choice)
     d->claims = memory;
     CORE_TRY(take(&memory, 2 * (int64_t)d->plan->ep, sizeof *d->rows));
     d->rows = memory;
-    CORE_TRY(take(&memory, n_choice, sizeof *d->copy));
-    d->copy = memory;
+    CORE_TRY(take(&memory, n_choice, sizeof *d->kept));
+    d->kept = memory;
+    CORE_TRY(take(&memory, n_choice, sizeof *d->chosen));
+    d->chosen = memory;
     CORE_TRY(
         take(&memory, (int64_t)d->plan->dp * d->plan->cp, sizeof *d->n_token));
     d->n_token = memory;
-    for (int64_t e = 0; d->n_copy > 0 && e < spec->n_e; e++)
-        for (int c = d->layout.replica_first[e];
-             c < d->layout.replica_first[e + 1]; c++)
-            d->expert[c] = (int)e;
     order_copies(d);
     return CORE_OK;
 }
@@ -134,17 +157,20 @@ static void close_dealer(dealer *d)
     free(d->asked);
     free(d->claims);
     free(d->rows);
-    free(d->copy);
+    free(d->kept);
+    free(d->chosen);
+    free(d->table);
     free(d->n_token);
 }
 
 /* --- one choice ----------------------------------------------------------- */
 
-/* The copy of expert e that serves a token. */
-static int copy_of(const dealer *d, int64_t e, int64_t token)
+/* The copy of expert e that serves a token, of a table. */
+static int copy_of(const dealer *d, int i_table, int64_t e, int64_t token)
 {
-    const int first = d->layout.replica_first[e];
-    return first + (int)(token % (d->layout.replica_first[e + 1] - first));
+    const int *first = d->table[i_table]->replica_first + e;
+    return i_table * d->n_entry + first[0] +
+           (int)(token % (first[1] - first[0]));
 }
 
 static bool is_taken(const int64_t *expert, int64_t n, int64_t e)
@@ -171,7 +197,8 @@ static int find_copy(const dealer *d, int set, int part, int n_asked,
         const int c = d->order[i];
         const int64_t e = d->expert[c];
         if (!is_met(d, set, c, part) && d->asked[c * d->n_part + part] <= n_asked &&
-            d->claims[e] < capacity && copy_of(d, e, token) == c &&
+            d->claims[e] < capacity &&
+            copy_of(d, c / d->n_entry, e, token) == c &&
             !is_taken(others, j, e))
             return c;
     }
@@ -228,25 +255,29 @@ static void deal_choice(dealer *d, par_deal *out, int set, int64_t token,
     d->lacked_slot |= !has_slot;
     out->weight[token * n_k + j] =
         weight_of(d->spec, token * n_k + j, has_slot);
-    d->copy[i] = has_slot ? copy_of(d, expert[j], token) : -1;
+    d->kept[i] = has_slot ? token : -1;
+    d->chosen[i] = expert[j];
 }
 
-/* The slice is full: who completes which row, as dispatch.c has it. */
-static void note_met(dealer *d, int set, int64_t n)
+/* The slice is full: who completes which row, as dispatch.c has it, in layers
+ * of a table.                                                                */
+static void note_met(dealer *d, int set, int i_table, int64_t n)
 {
-    const int ep = d->plan->ep, *holder = d->layout.replica_ep;
+    const int ep = d->plan->ep, *holder = d->table[i_table]->replica_ep;
     int64_t *n_row = d->rows, *row = d->rows + ep;
     memset(d->rows, 0, 2 * (size_t)ep * sizeof *d->rows);
     for (int64_t i = 0; i < n; i++)
-        if (d->copy[i] >= 0)
-            n_row[holder[d->copy[i]]]++;
+        if (d->kept[i] >= 0)
+            n_row[holder[copy_of(d, i_table, d->chosen[i], d->kept[i]) %
+                         d->n_entry]]++;
     for (int64_t i = 0; i < n; i++) {
-        const int64_t copy = d->copy[i];
-        if (copy < 0)
+        if (d->kept[i] < 0)
             continue;
-        const int p = holder[copy];
+        const int copy = copy_of(d, i_table, d->chosen[i], d->kept[i]);
+        const int p = holder[copy % d->n_entry];
         const int64_t part = (++row[p] * d->n_part - 1) / n_row[p];
-        uint8_t *met = d->met + (set * d->n_copy + copy) * d->n_part + part;
+        uint8_t *met =
+            d->met + ((int64_t)set * d->n_copy + copy) * d->n_part + part;
         d->n_unmet[set] -= *met == 0;
         *met = 1;
     }
@@ -279,7 +310,8 @@ static void deal_slice(dealer *d, par_deal *out, int set, int c, int64_t row0,
             *capacity = open_domain(d, out->n_t) / d->plan->cp;
         deal_choice(d, out, set, token, i % n_k, i, n, *capacity);
     }
-    note_met(d, set, n);
+    for (int i_table = 0; i_table < d->n_table; i_table++)
+        note_met(d, set, i_table, n);
 }
 
 /* An id of the vocabulary part whose turn it is in the tensor group. */

@@ -29,7 +29,7 @@ core_tap par__pair_tap(const par_model *m, core_tap_kind kind, int pair)
 }
 
 /* Give every kept choice of my slice its place: position[], send_first[]. */
-static void plan_sends(par_model *m)
+static void plan_sends(par_model *m, int layer)
 {
     par_work *w = &m->work;
     const par_layout *lay = m->layout;
@@ -41,7 +41,8 @@ static void plan_sends(par_model *m)
             w->position[c] = -1;
             m->stats->n_dropped++;
         } else {
-            w->position[c] = par_layout_holder(lay, w->idx[c0 + c], token);
+            w->position[c] =
+                par_layout_holder(lay, layer, w->idx[c0 + c], token);
         }
     }
     /* position[] holds ep indices so far; count them, then number them. */
@@ -252,7 +253,8 @@ static void unpack(par_model *m, core_tap tap, par_choices *to,
         const int64_t layer = meta[0], expert = meta[1], id = meta[2];
         if (layer < 0 || layer >= n_value[0] || m->moe_index[layer] < 0 ||
             expert < 0 || expert >= n_value[1] ||
-            m->layout->local_expert[expert] < 0 || id < 0 || id >= n_value[2])
+            m->layout->experts[layer].slot[expert] < 0 || id < 0 ||
+            id >= n_value[2])
             refuse_row(m, tap, i, meta, n_value);
         to->layer[i] = layer;
         to->expert[i] = expert;
@@ -270,7 +272,7 @@ void par__dispatch(par_model *m, int layer, int pair)
     par__enter(m, PAR_OP_DISPATCH, tap);
     if (layer >= 0) {
         par__cost_rows(m, tap, 0, n_d, 0);
-        plan_sends(m);
+        plan_sends(m, layer);
         pack(m, layer);
     } else {
         memset(w->send_first, 0, (size_t)(lay->plan.ep + 1) * sizeof(int64_t));
@@ -372,7 +374,7 @@ static void complete(par_model *m, int pair)
     for (int64_t i = 0; i < mine->n; i++) {
         const par_expert *e =
             &m->expert[m->moe_index[mine->layer[i]] * lay->n_my_expert +
-                       lay->local_expert[mine->expert[i]]];
+                       lay->experts[mine->layer[i]].slot[mine->expert[i]]];
         par__cost_add_rows(m, e->down.bias != NULL ? 1 : 0, n_d, 0);
         par__add_bias(m, y + i * n_d, 1, n_d, e->down.bias);
     }

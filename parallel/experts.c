@@ -12,8 +12,9 @@
 
 static int bucket_of(const par_model *m, const par_choices *rows, int64_t i)
 {
-    return m->moe_index[rows->layer[i]] * m->layout->n_my_expert +
-           m->layout->local_expert[rows->expert[i]];
+    const int64_t layer = rows->layer[i];
+    return m->moe_index[layer] * m->layout->n_my_expert +
+           m->layout->experts[layer].slot[rows->expert[i]];
 }
 
 /* Where each bucket begins; how many rows there are. */

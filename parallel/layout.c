@@ -181,34 +181,115 @@ static bool holds(const par_plan *plan, int64_t n_e, int64_t e, int ep_i)
     return false;
 }
 
-static void set_experts(par_layout *l, core_arena *arena, int64_t n_e)
+/* Where the plan places experts of all layers. */
+static void set_placed(const par_layout *l, par_experts *x, int64_t n_e)
 {
     const par_plan *p = &l->plan;
-    int64_t n_all = 0;
-    l->n_my_expert = 0;
-    for (int64_t e = 0; e < n_e; e++) {
-        n_all += n_replicas(p, e);
-        l->n_my_expert += holds(p, n_e, e, l->ep_i);
-    }
-    l->replica_first = take_ints(arena, n_e + 1);
-    l->replica_ep = take_ints(arena, n_all);
-    l->my_expert = take_ints(arena, l->n_my_expert);
-    l->local_expert = take_ints(arena, n_e);
-    if (l->replica_first == NULL)
-        return;
-
     int n_entry = 0, n_mine = 0;
     for (int64_t e = 0; e < n_e; e++) {
-        l->replica_first[e] = n_entry;
-        for (int i = 0; i < n_replicas(p, e); i++)
-            l->replica_ep[n_entry++] = replica_at(p, n_e, e, i);
-        l->local_expert[e] = -1;
-        if (holds(p, n_e, e, l->ep_i)) {
-            l->local_expert[e] = n_mine;
-            l->my_expert[n_mine++] = (int)e;
+        x->replica_first[e] = n_entry;
+        x->slot[e] = -1;
+        for (int i = 0; i < n_replicas(p, e); i++, n_entry++) {
+            x->replica_ep[n_entry] = replica_at(p, n_e, e, i);
+            if (x->replica_ep[n_entry] != l->ep_i)
+                continue;
+            x->slot[e] = n_mine;
+            x->mine[n_mine] = (int)e;
+            x->entry[n_mine++] = n_entry;
         }
     }
-    l->replica_first[n_e] = n_entry;
+    x->replica_first[n_e] = n_entry;
+}
+
+/* The i-th layer with experts, from its physical ones: copies of an expert are
+ * in their order.                                                            */
+static void set_physical(const par_layout *l, par_experts *x, int64_t n_e,
+                         int i)
+{
+    const int n = l->plan.n_physical, n_slot = l->n_my_expert;
+    const uint16_t *logical = l->plan.physical + (int64_t)i * n;
+    int *first = x->replica_first;
+    memset(first, 0, (size_t)(n_e + 1) * sizeof *first);
+    for (int p = 0; p < n; p++)
+        first[logical[p] + 1]++;
+    for (int64_t e = 0; e < n_e; e++) {
+        first[e + 1] += first[e];
+        x->slot[e] = -1;
+    }
+    for (int p = 0; p < n; p++) {
+        const int e = logical[p], at = first[e]++;
+        x->replica_ep[at] = p / n_slot;
+        if (p / n_slot != l->ep_i)
+            continue;
+        x->slot[e] = p % n_slot;
+        x->mine[p % n_slot] = e;
+        x->entry[p % n_slot] = at;
+    }
+    for (int64_t e = n_e; e > 0; e--)
+        first[e] = first[e - 1];
+    first[0] = 0;
+}
+
+static par_experts take_experts(core_arena *arena, int64_t n_e, int64_t n_all,
+                                int n_mine)
+{
+    par_experts x;
+    x.replica_first = take_ints(arena, n_e + 1);
+    x.replica_ep = take_ints(arena, n_all);
+    x.mine = take_ints(arena, n_mine);
+    x.entry = take_ints(arena, n_mine);
+    x.slot = take_ints(arena, n_e);
+    return x;
+}
+
+/* Which of the tables is a layer's; without experts that of another layer. */
+static int table_of(const par_plan *plan, const core_spec *spec, int layer)
+{
+    const int n = core_spec_count_moe(spec, 0, layer + 1);
+    return plan->n_mapped > 0 && n > 0 ? n - 1 : 0;
+}
+
+static void fill_experts(par_layout *l, const core_spec *spec)
+{
+    if (l->plan.n_mapped == 0)
+        set_placed(l, l->experts, spec->n_e);
+    for (int layer = 0; l->plan.n_mapped > 0 && layer < (int)spec->n_l; layer++)
+        if (core_spec_is_moe(spec, layer))
+            set_physical(l, &l->experts[layer], spec->n_e,
+                         table_of(&l->plan, spec, layer));
+}
+
+static void set_experts(par_layout *l, core_arena *arena, const core_spec *spec)
+{
+    const par_plan *p = &l->plan;
+    int64_t n_all = p->n_physical;
+    int n_table = 0;
+    par_experts x;
+    l->n_my_expert = p->n_physical / p->ep;
+    for (int64_t e = 0; p->n_mapped == 0 && e < spec->n_e; e++) {
+        n_all += n_replicas(p, e);
+        l->n_my_expert += holds(p, spec->n_e, e, l->ep_i);
+    }
+    l->experts = core_arena_take(arena, spec->n_l, sizeof *l->experts);
+    for (int layer = 0; layer < (int)spec->n_l; layer++) {
+        if (table_of(p, spec, layer) == n_table) {
+            x = take_experts(arena, spec->n_e, n_all, l->n_my_expert);
+            n_table++;
+        }
+        if (l->experts != NULL)
+            l->experts[layer] = x;
+    }
+    if (l->experts != NULL)
+        fill_experts(l, spec);
+}
+
+void par_layout_rearrange(par_layout *layout, const core_spec *spec,
+                          const uint16_t *physical)
+{
+    par_plan *p = &layout->plan;
+    memcpy(p->physical, physical,
+           (size_t)(p->n_mapped * p->n_physical) * sizeof *physical);
+    fill_experts(layout, spec);
 }
 
 /* --- groups --------------------------------------------------------------- */
@@ -270,7 +351,7 @@ static void lay_out(par_layout *out, core_arena *arena, const core_spec *spec,
         const core_heads all = core_spec_heads_of(spec, kind);
         out->heads[kind] = par_layout_heads(&all, plan->tp, out->t);
     }
-    set_experts(out, arena, spec->n_e);
+    set_experts(out, arena, spec);
     set_groups(out, arena);
 }
 
@@ -347,11 +428,13 @@ void par_layout_slice(const par_layout *layout, int64_t n_t, int64_t *t0,
     *t1 = core_split_first(n_t, layout->plan.tp, layout->t + 1);
 }
 
-int par_layout_holder(const par_layout *layout, int64_t e, int64_t token)
+int par_layout_holder(const par_layout *layout, int layer, int64_t e,
+                      int64_t token)
 {
-    const int first = layout->replica_first[e];
-    const int n = layout->replica_first[e + 1] - first;
-    return layout->replica_ep[first + (int)(token % n)];
+    const par_experts *x = &layout->experts[layer];
+    const int first = x->replica_first[e];
+    const int n = x->replica_first[e + 1] - first;
+    return x->replica_ep[first + (int)(token % n)];
 }
 
 par_heads par_layout_dealt(const par_layout *layout, int kind, int c)

@@ -27,6 +27,16 @@ typedef struct par_heads {
     int64_t kv0, n_kv; /* the kv heads that they read                  */
 } par_heads;
 
+/* Who has the experts of a layer.  Mine are numbered by slot: ascending, but for
+ * physical experts of the plan, which are where it says.                     */
+typedef struct par_experts {
+    int *replica_first;         /* [E+1] into replica_ep                        */
+    int *replica_ep;            /* ep indices that hold each expert             */
+    int *mine;                  /* [n_my_expert] the logical expert of a slot   */
+    int *entry;                 /* [n_my_expert] which of replica_ep that is    */
+    int *slot;                  /* [E] of an expert of mine, or -1              */
+} par_experts;
+
 typedef struct par_layout {
     par_plan plan;
     int size, rank;
@@ -44,11 +54,9 @@ typedef struct par_layout {
     int64_t *first_f;           /* [etp+1] inner columns of each etp_i          */
     par_heads heads[CORE_HEAD_KINDS]; /* of attention */
 
-    int *replica_first;         /* [E+1] into replica_ep                        */
-    int *replica_ep;            /* ep indices that hold each expert             */
-    int n_my_expert;
-    int *my_expert;             /* [n_my_expert] ascending expert ids           */
-    int *local_expert;          /* [E] position in my_expert, or -1             */
+    int n_my_expert;            /* in each layer                                */
+    par_experts *experts;       /* [L]; without physical experts in the plan all
+                                 * layers share one table                       */
 
     int n_pair;                 /* dispatch/combine pairs of a tick: the largest
                                  * number of MoE layers in a virtual stage      */
@@ -68,6 +76,11 @@ typedef struct par_layout {
 CORE_NODISCARD core_status par_layout_make(par_layout *out, core_arena *arena,
                                            const core_spec *spec,
                                            const par_plan *plan, int rank);
+
+/* Physical experts anew, [n_mapped, n_physical], as legal as the plan's, which
+ * has some.  Who holds their weights must see to that, too (moves.h).  [local] */
+void par_layout_rearrange(par_layout *layout, const core_spec *spec,
+                          const uint16_t *physical);
 
 /* Where a rank of the plan is on both meshes: the layout's coordinates. [local] */
 typedef struct par_place {
@@ -100,9 +113,10 @@ CORE_NODISCARD core_status par_layout_groups(core_groups *out,
 void par_layout_slice(const par_layout *layout, int64_t n_t, int64_t *t0,
                       int64_t *t1);
 
-/* Which ep index serves expert e for global token `token`: its only holder, or
- * replica number token mod replicas.                                 [local] */
-int par_layout_holder(const par_layout *layout, int64_t e, int64_t token);
+/* Which ep index serves expert e of a layer for global token `token`: its only
+ * holder, or replica number token mod replicas.                      [local] */
+int par_layout_holder(const par_layout *layout, int layer, int64_t e,
+                      int64_t token);
 
 /* The heads of tensor rank t of tp: query heads [h0, h1), and the kv heads
  * floor(h0*G/H) .. floor((h1-1)*G/H).                                [local] */

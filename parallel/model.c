@@ -195,7 +195,7 @@ static void carve(par_model *m)
         &m->shards, (int64_t)m->n_moe * lay->n_my_expert, sizeof *m->expert);
     for (int l = 0, i = 0; l < m->spec->n_l; l++)
         for (int e = 0; serves(m, l) && e < lay->n_my_expert; e++, i++) {
-            const par_expert x = make_expert(m, l, lay->my_expert[e]);
+            const par_expert x = make_expert(m, l, lay->experts[l].mine[e]);
             if (m->expert != NULL)
                 m->expert[i] = x;
         }

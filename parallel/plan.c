@@ -192,6 +192,17 @@ static void write_placement(writer *w, const par_plan *plan)
     }
 }
 
+static void write_physical(writer *w, const par_plan *plan)
+{
+    const int n = plan->n_physical;
+    for (int i = 0; i < plan->n_mapped * n && !w->is_full; i++)
+        write_text(w, "%s%s%d", i > 0 ? "" : comma(w),
+                   i == 0       ? "physical="
+                   : i % n == 0 ? "+"
+                                : "/",
+                   plan->physical[i]);
+}
+
 /* A list that does not fit is named and not shown: such a plan comes from a
  * file, and its text is the file's name. */
 static void write_list(writer *w, const par_plan *plan, const char *name,
@@ -230,6 +241,7 @@ void par_plan_format(const par_plan *plan, char out[PAR_PLAN_TEXT])
     write_number(&w, PAR__KEY_ROUNDS, plan->rounds);
     write_list(&w, plan, "stages", write_stages);
     write_list(&w, plan, "placement", write_placement);
+    write_list(&w, plan, "physical", write_physical);
     if (w.n == 0)
         write_text(&w, "tp=1");
 }

@@ -29,7 +29,12 @@ typedef enum par_overlap {
     PAR_OVERLAP_P2P = 4
 } par_overlap;
 
-enum { PAR_MAX_EXPERTS = 1024, PAR_MAX_REPLICAS = 8, PAR_PLAN_TEXT = 256 };
+enum {
+    PAR_MAX_EXPERTS = 1024,
+    PAR_MAX_REPLICAS = 8,
+    PAR_MAX_PHYSICAL = 1 << 15, /* physical experts of all layers            */
+    PAR_PLAN_TEXT = 256
+};
 
 typedef struct par_plan {
     char text[PAR_PLAN_TEXT]; /* as the user wrote it: for reports              */
@@ -46,12 +51,20 @@ typedef struct par_plan {
     int n_placed;             /* 0: contiguous placement; else E                */
     uint8_t n_replica[PAR_MAX_EXPERTS];
     uint16_t replica[PAR_MAX_EXPERTS][PAR_MAX_REPLICAS]; /* ep indices          */
+    int n_mapped;             /* 0: one placement for all layers; else layers
+                               * with experts, each with physical experts of
+                               * its own                                        */
+    int n_physical;           /* of a layer: p is slot p % n of ep index p / n,
+                               * n = n_physical / ep                            */
+    uint16_t physical[PAR_MAX_PHYSICAL]; /* [n_mapped, n_physical] the logical
+                               * expert that each is                            */
 } par_plan;
 
 /* Read a plan: preset, string or YAML file (its name ends in .yaml or .yml), the
  * first and last extended by ",key=value" at will.  In a string stages=3/2/2 are
- * layers per stage, virtual ones counted, and placement=0/0+3/1 the ep indices
- * of experts 0, 1, 2.
+ * layers per stage, virtual ones counted, placement=0/0+3/1 the ep indices of
+ * experts 0, 1, 2, and physical=0/1/1/2+2/0/1/0 the logical experts of four
+ * physical ones, of two layers.
  * Errors: E_USAGE (string), E_FORMAT (YAML, with file:line:column), E_FILE, and
  * E_PLAN for an edp that does not follow from the others.            [local] */
 CORE_NODISCARD core_status par_plan_parse(par_plan *out, const char *text);

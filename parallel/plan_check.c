@@ -235,13 +235,62 @@ static bool placement_ok(const par_plan *p, const core_spec *s,
     return true;
 }
 
+/* Physical experts of a layer: every logical one is there, and on an ep index no
+ * more than once.                                                            */
+static bool layer_ok(const par_plan *p, int64_t n_e, int i, const reason *why)
+{
+    const uint16_t *logical = p->physical + (int64_t)i * p->n_physical;
+    const int n_slot = p->n_physical / p->ep;
+    int last[PAR_MAX_EXPERTS]; /* ep index that has the expert, -1: none yet  */
+    for (int64_t e = 0; e < n_e; e++)
+        last[e] = -1;
+    for (int k = 0; k < p->n_physical; k++) {
+        const int e = logical[k];
+        if (e >= n_e)
+            return broken(why, "physical: list %d: physical expert %d is "
+                          "logical expert %d, expected less than E = %lld", i,
+                          k, e, (long long)n_e);
+        if (last[e] == k / n_slot)
+            return broken(why, "physical: list %d: expert %d is on ep index %d "
+                          "twice", i, e, last[e]);
+        last[e] = k / n_slot;
+    }
+    for (int64_t e = 0; e < n_e; e++)
+        if (last[e] < 0)
+            return broken(why, "physical: list %d: expert %lld is nowhere", i,
+                          (long long)e);
+    return true;
+}
+
+static bool physical_ok(const par_plan *p, const core_spec *s,
+                        const reason *why)
+{
+    const int n_moe = core_spec_count_moe(s, 0, (int)s->n_l);
+    if (p->n_mapped == 0)
+        return true;
+    if (p->n_placed > 0)
+        return broken(why, "placement and physical both say where experts are, "
+                      "expected one of them");
+    if (p->n_mapped != n_moe)
+        return broken(why, "physical has %d lists, expected %d: layers with "
+                      "experts", p->n_mapped, n_moe);
+    if (p->n_physical % p->ep != 0)
+        return broken(why, "physical experts %% ep = %d %% %d = %d, expected 0",
+                      p->n_physical, p->ep, p->n_physical % p->ep);
+    for (int i = 0; i < p->n_mapped; i++)
+        if (!layer_ok(p, s->n_e, i, why))
+            return false;
+    return true;
+}
+
 bool par__plan_is_legal(const par_plan *plan, const core_spec *spec, char *why,
                         size_t why_bytes)
 {
     const reason r = {why, why_bytes};
     return positive_ok(plan, &r) && extents_ok(plan, spec, &r) &&
            context_ok(plan, spec, &r) && mesh_ok(plan, &r) &&
-           sums_ok(plan, &r) && stages_ok(plan, spec, &r) && placement_ok(plan, spec, &r);
+           sums_ok(plan, &r) && stages_ok(plan, spec, &r) && placement_ok(plan, spec, &r) &&
+           physical_ok(plan, spec, &r);
 }
 
 core_status par_plan_check(const par_plan *plan, const core_spec *spec)

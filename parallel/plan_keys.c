@@ -65,6 +65,12 @@ static const struct {
                             "ep indices, 0/0+3/1; in YAML [0, [0, 3], 1]",
                             "where each expert is, the copies of a hot one "
                             "too (contiguous)"},
+    [PAR__KEY_PHYSICAL] = {"physical",
+                           "experts, 0/1/1/2+2/0/1/0; in YAML [[0, 1, 1, 2], "
+                           "[2, 0, 1, 0]]",
+                           "of each layer with experts the logical expert of "
+                           "every physical one, as many for each ep index "
+                           "(placement)"},
 };
 
 const char *par_cp_kind_name(par_cp_kind kind)
@@ -118,7 +124,7 @@ core_status par__read_key(par__reader *reader, par__text name, par__key *out)
     CORE_FAIL(reader->status,
               "%s: unknown key '%.*s', expected tp, cp, cp_kind, pp, vpp, dp, "
               "ep, etp, edp, sp, overlap, batch_reduce, mb, rounds, scope, "
-              "stages or placement",
+              "stages, placement or physical",
               reader->where, shown(name), name.s);
 }
 
@@ -175,6 +181,33 @@ core_status par__read_replica(par__reader *reader, par__text value)
     return CORE_OK;
 }
 
+core_status par__read_physical(par__reader *reader, par__text value, int n)
+{
+    par_plan *p = reader->plan;
+    const int64_t at = (int64_t)p->n_mapped * p->n_physical + n;
+    int e;
+    CORE_FAIL_IF(at >= PAR_MAX_PHYSICAL, reader->status,
+                 "%s: physical: more than %d physical experts", reader->where,
+                 PAR_MAX_PHYSICAL);
+    CORE_TRY(read_number(reader, PAR__KEY_PHYSICAL, value, 0,
+                         PAR_MAX_EXPERTS - 1, &e));
+    p->physical[at] = (uint16_t)e;
+    return CORE_OK;
+}
+
+core_status par__end_layer(par__reader *reader, int n)
+{
+    par_plan *p = reader->plan;
+    if (p->n_mapped == 0)
+        p->n_physical = n;
+    CORE_FAIL_IF(n == 0 || n != p->n_physical, reader->status,
+                 "%s: physical: list %d has %d experts, expected %s%d",
+                 reader->where, p->n_mapped, n,
+                 n == 0 ? "at least " : "as list 0: ", n == 0 ? 1 : p->n_physical);
+    p->n_mapped++;
+    return CORE_OK;
+}
+
 /* Cut the text before the first `separator`; false when nothing is left.  "a/"
  * has two pieces, the second one empty (and refused as a number).            */
 static bool next_piece(par__text *rest, char separator, par__text *piece)
@@ -208,6 +241,18 @@ static core_status read_placement(par__reader *reader, par__text value)
         CORE_TRY(par__read_expert(reader));
         while (next_piece(&expert, '+', &replica))
             CORE_TRY(par__read_replica(reader, replica));
+    }
+    return CORE_OK;
+}
+
+static core_status read_physical(par__reader *reader, par__text value)
+{
+    par__text layer, expert;
+    while (next_piece(&value, '+', &layer)) {
+        int n = 0;
+        while (next_piece(&layer, '/', &expert))
+            CORE_TRY(par__read_physical(reader, expert, n++));
+        CORE_TRY(par__end_layer(reader, n));
     }
     return CORE_OK;
 }
@@ -296,6 +341,9 @@ core_status par__read_value(par__reader *reader, par__key key, par__text value)
     case PAR__KEY_PLACEMENT:
         p->n_placed = 0;
         return read_placement(reader, value);
+    case PAR__KEY_PHYSICAL:
+        p->n_mapped = p->n_physical = 0;
+        return read_physical(reader, value);
     case PAR__N_KEYS: break;
     }
     core_assert(number != NULL);

@@ -15,7 +15,8 @@ typedef enum par__key {
     PAR__KEY_TP, PAR__KEY_CP, PAR__KEY_CP_KIND, PAR__KEY_PP, PAR__KEY_VPP,
     PAR__KEY_DP, PAR__KEY_EP, PAR__KEY_ETP, PAR__KEY_EDP, PAR__KEY_SP,
     PAR__KEY_OVERLAP, PAR__KEY_BATCH_REDUCE, PAR__KEY_MB, PAR__KEY_ROUNDS,
-    PAR__KEY_SCOPE, PAR__KEY_STAGES, PAR__KEY_PLACEMENT, PAR__N_KEYS
+    PAR__KEY_SCOPE, PAR__KEY_STAGES, PAR__KEY_PLACEMENT, PAR__KEY_PHYSICAL,
+    PAR__N_KEYS
 } par__key;
 
 /* A piece of text: not terminated, borrowed. */
@@ -47,10 +48,13 @@ core_status par__read_key(par__reader *reader, par__text name, par__key *out);
 core_status par__read_value(par__reader *reader, par__key key, par__text value);
 
 /* The same in pieces: one more stage; one more expert; one more ep index of the
- * last expert.                                                       [local] */
+ * last expert; one more physical expert of the layer that has n already; the
+ * layer's end.                                                       [local] */
 core_status par__read_stage(par__reader *reader, par__text value);
 core_status par__read_expert(par__reader *reader);
 core_status par__read_replica(par__reader *reader, par__text value);
+core_status par__read_physical(par__reader *reader, par__text value, int n);
+core_status par__end_layer(par__reader *reader, int n);
 
 /* "2*3*4", without a cp of 1.                                               */
 enum { PAR__DEGREES = 36 };

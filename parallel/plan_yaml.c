@@ -6,6 +6,8 @@
  *     placement:        # one entry per expert: an ep index, or a list of them
  *       - 0
  *       - [0, 3]
+ *     physical:         # or, for each layer with experts, the logical expert of
+ *       - [0, 1, 1, 2]  # every physical one
  *
  * What a value may be is decided in plan_keys.c, and a repeated key refused by
  * par__read_key, as in the string form.  Every refusal starts with
@@ -103,6 +105,34 @@ static core_status read_placement(par__reader *reader, const char *path,
     return CORE_OK;
 }
 
+static core_status read_physical(par__reader *reader, const char *path,
+                                 const core_yaml_node *list)
+{
+    par_plan *p = reader->plan;
+    par__text text;
+    p->n_mapped = p->n_physical = 0;
+    for (const core_yaml_node *layer = list->first; layer != NULL;
+         layer = layer->next) {
+        int n = 0;
+        CORE_FAIL_IF(layer->kind != CORE_YAML_LIST, reader->status,
+                     "%s: physical: expected a list of experts for each layer "
+                     "that has some",
+                     reader->where);
+        for (const core_yaml_node *item = layer->first; item != NULL;
+             item = item->next) {
+            CORE_FAIL_IF(!scalar(reader, path, item, &text), reader->status,
+                         "%s: physical: expected a logical expert for physical "
+                         "expert %d of list %d",
+                         reader->where, n, p->n_mapped);
+            CORE_TRY(par__read_physical(reader, text, n++));
+        }
+        CORE_TRY(par__end_layer(reader, n));
+    }
+    CORE_FAIL_IF(p->n_mapped == 0, reader->status,
+                 "%s: physical: the list is empty", reader->where);
+    return CORE_OK;
+}
+
 static core_status read_pair(par__reader *reader, const char *path,
                              const core_yaml_node *pair)
 {
@@ -117,9 +147,12 @@ static core_status read_pair(par__reader *reader, const char *path,
         return read_stages(reader, path, value);
     if (is_list && key == PAR__KEY_PLACEMENT)
         return read_placement(reader, path, value);
+    if (is_list && key == PAR__KEY_PHYSICAL)
+        return read_physical(reader, path, value);
     const bool is_scalar = scalar(reader, path, value, &text);
     CORE_FAIL_IF(!is_scalar && key == PAR__KEY_PLACEMENT, reader->status,
-                 "%s: placement: expected one list, for all layers",
+                 "%s: placement: expected one list, for all layers; physical "
+                 "has one for each",
                  reader->where);
     CORE_FAIL_IF(!is_scalar, reader->status, "%s: %s: expected a single value",
                  reader->where, par__key_name(key));

@@ -301,7 +301,7 @@ static void observe_turn(par_model *m, int round, int turn)
     const par_comm *comm = m->comm;
     const double start = core_seconds(CLOCK_MONOTONIC), waited = comm->wait_seconds;
     par_tick report = {.round = round,
-                       .my_expert = m->layout->my_expert,
+                       .my_expert = m->layout->experts->mine,
                        .n_my_expert = m->layout->n_my_expert,
                        .n_choice = -m->stats->n_choice,
                        .n_dropped = -m->stats->n_dropped};

@@ -46,6 +46,16 @@ core_status har_events_open(har_events *out, par_comm *comm, const char *path)
     return par_agree(comm, status);
 }
 
+core_status har_events_check(const par_plan *plan)
+{
+    CORE_FAIL_IF(plan->n_mapped > 0, CORE_E_PLAN,
+                 "--events: a line lists the experts of a rank, expected a plan "
+                 "with the same in every layer, found physical experts of %d "
+                 "layers",
+                 plan->n_mapped);
+    return CORE_OK;
+}
+
 void har_events_label(har_events *events, const par_plan *plan,
                       core_numerics numerics)
 {

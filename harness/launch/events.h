@@ -33,6 +33,10 @@ typedef struct har_events {
                                      * by the caller                           */
 } har_events;
 
+/* Is a rank's list of experts the same in every layer?  E_PLAN if not, for the
+ * lines have one.                                                    [local] */
+CORE_NODISCARD core_status har_events_check(const par_plan *plan);
+
 /* Open the partial file that rank 0 names; path NULL: no events.
  * Errors, agreed: E_FILE.                                  [collective, world] */
 CORE_NODISCARD core_status har_events_open(har_events *out, par_comm *comm,

@@ -11,14 +11,15 @@
 enum { HEIGHT = 240 };
 
 /* Rows of one expert in a layer, all token groups. */
-static double rows_at(const har__sheet *s, const int *replica_first, int layer,
-                      int e)
+static double rows_at(const har__sheet *s, const par_experts *experts,
+                      int layer, int e)
 {
+    const int *first = experts[layer].replica_first;
     double n = 0;
     for (int64_t part = 0; part < s->load.n_part; part++)
         for (int64_t t = 0; t < s->load.n_slice; t++) {
             const uint64_t *rows = har_load_at(&s->load, layer, part, t);
-            for (int i = replica_first[e]; i < replica_first[e + 1]; i++)
+            for (int i = first[e]; i < first[e + 1]; i++)
                 n += (double)rows[i];
         }
     return n;
@@ -28,7 +29,7 @@ typedef struct spread {
     double mean, least, most; /* over layers                                  */
 } spread;
 
-static spread spread_of(const har__sheet *s, const int *replica_first, int e)
+static spread spread_of(const har__sheet *s, const par_experts *experts, int e)
 {
     const core_spec *spec = &s->setup->spec;
     spread x = {0, INFINITY, 0};
@@ -36,7 +37,7 @@ static spread spread_of(const har__sheet *s, const int *replica_first, int e)
     for (int l = 0; l < (int)spec->n_l; l++) {
         if (!core_spec_is_moe(spec, l))
             continue;
-        const double rows = rows_at(s, replica_first, l, e);
+        const double rows = rows_at(s, experts, l, e);
         x.mean += rows;
         x.least = fmin(x.least, rows);
         x.most = fmax(x.most, rows);
@@ -70,13 +71,13 @@ static double bar_width(int n)
     return fmin(18, fmax(1, 0.7 * 800 / n));
 }
 
-static void write_experts_script(const har__sheet *s, const int *first,
-                                 FILE *script)
+static void write_experts_script(const har__sheet *s,
+                                 const par_experts *experts, FILE *script)
 {
     const int n_e = (int)s->setup->spec.n_e;
     double most = 0, least = INFINITY, mean = 0;
     for (int e = 0; e < n_e; e++) {
-        const spread x = spread_of(s, first, e);
+        const spread x = spread_of(s, experts, e);
         most = fmax(most, x.most);
         least = fmin(least, x.least);
         mean += x.mean / n_e;
@@ -84,7 +85,7 @@ static void write_experts_script(const har__sheet *s, const int *first,
     write_axes(script, "expert", n_e, least / mean, most / mean);
     fputs("$load << E\n", script);
     for (int e = 0; e < n_e; e++) {
-        const spread x = spread_of(s, first, e);
+        const spread x = spread_of(s, experts, e);
         fprintf(script,
                 "%d %.6g %.6g %.6g \"expert %d: %.0f rows of a layer, %.0f to "
                 "%.0f\"\n",
@@ -130,7 +131,7 @@ static core_status draw_experts(const har__sheet *s, FILE *out)
         par_layout_make(&lay, &arena, &s->setup->spec, &s->setup->plan, 0));
     core_status status = har__plot_open(&plot);
     if (status == CORE_OK) {
-        write_experts_script(s, lay.replica_first, plot.script);
+        write_experts_script(s, lay.experts, plot.script);
         status = har__plot_close(&plot, out, HEIGHT,
                                  "rows per expert over the mean");
     }

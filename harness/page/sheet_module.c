@@ -61,9 +61,13 @@ static har__module module_of(const har_setup *s, const par_layout *l)
     if (l->n_my_expert == 0)
         m.f0 = m.f1 = 0;
     write_runs(m.layers, sizeof m.layers, l->my_layer, l->n_my_layer);
-    write_runs(m.experts, sizeof m.experts, l->my_expert, l->n_my_expert);
-    write_runs(m.some_experts, sizeof m.some_experts, l->my_expert,
+    write_runs(m.experts, sizeof m.experts, l->experts->mine, l->n_my_expert);
+    write_runs(m.some_experts, sizeof m.some_experts, l->experts->mine,
                l->n_my_expert);
+    if (l->plan.n_mapped > 0) { /* each layer has others */
+        snprintf(m.experts, sizeof m.experts, "%d a layer", l->n_my_expert);
+        memcpy(m.some_experts, m.experts, sizeof m.some_experts);
+    }
     return m;
 }
 

@@ -27,18 +27,23 @@ static void vocabulary(const core_spec *spec, const par_layout *l,
 
 static void write_experts(const par_layout *l)
 {
+    const int *mine = l->experts->mine;
     if (l->n_my_expert == 0) {
         printf("none");
         return;
     }
+    if (l->plan.n_mapped > 0) {
+        printf("physical %d-%d", l->ep_i * l->n_my_expert,
+               (l->ep_i + 1) * l->n_my_expert - 1);
+        return;
+    }
     for (int i = 0; i < l->n_my_expert; i++) {
         int last = i;
-        while (last + 1 < l->n_my_expert &&
-               l->my_expert[last + 1] == l->my_expert[last] + 1)
+        while (last + 1 < l->n_my_expert && mine[last + 1] == mine[last] + 1)
             last++;
-        printf(i > 0 ? ",%d" : "%d", l->my_expert[i]);
+        printf(i > 0 ? ",%d" : "%d", mine[i]);
         if (last > i)
-            printf("-%d", l->my_expert[last]);
+            printf("-%d", mine[last]);
         i = last;
     }
 }
@@ -79,6 +84,33 @@ static void write_group(const par_group *g, const par_plan *plan,
     for (int i = 0; i < g->n && i < 16; i++)
         printf(" %d", their_rank(system, plan, g->rank[i]));
     printf(g->n > 16 ? " ... (%d ranks)\n" : "\n", g->n);
+}
+
+/* Of each layer with experts, the logical expert of every physical one, and back. */
+static void write_physical(const core_spec *spec, const par_layout *l)
+{
+    const par_plan *p = &l->plan;
+    const int n_slot = l->n_my_expert;
+    printf("experts    %d physical in each layer, %d on each of %d ep indices\n",
+           p->n_physical, n_slot, p->ep);
+    for (int layer = 0, i = 0; layer < (int)spec->n_l; layer++) {
+        if (!core_spec_is_moe(spec, layer))
+            continue;
+        const uint16_t *logical = p->physical + (int64_t)i++ * p->n_physical;
+        printf("  layer %d, logical of physical:", layer);
+        for (int k = 0; k < p->n_physical; k++)
+            printf("%s %d", k > 0 && k % n_slot == 0 ? " |" : "", logical[k]);
+        printf("\n  layer %d, physical of logical:", layer);
+        for (int e = 0; e < (int)spec->n_e; e++) {
+            const char *mark = " ";
+            for (int k = 0; k < p->n_physical; k++)
+                if (logical[k] == e) {
+                    printf("%s%d", mark, k);
+                    mark = "+";
+                }
+        }
+        putchar('\n');
+    }
 }
 
 static const char *const over_cp[PAR_N_CP_KINDS] = {
@@ -137,6 +169,8 @@ static core_status with_layout(const core_spec *spec, const par_plan *plan,
         write_group(&layout.ep_group, plan, system);
         write_group(&layout.etp_group, plan, system);
         write_placements(spec, plan);
+        if (plan->n_mapped > 0)
+            write_physical(spec, &layout);
         printf(" rank  stage  dp  %stp   ep  etp  edp   layers%*s",
                plan->cp > 1 ? "cp  " : "", 8 * (plan->vpp - 1), "");
         printf(spec->n_h > 0 ? "   heads      kv    vocabulary" : "");

@@ -176,9 +176,14 @@ static void put_owned(json_t *o, const map *m, const par_layout *l)
                   range(l->first_f[l->etp_i], l->first_f[l->etp_i + 1]));
     put_columns(o, "dense_inner", m->spec->n_f_dense, l);
     put_columns(o, "shared_inner", m->spec->n_f_shared, l);
+    if (m->plan->n_mapped > 0) {
+        core_json_put(o, "physical", range(l->ep_i * l->n_my_expert,
+                                           (l->ep_i + 1) * l->n_my_expert));
+        return;
+    }
     json_t *experts = json_array();
     for (int i = 0; i < l->n_my_expert; i++)
-        json_array_append_new(experts, json_integer(l->my_expert[i]));
+        json_array_append_new(experts, json_integer(l->experts->mine[i]));
     core_json_put(o, "experts", experts);
 }
 
@@ -208,6 +213,26 @@ static core_status put_rank(json_t *out, const map *m, core_arena *arena,
     return CORE_OK;
 }
 
+/* Of each layer with experts, the logical expert of every physical one. */
+static json_t *physical_of(const map *m)
+{
+    const par_plan *p = m->plan;
+    json_t *layers = json_array();
+    for (int l = 0, i = 0; l < (int)m->spec->n_l; l++) {
+        if (!core_spec_is_moe(m->spec, l))
+            continue;
+        json_t *o = json_object(), *logical = json_array();
+        for (int k = 0; k < p->n_physical; k++)
+            json_array_append_new(
+                logical, json_integer(p->physical[i * p->n_physical + k]));
+        core_json_put_int(o, "layer", l);
+        core_json_put(o, "logical_of_physical", logical);
+        json_array_append_new(layers, o);
+        i++;
+    }
+    return layers;
+}
+
 static core_status write_map(const char *path, const map *m, core_arena *arena)
 {
     char text[PAR_PLAN_TEXT];
@@ -224,6 +249,8 @@ static core_status write_map(const char *path, const map *m, core_arena *arena)
     core_status status = CORE_OK;
     for (int i = 0; i < m->n && status == CORE_OK; i++)
         status = put_rank(ranks, m, arena, i);
+    if (m->plan->n_mapped > 0)
+        core_json_put(root, "physical", physical_of(m));
     core_json_put(root, "ranks", ranks);
     if (status == CORE_OK)
         return har_json_write(path, root);

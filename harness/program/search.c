@@ -233,7 +233,8 @@ static core_status mark_asked(const request *r, const har_search_case *c,
         CORE_TRY_CTX(par_plan_parse(&plan, r->mark[i]), "reading --mark");
         CORE_TRY_CTX(par_plan_check(&plan, c->spec), "reading --mark");
         CORE_FAIL_IF(
-            plan.n_stage > 0 || plan.n_placed > 0 || plan.cp > 1 ||
+            plan.n_stage > 0 || plan.n_placed > 0 || plan.n_mapped > 0 ||
+                plan.cp > 1 ||
                 plan.vpp > 1 || plan.overlap != 0 ||
                 plan.batch_reduce > 1,
             CORE_E_USAGE,

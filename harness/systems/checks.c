@@ -43,6 +43,8 @@ core_status har_check_common(const char *who, const par_plan *p,
                  p->rounds, p->rounds);
     CORE_FAIL_IF(p->n_placed > 0, CORE_E_PLAN,
                  "%s: placement: no flag places single experts", who);
+    CORE_FAIL_IF(p->n_mapped > 0, CORE_E_PLAN,
+                 "%s: physical: no flag places single experts", who);
     CORE_TRY(check_kv(who, p, s));
     CORE_TRY(har_check_divides(who, "inner columns", s->n_f, p->etp));
     CORE_TRY(

@@ -282,9 +282,16 @@ static rect whole(const core_spec *spec, core_weight id)
     return r;
 }
 
-static bool has_holder(const par_plan *plan, int64_t e, int ep_i)
+/* In the layer with experts that comes i-th. */
+static bool has_holder(const par_plan *plan, int i_moe, int64_t e, int ep_i)
 {
-    for (int i = 0; i < plan->n_replica[e]; i++)
+    const int n_slot = plan->n_physical / plan->ep;
+    const uint16_t *slot = plan->physical +
+                           (int64_t)i_moe * plan->n_physical + ep_i * n_slot;
+    for (int i = 0; plan->n_mapped > 0 && i < n_slot; i++)
+        if (slot[i] == e)
+            return true;
+    for (int i = 0; plan->n_mapped == 0 && i < plan->n_replica[e]; i++)
         if (plan->replica[e][i] == ep_i)
             return true;
     return false;
@@ -292,10 +299,10 @@ static bool has_holder(const par_plan *plan, int64_t e, int ep_i)
 
 /* An expert with the same holders, the first one. */
 static int owner_of_expert(const core_spec *spec, const par_plan *plan,
-                           int64_t e)
+                           int i_moe, int64_t e)
 {
     int owner = 0;
-    if (plan->n_placed == 0) {
+    if (plan->n_placed == 0 && plan->n_mapped == 0) {
         while (core_split_first(spec->n_e, plan->ep, owner + 1) <= e)
             owner++;
         return owner;
@@ -303,7 +310,8 @@ static int owner_of_expert(const core_spec *spec, const par_plan *plan,
     for (;; owner++) {
         bool same = true;
         for (int p = 0; p < plan->ep; p++)
-            same &= has_holder(plan, owner, p) == has_holder(plan, e, p);
+            same &= has_holder(plan, i_moe, owner, p) ==
+                    has_holder(plan, i_moe, e, p);
         if (same)
             return owner;
     }
@@ -316,10 +324,12 @@ static core_status find_experts(har_distinct *out, const core_spec *spec,
     sieve s;
     if (!core_spec_is_moe(spec, l))
         return CORE_OK;
+    const int i_moe = core_spec_count_moe(spec, 0, l);
     CORE_TRY(sieve_open(&s, weights, (int)spec->n_e, CORE_N_WEIGHT_KINDS));
     for (int e = 0; e < s.n_unit; e++) {
-        s.unit[e] = (unit){
-            .first = e, .last = e, .owner = owner_of_expert(spec, plan, e)};
+        s.unit[e] = (unit){.first = e,
+                           .last = e,
+                           .owner = owner_of_expert(spec, plan, i_moe, e)};
         for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++)
             if (core_weight_scope_of((core_weight_kind)k) == CORE_SCOPE_EXPERT)
                 s.rect[e * s.n_rect + k] =

@@ -121,13 +121,15 @@ typedef struct costs {
 } costs;
 
 /* Of an expert, each for tokens of its own. */
-static double n_copies(const par_plan *plan)
+static double n_copies(const par_plan *plan, int64_t n_e)
 {
     int n_replica = 0;
     for (int e = 0; e < plan->n_placed; e++)
         n_replica += plan->n_replica[e];
-    const double placed =
-        plan->n_placed > 0 ? (double)n_replica / plan->n_placed : 1.0;
+    const double placed = plan->n_placed > 0 ? (double)n_replica / plan->n_placed
+                          : plan->n_mapped > 0
+                              ? (double)plan->n_physical / (double)n_e
+                              : 1.0;
     return placed * (plan->scope == PAR_SCOPE_REPLICA
                          ? plan->dp
                          : plan->dp * plan->cp * plan->tp / (plan->ep * plan->etp));
@@ -140,8 +142,8 @@ static double read_by(const core_spec *spec, const par_plan *plan,
                       double of_ranks, double n_run, int64_t n_token,
                       bool reaches_all)
 {
-    const double n_part = n_run * n_copies(plan);
-    const double held = n_copies(plan) * expert_parameters(spec);
+    const double n_part = n_run * n_copies(plan, spec->n_e);
+    const double held = n_copies(plan, spec->n_e) * expert_parameters(spec);
     const double chosen =
         n_part * chosen_parameters(spec, (double)n_token / n_part);
     return (of_ranks - held) * plan->rounds * plan->mb +

@@ -60,15 +60,16 @@ static void see_choices(const har_reach *r, uint8_t *met,
                         const par_piece *piece, const core_st_tensor *chosen,
                         bool wants_value)
 {
+    const int *slot = r->layout->experts[piece->tap.layer].slot;
     for (int64_t i = 0; i < piece->n_row; i++) {
         const int64_t row = piece->row_ids[i];
         if (row < 0 || row >= chosen->n)
             continue;
         const int64_t e = core_st_int(chosen, row);
-        if (e < 0 || e >= r->spec->n_e || r->layout->local_expert[e] < 0)
+        if (e < 0 || e >= r->spec->n_e || slot[e] < 0)
             continue; /* not mine: the comparison says so */
-        uint8_t *mine = met + piece->tap.layer * r->layout->n_my_expert +
-                        r->layout->local_expert[e];
+        uint8_t *mine =
+            met + piece->tap.layer * r->layout->n_my_expert + slot[e];
         if (*mine == 0)
             *mine = !wants_value ||
                     has_value(piece->values + i * piece->ld, piece->n_col);
@@ -155,7 +156,7 @@ static void count_expert(har_reached *to, const har_reach *r,
                          core_weight weight)
 {
     const par_layout *l = r->layout;
-    const int local = l->local_expert[weight.expert];
+    const int local = l->experts[weight.layer].slot[weight.expert];
     if (local < 0 ||
         (l->plan.scope == PAR_SCOPE_STAGE && !serves_layer(l, weight.layer)))
         return;

@@ -131,7 +131,7 @@ void par__g_experts(par__back *b, int layer, const int64_t *expert,
               .dup = par__g_room(b, PAR__G_ALL_UP, n * n_f)};
     for (int e = 0; e < lay->n_my_expert; e++) {
         par__terms terms = {0};
-        r.expert = lay->my_expert[e];
+        r.expert = lay->experts[layer].mine[e];
         r.n = 0;
         for (int64_t i = 0; i < n; i++)
             if (expert[i] == r.expert)

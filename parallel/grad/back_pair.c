@@ -43,7 +43,7 @@ static int64_t plan_sends(par__back *b, int layer, const tables *t,
         t->first_out[p] = 0;
     for (int64_t c = 0; c < n; c++)
         place[c] = slot[c] < 0 ? -1
-                               : par_layout_holder(lay, (int64_t)idx[c],
+                               : par_layout_holder(lay, layer, (int64_t)idx[c],
                                                    b->first + b->t0 + c / n_k);
     for (int p = 0; p < lay->plan.ep; p++) {
         for (int64_t c = 0; c < n; c++)

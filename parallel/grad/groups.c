@@ -36,9 +36,9 @@ static bool is_holder(const par_layout *mine, const par_place *at, int expert)
     if (at->etp_i != mine->etp_i ||
         (mine->plan.scope == PAR_SCOPE_STAGE && at->stage != mine->stage))
         return false;
-    for (int i = mine->replica_first[expert];
-         i < mine->replica_first[expert + 1]; i++)
-        if (mine->replica_ep[i] == at->ep_i)
+    const par_experts *x = mine->experts; /* of all layers: backward.c */
+    for (int i = x->replica_first[expert]; i < x->replica_first[expert + 1]; i++)
+        if (x->replica_ep[i] == at->ep_i)
             return true;
     return false;
 }
@@ -101,7 +101,7 @@ void par__grad_groups_make(par__grad_groups *out, core_arena *arena,
         core_arena_take(arena, layout->n_my_expert, sizeof *out->expert);
     for (int i = 0; i < layout->n_my_expert; i++) {
         const par_group g =
-            expert_group(layout, arena, spec, layout->my_expert[i]);
+            expert_group(layout, arena, spec, layout->experts->mine[i]);
         if (out->expert != NULL)
             out->expert[i] = g;
     }

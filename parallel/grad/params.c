@@ -126,7 +126,7 @@ static void add_all(maker *m)
         for (int i = 0; serves && core_spec_is_moe(m->spec, l) &&
                         i < lay->n_my_expert;
              i++)
-            add_expert(m, l, lay->my_expert[i]);
+            add_expert(m, l, lay->experts[l].mine[i]);
     }
 }
 

@@ -12,7 +12,7 @@ static const par_group *replicas_of(const par__back *b, const par__param *p)
 {
     if (core_weight_scope_of(p->id.kind) != CORE_SCOPE_EXPERT)
         return &b->groups.dp;
-    return &b->groups.expert[b->layout->local_expert[p->id.expert]];
+    return &b->groups.expert[b->layout->experts->slot[p->id.expert]];
 }
 
 static void sum(par__back *b, const par_group *group, par__param *p,

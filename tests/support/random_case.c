@@ -650,6 +650,27 @@ static void roll_placement(dice *d, par_plan *plan, const core_spec *spec)
     }
 }
 
+/* Physical experts of each layer, which begins with another: likewise. */
+static void roll_physical(uint64_t seed, par_plan *plan, const core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x706879736963), 0};
+    const int n_e = (int)spec->n_e;
+    const int n_moe = core_spec_count_moe(spec, 0, (int)spec->n_l);
+    if (plan->n_placed > 0 || n_moe == 0 || plan->ep == 1 || !one_in(&d, 3))
+        return;
+    int n_slot = (n_e + plan->ep - 1) / plan->ep + (int)roll(&d, 0, 2);
+    n_slot = n_slot < n_e ? n_slot : n_e;
+    plan->n_mapped = n_moe;
+    plan->n_physical = plan->ep * n_slot;
+    for (int i = 0; i < n_moe; i++) {
+        const int first = (int)roll(&d, 0, n_e - 1);
+        for (int p = 0; p < plan->n_physical; p++)
+            plan->physical[i * plan->n_physical + p] =
+                (uint16_t)(i % 2 == 0 ? (first + p) % n_e
+                                      : n_e - 1 - (first + p) % n_e);
+    }
+}
+
 /* A state knows no padding; a sink leaves nothing of padded queries, and zeros
  * prove nothing.                                                             */
 static bool can_pad(const core_spec *spec)
@@ -690,6 +711,7 @@ void random_case_make(random_case *out, uint64_t seed, int max_rank)
         roll_stages(&d, &out->plan, &out->spec);
     if (one_in(&d, 4))
         roll_placement(&d, &out->plan, &out->spec);
+    roll_physical(seed, &out->plan, &out->spec);
     par_plan_format(&out->plan, out->plan.text);
     const int n_part = out->plan.rounds * out->plan.dp * out->plan.mb;
     out->n_b = n_part + roll(&d, -1, 2); /* one less: an empty part */

@@ -69,7 +69,10 @@ static void two_tp(random_case *c)
 }
 
 static void no_stages(random_case *c) { c->plan.n_stage = 0; }
-static void no_placement(random_case *c) { c->plan.n_placed = 0; }
+static void no_placement(random_case *c)
+{
+    c->plan.n_placed = c->plan.n_mapped = c->plan.n_physical = 0;
+}
 static void no_padding(random_case *c) { c->pads = false; }
 static void half_rows(random_case *c) { c->n_b = (c->n_b + 1) / 2; }
 static void half_tokens(random_case *c) { c->n_t = (c->n_t + 1) / 2; }

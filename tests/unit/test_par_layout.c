@@ -110,6 +110,18 @@ static void random_placement(par_plan *p, int n_e)
     }
 }
 
+/* Each layer begins with another expert. */
+static void random_physical(par_plan *p, const core_spec *s)
+{
+    const int n_e = (int)s->n_e;
+    const int n_slot = any((n_e + p->ep - 1) / p->ep, n_e);
+    p->n_mapped = core_spec_count_moe(s, 0, (int)s->n_l);
+    p->n_physical = p->n_mapped > 0 ? p->ep * n_slot : 0;
+    for (int i = 0; i < p->n_mapped; i++)
+        for (int k = 0, first = any(0, n_e - 1); k < p->n_physical; k++)
+            p->physical[i * p->n_physical + k] = (uint16_t)((first + k) % n_e);
+}
+
 static void random_plan(par_plan *p, const core_spec *s)
 {
     memset(p, 0, sizeof *p);
@@ -129,8 +141,11 @@ static void random_plan(par_plan *p, const core_spec *s)
     p->rounds = any(1, 3);
     if (any(0, 1))
         random_stages(p, (int)s->n_l);
-    if (any(0, 1))
+    const int how = any(0, 3);
+    if (how < 2)
         random_placement(p, (int)s->n_e);
+    if (how == 2)
+        random_physical(p, s);
 }
 
 /* Draw until the pair is legal and small. */
@@ -362,9 +377,33 @@ static void check_kv_heads(const world *w)
     }
 }
 
-static int declared_replicas(const world *w, int64_t e)
+/* The logical expert of physical expert p of a layer. */
+static int logical(const world *w, int layer, int p)
 {
-    return w->plan.n_placed == 0 ? 1 : w->plan.n_replica[e];
+    const int i = core_spec_count_moe(&w->spec, 0, layer);
+    return w->plan.physical[i * w->plan.n_physical + p];
+}
+
+static int declared_replicas(const world *w, int layer, int64_t e)
+{
+    int n = 0;
+    if (w->plan.n_mapped == 0)
+        return w->plan.n_placed == 0 ? 1 : w->plan.n_replica[e];
+    for (int p = 0; p < w->plan.n_physical; p++)
+        n += logical(w, layer, p) == e;
+    return n;
+}
+
+/* ep index of the declared replica number i. */
+static int declared_holder(const world *w, int layer, int64_t e, int i)
+{
+    const int n_slot = w->plan.n_physical / w->plan.ep;
+    if (w->plan.n_mapped == 0)
+        return w->plan.replica[e][i];
+    for (int p = 0; p < w->plan.n_physical; p++)
+        if (logical(w, layer, p) == e && i-- == 0)
+            return p / n_slot;
+    return -1;
 }
 
 /* Contiguous: the first E mod ep ranks hold one expert more. */
@@ -374,7 +413,7 @@ static int contiguous(const world *w, int64_t e)
     return (int)(e < n * (q + 1) ? e / (q + 1) : n + (e - n * (q + 1)) / q);
 }
 
-static void check_experts(const world *w)
+static void check_experts(const world *w, int layer)
 {
     const int n_scope = w->plan.scope == PAR_SCOPE_STAGE ? w->plan.pp
                                                          : w->plan.dp;
@@ -383,41 +422,49 @@ static void check_experts(const world *w)
             int n_owner = 0;
             for (int r = 0; r < w->n; r++) {
                 const par_layout *l = &w->rank[r];
-                n_owner += l->local_expert[e] >= 0 &&
+                n_owner += l->experts[layer].slot[e] >= 0 &&
                            f >= l->first_f[l->etp_i] &&
                            f < l->first_f[l->etp_i + 1];
             }
-            ck_assert_int_eq(n_owner, declared_replicas(w, e) *
+            ck_assert_int_eq(n_owner, declared_replicas(w, layer, e) *
                                           w->rank[0].edp * n_scope);
         }
     for (int r = 0; r < w->n; r++) {
         const par_layout *l = &w->rank[r];
+        const par_experts *x = &l->experts[layer];
         int n_mine = 0;
         for (int e = 0; e < w->spec.n_e; e++) {
-            if (l->local_expert[e] < 0)
+            if (x->slot[e] < 0)
                 continue;
-            ck_assert_int_eq(l->local_expert[e], n_mine);
-            ck_assert_int_eq(l->my_expert[n_mine], e);
+            ck_assert_int_eq(x->mine[x->slot[e]], e);
+            ck_assert_int_ge(x->entry[x->slot[e]], x->replica_first[e]);
+            ck_assert_int_lt(x->entry[x->slot[e]], x->replica_first[e + 1]);
+            ck_assert_int_eq(x->replica_ep[x->entry[x->slot[e]]], l->ep_i);
+            ck_assert(w->plan.n_mapped > 0 || x->slot[e] == n_mine);
             n_mine++;
-            if (w->plan.n_placed == 0)
+            if (w->plan.n_placed == 0 && w->plan.n_mapped == 0)
                 ck_assert_int_eq(contiguous(w, e), l->ep_i);
         }
         ck_assert_int_eq(n_mine, l->n_my_expert);
+        for (int i = 0; w->plan.n_mapped > 0 && i < n_mine; i++)
+            ck_assert_int_eq(x->mine[i],
+                             logical(w, layer, l->ep_i * n_mine + i));
     }
 }
 
 /* Is expert e of `token`, asked for by l, served by the declared replica, and
  * do its etp ranks all have the expert? */
-static bool is_served(const world *w, const par_layout *l, int64_t e,
+static bool is_served(const world *w, const par_layout *l, int layer, int64_t e,
                       int64_t token)
 {
-    const int ep_i = par_layout_holder(l, e, token), etp = w->plan.etp;
-    if (w->plan.n_placed > 0 &&
-        ep_i != w->plan.replica[e][token % w->plan.n_replica[e]])
+    const int ep_i = par_layout_holder(l, layer, e, token), etp = w->plan.etp;
+    const int n = declared_replicas(w, layer, e);
+    if ((w->plan.n_placed > 0 || w->plan.n_mapped > 0) &&
+        ep_i != declared_holder(w, layer, e, (int)(token % n)))
         return false;
     for (int i = 0; i < etp; i++) {
         const par_layout *k = &w->rank[l->ep_group.rank[ep_i * etp + i]];
-        if (k->local_expert[e] < 0 || k->etp_i != i)
+        if (k->experts[layer].slot[e] < 0 || k->etp_i != i)
             return false;
     }
     return true;
@@ -426,7 +473,7 @@ static bool is_served(const world *w, const par_layout *l, int64_t e,
 /* Whoever is asked to serve an expert has it, all etp columns of it, in the
  * asker's own ep group; and the replicas take turns.  (One assertion a rank:
  * Check writes a mark for each.) */
-static void check_holders(const world *w)
+static void check_holders(const world *w, int layer)
 {
     for (int r = 0; r < w->n; r++) {
         const par_layout *l = &w->rank[r];
@@ -434,10 +481,11 @@ static void check_holders(const world *w)
         for (int64_t e = 0; e < w->spec.n_e; e++) {
             int n_holder = 0;
             for (int i = 0; i < l->ep_group.n; i++)
-                n_holder += w->rank[l->ep_group.rank[i]].local_expert[e] >= 0;
-            n_wrong += n_holder != w->plan.etp * declared_replicas(w, e);
+                n_holder +=
+                    w->rank[l->ep_group.rank[i]].experts[layer].slot[e] >= 0;
+            n_wrong += n_holder != w->plan.etp * declared_replicas(w, layer, e);
             for (int64_t token = 0; token < 9; token++)
-                n_wrong += !is_served(w, l, e, token);
+                n_wrong += !is_served(w, l, layer, e, token);
         }
         ck_assert_int_eq(n_wrong, 0);
     }
@@ -620,8 +668,13 @@ START_TEST(test_random_plan)
     check_layers(w);
     check_tensor_axes(w);
     check_kv_heads(w);
-    check_experts(w);
-    check_holders(w);
+    for (int layer = 0; layer < (int)w->spec.n_l; layer++) {
+        if (w->plan.n_mapped > 0 ? !core_spec_is_moe(&w->spec, layer)
+                                 : layer > 0)
+            continue;
+        check_experts(w, layer);
+        check_holders(w, layer);
+    }
     check_groups(w);
     check_group_members(w);
     for (int64_t n = 0; n < 20; n += 3) {
@@ -639,7 +692,7 @@ START_TEST(test_draws_are_diverse)
     world *w = calloc(1, sizeof *w);
     ck_assert_ptr_nonnull(w);
     int n_replica = 0, n_edp = 0, n_etp = 0, n_shared_kv = 0, n_uneven = 0;
-    int n_placed = 0, n_sublayer = 0, n_virtual = 0;
+    int n_placed = 0, n_mapped = 0, n_sublayer = 0, n_virtual = 0;
     for (int seed = 0; seed < N_RANDOM; seed++) {
         random_world(w, seed);
         const par_plan *p = &w->plan;
@@ -651,6 +704,7 @@ START_TEST(test_draws_are_diverse)
         n_shared_kv += w->spec.n_g % p->tp != 0;
         n_uneven += w->spec.n_e % p->ep != 0;
         n_placed += p->n_placed > 0 && p->ep > 1;
+        n_mapped += p->n_mapped > 1 && p->ep > 1;
         n_sublayer += w->spec.n_h == 0;
         n_virtual += p->vpp > 1;
     }
@@ -660,6 +714,7 @@ START_TEST(test_draws_are_diverse)
     ck_assert_int_gt(n_shared_kv, 20);
     ck_assert_int_gt(n_uneven, 20);
     ck_assert_int_gt(n_placed, 20);
+    ck_assert_int_gt(n_mapped, 20);
     ck_assert_int_gt(n_sublayer, 10);
     ck_assert_int_gt(n_virtual, 20);
     free(w);
@@ -702,7 +757,7 @@ START_TEST(test_seed_32)
     check_members(&l->tp_group, tp, 4);
     check_members(&l->ep_group, ep, 16);
     ck_assert_int_eq(l->n_my_expert, 4);
-    ck_assert_int_eq(l->my_expert[0], 20);
+    ck_assert_int_eq(l->experts->mine[0], 20);
     ck_assert_int_eq(l->n_pair, 4);
     ck_assert_int_eq(l->prev_rank, 5);
     ck_assert_int_eq(l->next_rank, 21);
@@ -720,7 +775,7 @@ START_TEST(test_seed_32_stage)
     ck_assert(l->ep_i == 5 && l->etp_i == 0 && l->edp_i == 0 && l->edp == 1);
     check_members(&l->ep_group, ep, 8);
     ck_assert_int_eq(l->n_my_expert, 8);
-    ck_assert_int_eq(l->my_expert[0], 40);
+    ck_assert_int_eq(l->experts->mine[0], 40);
     close_world(w);
     free(w);
 }

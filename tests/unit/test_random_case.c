@@ -437,6 +437,12 @@ static bool is_placed(const random_case *c, int l)
     return c->plan.n_placed > 0 && c->plan.ep > 1;
 }
 
+static bool is_mapped(const random_case *c, int l)
+{
+    (void)l;
+    return c->plan.n_mapped > 1 && c->plan.n_physical > c->spec.n_e;
+}
+
 static bool is_padded(const random_case *c, int l)
 {
     (void)l;
@@ -512,6 +518,7 @@ static const struct {
     ROW(is_dense),        ROW(is_dense_by_replica), ROW(clamps),
     ROW(is_layernorm),    ROW(scales),              ROW(has_head_bias),
     ROW(is_placed),       ROW(is_padded),           ROW(only_mixes),
+    ROW(is_mapped),
     ROW(only_feeds),      ROW(squares),             ROW(narrows),
     ROW(has_deltanet),    ROW(has_uneven_key_heads), ROW(serves_many_values),
     ROW(decays_by_row),   ROW(has_short_vectors),   ROW(has_latent_without_rope),

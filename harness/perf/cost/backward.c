@@ -172,17 +172,18 @@ static void put_micro_batch(har__walk *w, int round, int mb)
 
 /* --- weights --- */
 
-/* Ranks that have the same columns of expert e, and which of them I am. */
-static int holders(const par_layout *lay, int e, int *me)
+/* Ranks that have the same columns of expert e of a layer, and which of them I am. */
+static int holders(const par_layout *lay, int layer, int e, int *me)
 {
+    const par_experts *x = &lay->experts[layer];
     const bool by_stage = lay->plan.scope == PAR_SCOPE_STAGE;
     int n = 0;
     *me = 0;
     for (int r = 0; r < lay->size; r++) {
         const par_place at = par_layout_place(&lay->plan, r);
         bool has = false;
-        for (int i = lay->replica_first[e]; i < lay->replica_first[e + 1]; i++)
-            has |= lay->replica_ep[i] == at.ep_i;
+        for (int i = x->replica_first[e]; i < x->replica_first[e + 1]; i++)
+            has |= x->replica_ep[i] == at.ep_i;
         if (!has || at.etp_i != lay->etp_i ||
             (by_stage && at.stage != lay->stage))
             continue;
@@ -217,14 +218,15 @@ static void put_weight(har__walk *w, core_weight_kind kind, int layer)
                              lay->stage == 0 ? 0 : 1, n));
 }
 
-/* Weights of expert e in all layers of mine, or with scope=replica in all. */
-static void put_expert(har__walk *w, int e)
+/* Weights of a slot in all layers of mine, or with scope=replica in all. */
+static void put_expert(har__walk *w, int slot)
 {
     const bool everywhere = w->lay->plan.scope == PAR_SCOPE_REPLICA;
-    int me;
-    const int n_holder = holders(w->lay, e, &me);
     for (int l = 0; l < (int)w->spec->n_l; l++) {
         const bool has = everywhere || w->lay->local_layer[l] >= 0;
+        int me;
+        const int n_holder =
+            holders(w->lay, l, w->lay->experts[l].mine[slot], &me);
         w->layer = l;
         for (int k = 0; has && k < (int)CORE_N_WEIGHT_KINDS; k++) {
             const core_weight_kind kind = (core_weight_kind)k;
@@ -255,7 +257,7 @@ static void put_weights(har__walk *w)
             if (core_weight_scope_of((core_weight_kind)k) == CORE_SCOPE_LAYER)
                 put_weight(w, (core_weight_kind)k, lay->my_layer[i]);
     for (int i = 0; i < lay->n_my_expert; i++)
-        put_expert(w, lay->my_expert[i]);
+        put_expert(w, i);
 }
 
 /* --- a pass --- */

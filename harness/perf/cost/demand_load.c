@@ -285,10 +285,10 @@ typedef struct group {
 } group;
 
 /* A slice's rows of expert e, over its replicas. */
-static void put_rows(const par_layout *lay, int e, int64_t mine, uint64_t *to)
+static void put_rows(const par_experts *x, int e, int64_t mine, uint64_t *to)
 {
-    const int first = lay->replica_first[e];
-    const int n = lay->replica_first[e + 1] - first;
+    const int first = x->replica_first[e];
+    const int n = x->replica_first[e + 1] - first;
     if (n == 1)
         to[first] += (uint64_t)mine;
     for (int r = 0; n > 1 && r < n; r++)
@@ -322,7 +322,7 @@ static void split(filling *f, const domain *m, const group *g, int64_t row0,
             const int64_t until =
                 v >= 1 ? f->rows[e]
                        : (int64_t)(v * (double)f->rows[e] + f->phase[e]);
-            put_rows(f->lay, e, until - f->until[e], to);
+            put_rows(&f->lay->experts[g->layer], e, until - f->until[e], to);
             f->until[e] = until;
         }
     }
@@ -458,7 +458,8 @@ static struct har__drawn *set_of(har_draws *draws, const har_demand *demand,
 {
     const par_plan *plan = &layout->plan;
     const bool is_plain = plan->cp == 1 &&
-                          layout->replica_first[spec->n_e] == (int)spec->n_e;
+                          layout->experts->replica_first[spec->n_e] ==
+                              (int)spec->n_e;
     draw_key key;
     if (draws->set == NULL || !is_plain || !demand->is_drawn ||
         demand->by_layer != NULL)

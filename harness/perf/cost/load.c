@@ -15,7 +15,7 @@ core_status har_load_make(har_load *out, const core_spec *spec,
     har_load load = {.n_layer = spec->n_l,
                      .n_part = (int64_t)plan->rounds * plan->dp * plan->mb,
                      .n_slice = (int64_t)plan->cp * plan->tp,
-                     .n_entry = layout->replica_first[spec->n_e]};
+                     .n_entry = layout->experts->replica_first[spec->n_e]};
     void *n_row = NULL;
     CORE_TRY(core_alloc(&n_row, har_load_size(&load) + 1, sizeof *load.n_row,
                         "rows of experts"));
@@ -62,8 +62,8 @@ static void count(har_load_watch *watch, const par_piece *slot)
         if (slot->ints[c] < 0)
             continue;
         const int64_t e = watch->idx[c - chosen * n_k];
-        const int first = lay->replica_first[e];
-        const int n = lay->replica_first[e + 1] - first;
+        const int *at = lay->experts[slot->tap.layer].replica_first + e;
+        const int first = at[0], n = at[1] - first;
         n_row[first + (int)(slot->row_ids[c / n_k] % n)]++;
     }
 }

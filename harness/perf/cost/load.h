@@ -12,7 +12,7 @@
 
 /* Choices that found a slot, of the tokens that each rank (c, t) dispatches,
  * by token group and replica of an expert.  Replica r of expert e is entry
- * layout->replica_first[e] + r; without replicas that is e itself.           */
+ * replica_first[e] + r of the layer's par_experts; without replicas e itself. */
 typedef struct har_load {
     int64_t n_layer;      /* of the model; rows of dense layers stay zero      */
     int64_t n_part;       /* token groups: rounds * dp * mb                    */

@@ -246,14 +246,13 @@ static int slice_of(const dealing *d, int64_t token, int64_t t0, int64_t t1)
 
 /* The domain of tokens [a, b) of the token group [t0, t1); rows [tp, entries]
  * of the group. */
-static void deal(dealing *d, int64_t a, int64_t b, int64_t t0, int64_t t1,
-                 uint64_t *rows)
+static void deal(dealing *d, const int *replica_first, int64_t a, int64_t b,
+                 int64_t t0, int64_t t1, uint64_t *rows)
 {
-    const par_layout *lay = d->lay;
     const core_spec *spec = d->m->spec;
     const int64_t n_k = spec->n_k, n = (b - a) * n_k;
     const int64_t capacity = core_spec_capacity(spec, b - a);
-    const int64_t n_entry = lay->replica_first[spec->n_e];
+    const int64_t n_entry = replica_first[spec->n_e];
     for (int64_t i = 0; i < n; i++)
         d->claim[i] = (claim){
             d->weight != NULL ? core_st_value(d->weight, a * n_k + i) : 0.0,
@@ -264,8 +263,8 @@ static void deal(dealing *d, int64_t a, int64_t b, int64_t t0, int64_t t1,
     for (int64_t i = 0; i < n; i++) {
         const int64_t e = expert_at(d->idx, d->claim[i].choice);
         const int64_t token = d->claim[i].choice / n_k;
-        const int first = lay->replica_first[e];
-        const int n_copy = lay->replica_first[e + 1] - first;
+        const int first = replica_first[e];
+        const int n_copy = replica_first[e + 1] - first;
         if (d->taken[e]++ < capacity)
             rows[slice_of(d, token, t0, t1) * n_entry + first +
                  token % n_copy]++;
@@ -284,7 +283,8 @@ static void deal_layer(dealing *d, int layer, har_load *load)
         const int64_t step = by_row ? n_t : t1 - t0;
         uint64_t *rows = har_load_at(load, layer, part, 0);
         for (int64_t a = t0; a < t1; a += step)
-            deal(d, a, a + step, t0, t1, rows);
+            deal(d, d->lay->experts[layer].replica_first, a, a + step, t0, t1,
+                 rows);
     }
 }
 

@@ -29,20 +29,6 @@ static void find_pairs(har__walk *w)
     }
 }
 
-static void find_entries(har__walk *w)
-{
-    const par_layout *lay = w->lay;
-    w->n_entry = 0;
-    for (int i = 0; i < lay->n_my_expert; i++) {
-        const int e = lay->my_expert[i];
-        for (int r = lay->replica_first[e]; r < lay->replica_first[e + 1]; r++)
-            if (lay->replica_ep[r] == lay->ep_i) {
-                w->entry[w->n_entry] = r;
-                w->entry_expert[w->n_entry++] = i;
-            }
-    }
-}
-
 static void find_members(har__walk *w)
 {
     const par_layout *lay = w->lay;
@@ -60,15 +46,11 @@ void har__take_pairs(har__walk *w, core_arena *arena)
     const par_layout *lay = w->lay;
     const int64_t n_pair = (int64_t)par_plan_parts(&lay->plan) * lay->n_pair;
     w->to_ep = core_arena_i64(arena, lay->plan.ep);
-    w->entry = core_arena_take(arena, lay->n_my_expert, sizeof *w->entry);
-    w->entry_expert =
-        core_arena_take(arena, lay->n_my_expert, sizeof *w->entry_expert);
     w->pair_layer = core_arena_take(arena, n_pair, sizeof *w->pair_layer);
     w->member = core_arena_take(arena, lay->ep_group.n, sizeof *w->member);
     w->at = core_arena_take(arena, lay->plan.pp, sizeof *w->at);
     if (w->at == NULL)
         return;
-    find_entries(w);
     find_pairs(w);
     find_members(w);
 }
@@ -94,41 +76,50 @@ static int pair_layer(const har__walk *w, int part, int pair)
     return w->pair_layer[part * w->lay->n_pair + pair];
 }
 
-/* The load of what a member dispatches in this pair of this tick; NULL: nothing. */
-static const uint64_t *load_of(const har__walk *w, const har__member *member,
-                               int pair)
+/* What a member dispatches: rows by entry of a layer. */
+typedef struct sent {
+    const uint64_t *load; /* NULL: nothing                                    */
+    int layer;
+} sent;
+
+/* In this pair of this tick. */
+static sent sent_by(const har__walk *w, const har__member *member, int pair)
 {
     const par_plan *plan = &w->lay->plan;
     const har__at *at = &w->at[member->stage];
     const int layer = pair_layer(w, at->part, pair);
     if (layer < 0 || at->mb < 0)
-        return NULL;
-    return har_load_at(
-        w->request->load, layer,
-        ((int64_t)w->round * plan->dp + member->d) * plan->mb + at->mb,
-        member->slice);
+        return (sent){NULL, 0};
+    return (sent){
+        har_load_at(w->request->load, layer,
+                    ((int64_t)w->round * plan->dp + member->d) * plan->mb +
+                        at->mb,
+                    member->slice),
+        layer};
 }
 
-/* Rows that I send to each member, from my load or none. */
-static void find_to(har__walk *w, const uint64_t *load)
+/* Rows that I send to each member. */
+static void find_to(har__walk *w, sent mine)
 {
     const par_layout *lay = w->lay;
-    const int n_entry = lay->replica_first[w->spec->n_e];
+    const par_experts *x = &lay->experts[mine.layer];
+    const int n_entry = x->replica_first[w->spec->n_e];
     memset(w->to_ep, 0, (size_t)lay->plan.ep * sizeof *w->to_ep);
-    for (int i = 0; load != NULL && i < n_entry; i++)
-        w->to_ep[lay->replica_ep[i]] += (int64_t)load[i];
+    for (int i = 0; mine.load != NULL && i < n_entry; i++)
+        w->to_ep[x->replica_ep[i]] += (int64_t)mine.load[i];
     for (int i = 0; i < lay->ep_group.n; i++)
         w->to[i] = w->to_ep[i / lay->plan.etp];
 }
 
 /* Rows that a member sends for my experts, by stage and expert too. */
-static int64_t add_from(const har__walk *w, const uint64_t *load, int stage)
+static int64_t add_from(const har__walk *w, sent from, int stage)
 {
+    const int *entry = w->lay->experts[from.layer].entry;
     int64_t *bucket = w->bucket + (int64_t)stage * w->lay->n_my_expert;
     int64_t n = 0;
-    for (int i = 0; load != NULL && i < w->n_entry; i++) {
-        const int64_t rows = (int64_t)load[w->entry[i]];
-        bucket[w->entry_expert[i]] += rows;
+    for (int i = 0; from.load != NULL && i < w->lay->n_my_expert; i++) {
+        const int64_t rows = (int64_t)from.load[entry[i]];
+        bucket[i] += rows;
         n += rows;
     }
     return n;
@@ -139,11 +130,11 @@ static void find_flow(har__walk *w, int pair, bool sends)
 {
     const par_layout *lay = w->lay;
     const har__member *me = &w->member[lay->ep_group.me];
-    find_to(w, sends ? load_of(w, me, pair) : NULL);
+    find_to(w, sends ? sent_by(w, me, pair) : (sent){NULL, 0});
     memset(w->bucket, 0,
            (size_t)lay->plan.pp * (size_t)lay->n_my_expert * sizeof *w->bucket);
     for (int i = 0; i < lay->ep_group.n; i++)
-        w->from[i] = add_from(w, load_of(w, &w->member[i], pair),
+        w->from[i] = add_from(w, sent_by(w, &w->member[i], pair),
                               w->member[i].stage);
 }
 
@@ -164,7 +155,7 @@ static void find_flow_back(har__walk *w, int layer, bool sends)
     memset(w->bucket, 0,
            (size_t)plan->pp * (size_t)lay->n_my_expert * sizeof *w->bucket);
     if (!sends)
-        find_to(w, NULL);
+        find_to(w, (sent){NULL, layer});
     for (int i = 0; i < lay->ep_group.n; i++) {
         const par_place at = par_layout_place(plan, lay->ep_group.rank[i]);
         const uint64_t *load = har_load_at(
@@ -173,8 +164,8 @@ static void find_flow_back(har__walk *w, int layer, bool sends)
             (int64_t)at.c * plan->tp + at.t);
         const bool has = stage_of(lay, layer) == at.stage;
         if (sends && lay->ep_group.rank[i] == lay->rank)
-            find_to(w, load);
-        w->from[i] = add_from(w, has ? load : NULL, at.stage);
+            find_to(w, (sent){load, layer});
+        w->from[i] = add_from(w, (sent){has ? load : NULL, layer}, at.stage);
     }
 }
 

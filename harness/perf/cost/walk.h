@@ -42,8 +42,6 @@ typedef struct har__walk {
     int64_t *to, *from;    /* [members of ep_group] rows of a pair            */
     int64_t *to_ep;        /* [ep] the same for each ep index                 */
     int64_t *bucket;       /* [pp, experts of mine] rows of a pair            */
-    int n_entry;           /* entries of a load that are experts of mine      */
-    int *entry, *entry_expert; /* [n_entry] and their places in my_expert     */
     int *pair_layer;       /* [virtual stages, n_pair] MoE layer, or -1       */
     har__member *member;   /* [members of ep_group] where each is             */
     har__at *at;           /* [pp] what each stage is at in this tick         */

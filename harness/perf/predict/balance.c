@@ -44,7 +44,7 @@ static void gather(counting *c, int layer, int round, int mb)
         }
 }
 
-static void judge(counting *c, const int64_t *rows, double *total,
+static void judge(counting *c, int layer, const int64_t *rows, double *total,
                   har_balance *out)
 {
     const int ep = c->lay->plan.ep;
@@ -52,7 +52,7 @@ static void judge(counting *c, const int64_t *rows, double *total,
     for (int m = 0; m < ep; m++)
         c->member[m] = c->distinct_of[m] = 0;
     for (int64_t i = 0; i < c->n_entry; i++) {
-        const int m = c->lay->replica_ep[i];
+        const int m = c->lay->experts[layer].replica_ep[i];
         c->member[m] += (double)rows[i];
         c->distinct_of[m] += rows[i] > 0;
         expert_most = fmax(expert_most, (double)rows[i]);
@@ -128,7 +128,7 @@ core_status har_balance_of(har_balance *out, core_arena *arena,
             double *total = c.total + (by_stage ? stage_of(lay, l) * n : 0);
             gather(&c, l, k / p->mb, k % p->mb);
             for (int i = 0; i < c.n_copy; i++)
-                judge(&c, c.rows + i * c.n_entry, total + i * p->ep, out);
+                judge(&c, l, c.rows + i * c.n_entry, total + i * p->ep, out);
         }
     find_slowest(&c, n_scope, out);
     out->ranks = c.most > 0 ? c.mean / c.most : 1;

@@ -85,7 +85,7 @@ static core_status room_for_load(har_predictor *p, const core_spec *spec,
                      .n_part =
                          (int64_t)p->plan.rounds * p->plan.dp * p->plan.mb,
                      .n_slice = (int64_t)p->plan.cp * p->plan.tp,
-                     .n_entry = lay->replica_first[spec->n_e]};
+                     .n_entry = lay->experts->replica_first[spec->n_e]};
     const int64_t n = har_load_size(&want);
     if (n > p->n_own_room || p->own.n_row == NULL) {
         har_load_free(&p->own);
@@ -167,16 +167,20 @@ static core_status make_load(har_predictor *p, const har_predict_case *r)
 static void count_rows(const har_predictor *p, const par_layout *lay,
                        int64_t *sum, double *rows)
 {
-    const int64_t n = har_load_size(&p->load), n_entry = p->load.n_entry;
-    for (int64_t e = 0; e < n_entry; e++)
-        sum[e] = 0;
-    for (int64_t i = 0; i < n; i += n_entry)
-        for (int64_t e = 0; e < n_entry; e++)
-            sum[e] += (int64_t)p->load.n_row[i + e];
+    const int64_t n_entry = p->load.n_entry;
+    const int64_t n_of_layer = p->load.n_part * p->load.n_slice * n_entry;
     for (int m = 0; m < p->plan.ep; m++)
         rows[m] = 0;
-    for (int64_t e = 0; e < n_entry; e++)
-        rows[lay->replica_ep[e]] += (double)sum[e];
+    for (int64_t l = 0; l < p->load.n_layer; l++) {
+        const uint64_t *n_row = p->load.n_row + l * n_of_layer;
+        for (int64_t e = 0; e < n_entry; e++)
+            sum[e] = 0;
+        for (int64_t i = 0; i < n_of_layer; i += n_entry)
+            for (int64_t e = 0; e < n_entry; e++)
+                sum[e] += (int64_t)n_row[i + e];
+        for (int64_t e = 0; e < n_entry; e++)
+            rows[lay->experts[l].replica_ep[e]] += (double)sum[e];
+    }
 }
 
 /* The rank that speaks for a stage: of those with number first..first+n of an

@@ -123,7 +123,7 @@ static void add_group(tracing *w, int layer, int64_t part)
     for (int p = 0; p < w->lay.plan.ep; p++) {
         int64_t n = 0;
         for (int64_t e = 0; e < w->load->n_entry; e++)
-            n += w->lay.replica_ep[e] == p ? (int64_t)rows[e] : 0;
+            n += w->lay.experts[layer].replica_ep[e] == p ? (int64_t)rows[e] : 0;
         if (n > 0)
             add_rows(w, p, n);
     }

@@ -83,7 +83,7 @@ static core_status make_layout(har_search_memo *m, int tp, int etp)
     return CORE_OK;
 }
 
-/* A plan is 18 KB, so the layout is kept where it is used; what parts
+/* A plan is 84 KB, so the layout is kept where it is used; what parts
  * change of it is put right first. */
 static core_status lay_out(har_search_memo *m, int tp, int etp, int sp)
 {

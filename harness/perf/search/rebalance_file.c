@@ -14,6 +14,16 @@ static void write_placement(FILE *out, const par_plan *plan)
     }
 }
 
+static void write_physical(FILE *out, const par_plan *plan)
+{
+    if (plan->n_mapped > 0)
+        fputs("physical: # logical experts of every physical one\n", out);
+    for (int i = 0; i < plan->n_mapped * plan->n_physical; i++)
+        fprintf(out, "%s%d%s", i % plan->n_physical == 0 ? "  - [" : ", ",
+                plan->physical[i],
+                (i + 1) % plan->n_physical == 0 ? "]\n" : "");
+}
+
 static void write_stages(FILE *out, const par_plan *plan)
 {
     for (int i = 0; i < plan->n_stage; i++)
@@ -27,7 +37,7 @@ static void write_keys(FILE *out, const par_plan *plan)
 {
     char text[PAR_PLAN_TEXT];
     par_plan keys = *plan;
-    keys.n_stage = keys.n_placed = 0; /* lists, which have a form of their own */
+    keys.n_stage = keys.n_placed = keys.n_mapped = 0; /* lists, which have a form of their own */
     par_plan_format(&keys, text);
     for (const char *c = text; *c != '\0'; c++)
         if (*c == '=')
@@ -46,6 +56,7 @@ core_status har_plan_write(const par_plan *plan, const char *note,
     write_keys(out.file, plan);
     write_stages(out.file, plan);
     write_placement(out.file, plan);
+    write_physical(out.file, plan);
     const core_status status = har_outfile_commit(&out);
     har_outfile_drop(&out);
     return status;

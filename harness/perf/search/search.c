@@ -5,7 +5,7 @@
  * that give the same rows per micro-batch only the smallest is a candidate, the
  * others have empty parts. Threads take plans one after another and write to
  * the plan's own place, so the result does not depend on their number.  Traps:
- * a NaN must lose every comparison; a par_plan is 18 KB, so candidates are kept
+ * a NaN must lose every comparison; a par_plan is 84 KB, so candidates are kept
  * as shapes.
  */
 #include "harness/perf/search/replay.h"
@@ -81,7 +81,7 @@ static bool takes_sp(const har_search_case *request, const par_plan *plan)
 {
     if (!request->has_sp || plan->tp == 1)
         return false;
-    if (request->allows == NULL) /* a plan is 18 KB */
+    if (request->allows == NULL) /* a plan is 84 KB */
         return true;
     par_plan with_sp = *plan;
     with_sp.sp = true;
