@@ -58,16 +58,16 @@ static core_status read_int(int *out, const char *option, const char *text)
 {
     int64_t n = 0;
     CORE_TRY(har_parse_count(&n, option, text));
-    CORE_FAIL_IF(n > HAR_MAX_PHYSICAL, CORE_E_USAGE,
+    CORE_FAIL_IF(n > PAR_MAX_SLOTS, CORE_E_USAGE,
                  "%s: expected at most %d, found '%s'", option,
-                 HAR_MAX_PHYSICAL, text);
+                 PAR_MAX_SLOTS, text);
     *out = (int)n;
     return CORE_OK;
 }
 
-static core_status read_deal(har_deal *d, const request *r, int n_e)
+static core_status read_deal(par_balancer *d, const request *r, int n_e)
 {
-    *d = (har_deal){.n_e = n_e};
+    *d = (par_balancer){.n_e = n_e};
     CORE_TRY(read_int(&d->n_gpu, "--gpus", r->gpus));
     CORE_TRY(read_int(&d->n_node, "--nodes", r->nodes));
     d->n_slot = (n_e + d->n_gpu - 1) / d->n_gpu;
@@ -76,7 +76,7 @@ static core_status read_deal(har_deal *d, const request *r, int n_e)
         CORE_TRY(read_int(&d->n_slot, "--slots", r->slots));
     if (r->groups != NULL)
         CORE_TRY(read_int(&d->n_group, "--groups", r->groups));
-    return har_deal_check(d);
+    return par_balancer_check(d);
 }
 
 static core_status read_case(har_drift_case *c, const request *r,
@@ -138,7 +138,7 @@ static void write_means(const har_drift_case *c, const har_drift *d)
 static void write_report(const har_drift_case *c, const har_drift *d,
                          const har_demand *demand)
 {
-    const har_deal *k = &c->deal;
+    const par_balancer *k = &c->deal;
     printf("model      %s: %d layers of %d experts\n", c->spec->name,
            d->n_layer, k->n_e);
     printf("experts    %d physical on each of %d GPUs, %d redundant in a layer; "
@@ -158,7 +158,7 @@ static void write_report(const har_drift_case *c, const har_drift *d,
 static core_status write_maps(const char *path, const har_drift_case *c,
                               const har_drift *d)
 {
-    const har_deal *k = &c->deal;
+    const par_balancer *k = &c->deal;
     const int n = k->n_gpu * k->n_slot;
     har_outfile out;
     int i = 0;

@@ -8,6 +8,7 @@
 #include "core/files/text.h"
 #include "harness/launch/waiting.h"
 #include "harness/perf/predict/load_source.h"
+#include "harness/perf/search/plan_file.h"
 #include "harness/perf/search/report.h"
 #include "harness/program/command.h"
 #include "harness/program/model.h"

@@ -2,7 +2,7 @@
 #include "harness/program/search_train.h"
 
 #include "harness/launch/waiting.h"
-#include "harness/perf/search/rebalance.h"
+#include "harness/perf/search/plan_file.h"
 #include "harness/perf/search/train.h"
 
 #include <string.h>

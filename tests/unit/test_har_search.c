@@ -7,7 +7,8 @@
  * both must say the same: equal micro-batches, whole rows for every expert.
  */
 #include "harness/perf/cost/memory.h"
-#include "harness/perf/search/rebalance.h"
+#include "harness/perf/search/placement.h"
+#include "harness/perf/search/plan_file.h"
 #include "harness/perf/search/report.h"
 #include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
@@ -688,7 +689,7 @@ START_TEST(dealt_by_hand)
     ck_assert_int_eq(par_plan_parse(&plan, "dp=2,ep=2"), CORE_OK);
     ck_assert(fabs(har_ep_balance_of(&plan, share, 4).balance - 0.5 / 0.7) <=
               1e-12);
-    har_rebalance(&plan, share, 4, 0);
+    har_place_experts(&plan, share, 4, 0);
     ck_assert(fabs(har_ep_balance_of(&plan, share, 4).balance - 1) <= 1e-12);
     ck_assert_int_eq(plan.n_placed, 4);
     ck_assert_int_eq(plan.replica[0][0], plan.replica[3][0]);
@@ -696,10 +697,10 @@ START_TEST(dealt_by_hand)
 
     /* no dealing without copies gets below 0.8; a copy of the hot one helps */
     ck_assert_int_eq(par_plan_parse(&plan, "dp=2,ep=2"), CORE_OK);
-    har_rebalance(&plan, hot, 4, 0);
+    har_place_experts(&plan, hot, 4, 0);
     ck_assert(fabs(har_ep_balance_of(&plan, hot, 4).balance - 0.5 / 0.8) <=
               1e-12);
-    har_rebalance(&plan, hot, 4, 1);
+    har_place_experts(&plan, hot, 4, 1);
     ck_assert_int_eq(plan.n_replica[0], 2);
     const har_ep_balance b = har_ep_balance_of(&plan, hot, 4);
     ck_assert(b.balance > 0.8);
@@ -723,7 +724,7 @@ START_TEST(dealt_is_legal)
             snprintf(text, sizeof text, "dp=%d,ep=%d", ep, ep);
             ck_assert_int_eq(par_plan_parse(&plan, text), CORE_OK);
             const har_ep_balance before = har_ep_balance_of(&plan, share, 64);
-            har_rebalance(&plan, share, 64, spare);
+            har_place_experts(&plan, share, 64, spare);
             const har_ep_balance after = har_ep_balance_of(&plan, share, 64);
             ck_assert_int_eq(par_plan_check(&plan, &spec), CORE_OK);
             ck_assert(after.balance >= before.balance);

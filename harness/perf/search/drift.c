@@ -124,8 +124,8 @@ static double gpu_seconds(const state *s, const double *load, const int *slot,
 static double judge(const state *s, const int *logical, int64_t ld,
                     double *seconds)
 {
-    const har_deal *d = &s->c->deal;
-    int n_copy[HAR_MAX_PHYSICAL];
+    const par_balancer *d = &s->c->deal;
+    int n_copy[PAR_MAX_SLOTS];
     double mean = 0, most = 0, slowest = 0;
     for (int l = 0; l < s->n_layer; l++) {
         const double *load = s->load + (int64_t)l * s->n_e;
@@ -134,8 +134,8 @@ static double judge(const state *s, const int *logical, int64_t ld,
         for (int e = 0; e < s->n_e; e++)
             n += load[e];
         mean += n / d->n_gpu;
-        most += n / d->n_gpu / har_deal_balance(d, load, mine);
-        har_deal_copies(d, mine, n_copy);
+        most += n / d->n_gpu / par_balancer_balance(d, load, mine);
+        par_balancer_copies(d, mine, n_copy);
         for (int g = 0; seconds != NULL && g < d->n_gpu; g++)
             longest = fmax(longest, gpu_seconds(s, load, mine + g * d->n_slot,
                                                 n_copy));
@@ -162,9 +162,9 @@ static void deal(const state *s, har_drift *out, har_drift_pass *p)
            (size_t)(s->n_layer * n) * sizeof *out->logical);
     for (int l = 0; l < s->n_layer; l++) {
         int most;
-        har_deal_by_load(&c->deal, s->since + (int64_t)l * s->n_e,
+        par_balancer_deal(&c->deal, s->since + (int64_t)l * s->n_e,
                          out->logical + l * n);
-        p->moved_bytes += bytes * har_deal_moved(&c->deal, s->kept + l * n,
+        p->moved_bytes += bytes * par_balancer_moved(&c->deal, s->kept + l * n,
                                                  out->logical + l * n, &most);
         most_of_gpu += most;
     }
@@ -191,7 +191,7 @@ static void take(state *s, core_arena *a)
 static void run(state *s, har_drift *out)
 {
     const int64_t n = s->n_physical;
-    har_deal_in_order(&s->c->deal, s->in_order);
+    par_balancer_in_order(&s->c->deal, s->in_order);
     memset(s->since, 0, (size_t)(s->n_layer * s->n_e) * sizeof *s->since);
     for (int l = 0; l < s->n_layer; l++) {
         first_shares(s, l);

@@ -11,13 +11,13 @@
 
 #include "core/model/spec.h"
 #include "harness/perf/machine/machine.h"
-#include "harness/perf/search/deal.h"
+#include "parallel/balancer.h"
 
 typedef struct har_drift_case { /* borrows everything                         */
     const core_spec *spec;
     const har_machine *machine;
     core_dtype dtype;      /* of weights and activations                      */
-    har_deal deal;
+    par_balancer deal;
     const double *share;   /* [n_e] of the choices, adding up to 1            */
     double drift;          /* of the experts, those that trade, in a pass     */
     int64_t n_token;       /* of a pass, on all GPUs                          */

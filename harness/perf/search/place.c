@@ -34,7 +34,7 @@ core_status har_search_place(const har_quick *e, const har_search_point *point,
     out->contiguous = har_ep_balance_of(&out->plan, load, n_e);
     CORE_TRY(har_search_check_plan(e, &out->plan, &point->figures, true,
                                    &out->before));
-    har_rebalance(&out->plan, load, n_e, out->n_spare);
+    har_place_experts(&out->plan, load, n_e, out->n_spare);
     out->dealt = har_ep_balance_of(&out->plan, load, n_e);
     CORE_TRY(par_plan_check(&out->plan, e->spec));
     return har_search_check_plan(e, &out->plan, &point->figures, true,

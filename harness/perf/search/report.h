@@ -4,7 +4,7 @@
 
 #include "harness/perf/predict/predict.h"
 #include "harness/perf/search/cost.h"
-#include "harness/perf/search/rebalance.h"
+#include "harness/perf/search/placement.h"
 
 enum { HAR_MAX_MARKS = 16 };
 

@@ -1,8 +1,8 @@
-/* harness/perf/search/rebalance.h -- which EP rank holds which expert, from what they
+/* harness/perf/search/placement.h -- which EP rank holds which expert, from what they
  * are asked for.
  */
-#ifndef HAR_PERF_REBALANCE_H
-#define HAR_PERF_REBALANCE_H
+#ifndef HAR_PERF_PLACEMENT_H
+#define HAR_PERF_PLACEMENT_H
 
 #include "parallel/plan.h"
 
@@ -23,12 +23,6 @@ har_ep_balance har_ep_balance_of(const par_plan *plan, const double *share, int 
  * that gives the best balance; more copies must be better by 0.2 %.  No rank holds more than
  * ceil(n_e / ep) + n_spare.  The contiguous placement is kept if nothing beats
  * it.  n_e <= PAR_MAX_EXPERTS.                                       [local] */
-void har_rebalance(par_plan *plan, const double *share, int n_e, int n_spare);
-
-/* The plan as a YAML file that verify takes; complete or not there at all.
- *   note  a comment for its first line                                [local]
- * Errors: E_FILE, E_SPACE. */
-CORE_NODISCARD core_status har_plan_write(const par_plan *plan,
-                                          const char *note, const char *path);
+void har_place_experts(par_plan *plan, const double *share, int n_e, int n_spare);
 
 #endif

@@ -1,11 +1,11 @@
-/* harness/perf/search/rebalance.c -- longest processing time first, with replicas.
+/* harness/perf/search/placement.c -- longest processing time first, with replicas.
  *
  * Copies of an expert share its tokens evenly, so a copy is a job of share /
  * copies.  Greedy: the largest job goes to the least loaded rank.  Traps: two
  * copies on one rank are not legal, and a full rank takes no more; where a job
  * finds no rank, that number of copies is given up.
  */
-#include "harness/perf/search/rebalance.h"
+#include "harness/perf/search/placement.h"
 
 #include "core/pass/batch.h"
 
@@ -107,7 +107,7 @@ static int jobs_of(job *out, const int *copies, const double *share, int n_e)
     return n;
 }
 
-void har_rebalance(par_plan *plan, const double *share, int n_e, int n_spare)
+void har_place_experts(par_plan *plan, const double *share, int n_e, int n_spare)
 {
     static const double MARGIN = 0.002; /* a copy's weights are read, too      */
     job jobs[PAR_MAX_EXPERTS * PAR_MAX_REPLICAS];

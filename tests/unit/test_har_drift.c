@@ -1,7 +1,7 @@
-/* tests/unit/test_har_deal.c -- physical experts by load, by hand; and what
+/* tests/unit/test_har_drift.c -- physical experts by load, by hand; and what
  * dealing them anew is worth while popularity drifts.
  */
-#include "harness/perf/search/deal.h"
+#include "parallel/balancer.h"
 #include "harness/perf/search/drift.h"
 #include "tests/support/check_main.h"
 
@@ -27,18 +27,18 @@ static void is(const int *logical, const int *want, int n)
  * none, though it has more; 0 to GPU 1, as both have it; 2 to GPU 1, 3 to 0.   */
 START_TEST(most_loaded_get_copies)
 {
-    const har_deal d = {
+    const par_balancer d = {
         .n_e = 4, .n_gpu = 2, .n_slot = 3, .n_node = 1, .n_group = 1};
     const double load[] = {8, 4, 2, 2};
     int logical[6], copy[4];
-    ck_assert_int_eq(har_deal_check(&d), CORE_OK);
-    har_deal_by_load(&d, load, logical);
-    har_deal_copies(&d, logical, copy);
+    ck_assert_int_eq(par_balancer_check(&d), CORE_OK);
+    par_balancer_deal(&d, load, logical);
+    par_balancer_copies(&d, logical, copy);
     const int copies[] = {3, 1, 1, 1};
     is(copy, copies, 4);
     const int want[] = {1, 0, 3, 0, 0, 2};
     is(logical, want, 6);
-    near(har_deal_balance(&d, load, logical), 8 / (4 + 8.0 / 3 + 2));
+    near(par_balancer_balance(&d, load, logical), 8 / (4 + 8.0 / 3 + 2));
 }
 END_TEST
 
@@ -48,21 +48,21 @@ START_TEST(groups_stay_in_a_node)
 {
     const double load[] = {8, 1, 7, 2};
     int logical[4];
-    har_deal d = {.n_e = 4, .n_gpu = 2, .n_slot = 2, .n_node = 1, .n_group = 1};
-    har_deal_by_load(&d, load, logical);
+    par_balancer d = {.n_e = 4, .n_gpu = 2, .n_slot = 2, .n_node = 1, .n_group = 1};
+    par_balancer_deal(&d, load, logical);
     const int apart[] = {0, 1, 2, 3};
     is(logical, apart, 4);
-    near(har_deal_balance(&d, load, logical), 1);
+    near(par_balancer_balance(&d, load, logical), 1);
     const double other[] = {8, 7, 1, 2};
-    har_deal_by_load(&d, other, logical);
+    par_balancer_deal(&d, other, logical);
     const int mixed[] = {0, 2, 1, 3};
     is(logical, mixed, 4);
-    near(har_deal_balance(&d, other, logical), 1);
+    near(par_balancer_balance(&d, other, logical), 1);
     d.n_node = d.n_group = 2;
-    har_deal_by_load(&d, other, logical);
+    par_balancer_deal(&d, other, logical);
     const int by_node[] = {0, 1, 3, 2};
     is(logical, by_node, 4);
-    near(har_deal_balance(&d, other, logical), 9.0 / 15);
+    near(par_balancer_balance(&d, other, logical), 9.0 / 15);
 }
 END_TEST
 
@@ -71,19 +71,19 @@ END_TEST
  * where a GPU has several to choose from.                                    */
 START_TEST(every_expert_is_somewhere)
 {
-    static const har_deal deal[] = {
+    static const par_balancer deal[] = {
         {.n_e = 26, .n_gpu = 6, .n_slot = 5, .n_node = 1, .n_group = 1},
         {.n_e = 24, .n_gpu = 8, .n_slot = 4, .n_node = 2, .n_group = 4},
         {.n_e = 20, .n_gpu = 4, .n_slot = 5, .n_node = 4, .n_group = 20},
         {.n_e = 3, .n_gpu = 4, .n_slot = 2, .n_node = 1, .n_group = 1}};
-    const har_deal *d = &deal[_i];
+    const par_balancer *d = &deal[_i];
     double load[32] = {0};
     int logical[64], in_order[64], copy[32], node[32];
     for (int e = 0; e < d->n_e; e++)
         load[e] = 1.0 / (1 + (e * 7 + 3) % d->n_e);
-    har_deal_by_load(d, load, logical);
-    har_deal_in_order(d, in_order);
-    har_deal_copies(d, logical, copy);
+    par_balancer_deal(d, load, logical);
+    par_balancer_in_order(d, in_order);
+    par_balancer_copies(d, logical, copy);
     memset(node, -1, sizeof node);
     for (int p = 0; p < d->n_gpu * d->n_slot; p++) {
         const int g = logical[p] / (d->n_e / d->n_group);
@@ -94,40 +94,68 @@ START_TEST(every_expert_is_somewhere)
     }
     for (int e = 0; e < d->n_e; e++)
         ck_assert_int_ge(copy[e], 1);
-    ck_assert(d->n_e < d->n_gpu || har_deal_balance(d, load, logical) >
-                                       har_deal_balance(d, load, in_order));
+    ck_assert(d->n_e < d->n_gpu || par_balancer_balance(d, load, logical) >
+                                       par_balancer_balance(d, load, in_order));
+}
+END_TEST
+
+/* With is_once no GPU has an expert twice, whatever the loads: one that is asked
+ * for alone has a copy on every GPU of its node.                             */
+START_TEST(no_gpu_has_an_expert_twice)
+{
+    for (int slots = 4; slots <= 13; slots++) {
+        const par_balancer d = {.n_e = 26, .n_gpu = 14, .n_slot = slots,
+                                .n_node = 1 + slots % 2, .n_group = 2,
+                                .is_once = true};
+        double load[26];
+        int logical[14 * 13], copy[26];
+        for (int e = 0; e < d.n_e; e++)
+            load[e] = e == _i ? 1000 : (e * 5 + _i) % 7;
+        ck_assert_int_eq(par_balancer_check(&d), CORE_OK);
+        par_balancer_deal(&d, load, logical);
+        par_balancer_copies(&d, logical, copy);
+        ck_assert_int_eq(copy[_i], d.n_gpu / d.n_node);
+        for (int e = 0; e < d.n_e; e++)
+            ck_assert_int_ge(copy[e], 1);
+        for (int p = 0; p < d.n_gpu * slots; p++)
+            for (int q = p / slots * slots; q < p; q++)
+                ck_assert_int_ne(logical[q], logical[p]);
+    }
 }
 END_TEST
 
 START_TEST(only_what_a_gpu_lacks_moves)
 {
-    const har_deal d = {
+    const par_balancer d = {
         .n_e = 4, .n_gpu = 2, .n_slot = 3, .n_node = 1, .n_group = 1};
     const int before[] = {0, 1, 2, 3, 0, 1}, after[] = {2, 1, 0, 2, 3, 2};
     int most = -1;
-    ck_assert_int_eq(har_deal_moved(&d, before, before, &most), 0);
+    ck_assert_int_eq(par_balancer_moved(&d, before, before, &most), 0);
     ck_assert_int_eq(most, 0);
-    ck_assert_int_eq(har_deal_moved(&d, before, after, &most), 1);
+    ck_assert_int_eq(par_balancer_moved(&d, before, after, &most), 1);
     ck_assert_int_eq(most, 1);
 }
 END_TEST
 
 static const struct {
-    har_deal deal;
+    par_balancer deal;
     const char *says; /* NULL: legal                                          */
 } refused[] = {
-    {{64, 16, 3, 1, 1}, "16 GPUs x 3 physical experts = 48, expected 64"},
-    {{64, 16, 4, 1, 1}, NULL},
-    {{64, 16, 257, 1, 1}, "= 4112, expected 64 to 4096"},
-    {{64, 16, 4, 3, 3}, "GPUs % nodes = 16 % 3 = 1"},
-    {{64, 16, 4, 4, 6}, "groups % nodes = 6 % 4 = 2"},
-    {{64, 16, 4, 4, 12}, "experts % groups = 64 % 12 = 4"},
-    {{64, 16, 4, 4, 8}, NULL}};
+    {{64, 16, 3, 1, 1, false}, "16 GPUs x 3 physical experts = 48, expected 64"},
+    {{64, 16, 4, 1, 1, false}, NULL},
+    {{64, 16, 257, 1, 1, false}, "= 4112, expected 64 to 4096"},
+    {{64, 16, 4, 3, 3, false}, "GPUs % nodes = 16 % 3 = 1"},
+    {{64, 16, 4, 4, 6, false}, "groups % nodes = 6 % 4 = 2"},
+    {{64, 16, 4, 4, 12, false}, "experts % groups = 64 % 12 = 4"},
+    {{64, 16, 4, 4, 8, false}, NULL},
+    {{64, 16, 17, 4, 4, true},
+     "17 physical experts on a GPU, expected at most 16"},
+    {{64, 16, 17, 4, 4, false}, NULL}};
 
 START_TEST(what_cannot_be_dealt_is_refused)
 {
     core_message_clear();
-    const core_status status = har_deal_check(&refused[_i].deal);
+    const core_status status = par_balancer_check(&refused[_i].deal);
     ck_assert_int_eq(status, refused[_i].says != NULL ? CORE_E_USAGE : CORE_OK);
     ck_assert_msg(refused[_i].says == NULL ||
                       strstr(core_message(), refused[_i].says) != NULL,
@@ -149,7 +177,7 @@ static har_drift drift_of(double drift, int every, core_spec *spec,
     const har_drift_case c = {.spec = spec,
                               .machine = machine,
                               .dtype = CORE_DTYPE_F16,
-                              .deal = {64, 16, 5, 1, 1},
+                              .deal = {64, 16, 5, 1, 1, false},
                               .share = share,
                               .drift = drift,
                               .n_token = 8192,
@@ -194,6 +222,7 @@ int main(void)
     tcase_add_test(tc, most_loaded_get_copies);
     tcase_add_test(tc, groups_stay_in_a_node);
     tcase_add_loop_test(tc, every_expert_is_somewhere, 0, 4);
+    tcase_add_loop_test(tc, no_gpu_has_an_expert_twice, 0, 26);
     tcase_add_test(tc, only_what_a_gpu_lacks_moves);
     tcase_add_loop_test(tc, what_cannot_be_dealt_is_refused, 0,
                         (int)(sizeof refused / sizeof *refused));

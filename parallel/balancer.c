@@ -1,9 +1,9 @@
-/* harness/perf/search/deal.c -- see deal.h.
+/* parallel/balancer.c -- see balancer.h.
  *
  * All ties go to the lowest number, so the same loads give the same experts on
  * every rank.
  */
-#include "harness/perf/search/deal.h"
+#include "parallel/balancer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +21,12 @@ static int by_load(const void *left, const void *right)
     return a->id - b->id;
 }
 
-core_status har_deal_check(const har_deal *d)
+core_status par_balancer_check(const par_balancer *d)
 {
     const int64_t n = (int64_t)d->n_gpu * d->n_slot;
-    CORE_FAIL_IF(n > HAR_MAX_PHYSICAL || n < d->n_e, CORE_E_USAGE,
+    CORE_FAIL_IF(n > PAR_MAX_SLOTS || n < d->n_e, CORE_E_USAGE,
                  "%d GPUs x %d physical experts = %lld, expected %d to %d",
-                 d->n_gpu, d->n_slot, (long long)n, d->n_e, HAR_MAX_PHYSICAL);
+                 d->n_gpu, d->n_slot, (long long)n, d->n_e, PAR_MAX_SLOTS);
     CORE_FAIL_IF(d->n_gpu % d->n_node != 0, CORE_E_USAGE,
                  "GPUs %% nodes = %d %% %d = %d, expected 0", d->n_gpu,
                  d->n_node, d->n_gpu % d->n_node);
@@ -36,10 +36,13 @@ core_status har_deal_check(const har_deal *d)
     CORE_FAIL_IF(d->n_e % d->n_group != 0, CORE_E_USAGE,
                  "experts %% groups = %d %% %d = %d, expected 0", d->n_e,
                  d->n_group, d->n_e % d->n_group);
+    CORE_FAIL_IF(d->is_once && d->n_slot > d->n_e / d->n_node, CORE_E_USAGE,
+                 "%d physical experts on a GPU, expected at most %d: a node's "
+                 "experts, each once", d->n_slot, d->n_e / d->n_node);
     return CORE_OK;
 }
 
-void har_deal_in_order(const har_deal *d, int *logical)
+void par_balancer_in_order(const par_balancer *d, int *logical)
 {
     for (int p = 0; p < d->n_gpu * d->n_slot; p++)
         logical[p] = p % d->n_e;
@@ -56,12 +59,12 @@ static int least(const double *load, const int *held, int n, int room)
 }
 
 /* node [n_group] of each group. */
-static void groups_to_nodes(const har_deal *d, const double *load, int *node)
+static void groups_to_nodes(const par_balancer *d, const double *load, int *node)
 {
     const int of_group = d->n_e / d->n_group;
-    double sum[HAR_MAX_PHYSICAL] = {0};
-    int held[HAR_MAX_PHYSICAL] = {0};
-    item group[HAR_MAX_PHYSICAL];
+    double sum[PAR_MAX_SLOTS] = {0};
+    int held[PAR_MAX_SLOTS] = {0};
+    item group[PAR_MAX_SLOTS];
     for (int g = 0; g < d->n_group; g++) {
         group[g] = (item){0, g};
         for (int e = g * of_group; e < (g + 1) * of_group; e++)
@@ -77,21 +80,23 @@ static void groups_to_nodes(const har_deal *d, const double *load, int *node)
 }
 
 /* Copies of the experts of a node, largest load first; returns how many. */
-static int copy_experts(const har_deal *d, const double *load, const int *node,
+static int copy_experts(const par_balancer *d, const double *load, const int *node,
                         int i_node, item *copy)
 {
     const int of_group = d->n_e / d->n_group;
     const int n = d->n_gpu / d->n_node * d->n_slot;
-    int n_copy[HAR_MAX_PHYSICAL], mine[HAR_MAX_PHYSICAL], n_mine = 0, n_out = 0;
+    int n_copy[PAR_MAX_SLOTS], mine[PAR_MAX_SLOTS], n_mine = 0, n_out = 0;
     for (int e = 0; e < d->n_e; e++)
         if (node[e / of_group] == i_node) {
             mine[n_mine] = e;
             n_copy[n_mine++] = 1;
         }
     for (int more = n_mine; more < n; more++) {
-        int best = 0;
-        for (int i = 1; i < n_mine; i++)
-            if (load[mine[i]] * n_copy[best] > load[mine[best]] * n_copy[i])
+        int best = -1;
+        for (int i = 0; i < n_mine; i++)
+            if ((!d->is_once || n_copy[i] < d->n_gpu / d->n_node) &&
+                (best < 0 ||
+                 load[mine[i]] * n_copy[best] > load[mine[best]] * n_copy[i]))
                 best = i;
         n_copy[best]++;
     }
@@ -110,12 +115,31 @@ static bool has(const int *slot, int n, int e)
     return false;
 }
 
+/* A slot for a copy of expert e, though all GPUs with room have it: one of them,
+ * which takes an expert from a full GPU without e, and that one's slot.  There is
+ * one: e has fewer copies so far than there are GPUs, and a full GPU has more
+ * experts than one with room.                                                */
+static int *make_room(const par_balancer *d, int *slot, int *held, int n_gpu,
+                      int e)
+{
+    for (int with = 0; with < n_gpu; with++)
+        for (int full = 0; held[with] < d->n_slot && full < n_gpu; full++) {
+            int *from = slot + full * d->n_slot, *to = slot + with * d->n_slot;
+            for (int i = 0; !has(from, held[full], e) && i < held[full]; i++)
+                if (!has(to, held[with], from[i])) {
+                    to[held[with]++] = from[i];
+                    return &from[i];
+                }
+        }
+    return NULL;
+}
+
 /* slot: of the node's GPUs, side by side. */
-static void copies_to_gpus(const har_deal *d, const item *copy, int n, int *slot)
+static void copies_to_gpus(const par_balancer *d, const item *copy, int n, int *slot)
 {
     const int n_gpu = d->n_gpu / d->n_node;
-    double sum[HAR_MAX_PHYSICAL] = {0};
-    int held[HAR_MAX_PHYSICAL] = {0};
+    double sum[PAR_MAX_SLOTS] = {0};
+    int held[PAR_MAX_SLOTS] = {0};
     for (int i = 0; i < n; i++) {
         int best = -1;
         for (int g = 0; g < n_gpu; g++)
@@ -123,6 +147,10 @@ static void copies_to_gpus(const har_deal *d, const item *copy, int n, int *slot
                 !has(slot + g * d->n_slot, held[g], copy[i].id) &&
                 (best < 0 || sum[g] < sum[best]))
                 best = g;
+        if (best < 0 && d->is_once) {
+            *make_room(d, slot, held, n_gpu, copy[i].id) = copy[i].id;
+            continue;
+        }
         if (best < 0)
             best = least(sum, held, n_gpu, d->n_slot);
         slot[best * d->n_slot + held[best]++] = copy[i].id;
@@ -130,11 +158,11 @@ static void copies_to_gpus(const har_deal *d, const item *copy, int n, int *slot
     }
 }
 
-void har_deal_by_load(const har_deal *d, const double *load, int *logical)
+void par_balancer_deal(const par_balancer *d, const double *load, int *logical)
 {
     const int of_node = d->n_gpu / d->n_node * d->n_slot;
-    int node[HAR_MAX_PHYSICAL];
-    item copy[HAR_MAX_PHYSICAL];
+    int node[PAR_MAX_SLOTS];
+    item copy[PAR_MAX_SLOTS];
     groups_to_nodes(d, load, node);
     for (int i = 0; i < d->n_node; i++) {
         const int n = copy_experts(d, load, node, i, copy);
@@ -142,19 +170,19 @@ void har_deal_by_load(const har_deal *d, const double *load, int *logical)
     }
 }
 
-void har_deal_copies(const har_deal *d, const int *logical, int *n_copy)
+void par_balancer_copies(const par_balancer *d, const int *logical, int *n_copy)
 {
     memset(n_copy, 0, (size_t)d->n_e * sizeof *n_copy);
     for (int p = 0; p < d->n_gpu * d->n_slot; p++)
         n_copy[logical[p]]++;
 }
 
-double har_deal_balance(const har_deal *d, const double *load,
+double par_balancer_balance(const par_balancer *d, const double *load,
                         const int *logical)
 {
-    int n_copy[HAR_MAX_PHYSICAL];
+    int n_copy[PAR_MAX_SLOTS];
     double sum = 0, most = 0;
-    har_deal_copies(d, logical, n_copy);
+    par_balancer_copies(d, logical, n_copy);
     for (int g = 0; g < d->n_gpu; g++) {
         double mine = 0;
         for (int i = g * d->n_slot; i < (g + 1) * d->n_slot; i++)
@@ -165,7 +193,7 @@ double har_deal_balance(const har_deal *d, const double *load,
     return sum / d->n_gpu / most;
 }
 
-int har_deal_moved(const har_deal *d, const int *before, const int *after,
+int par_balancer_moved(const par_balancer *d, const int *before, const int *after,
                    int *most)
 {
     int n = 0;

@@ -1,6 +1,6 @@
-/* harness/perf/search/rebalance_file.c -- a plan, key by key as plan_yaml.c reads it. */
+/* harness/perf/search/plan_file.c -- a plan, key by key as plan_yaml.c reads it. */
 #include "harness/launch/outfile.h"
-#include "harness/perf/search/rebalance.h"
+#include "harness/perf/search/plan_file.h"
 
 static void write_placement(FILE *out, const par_plan *plan)
 {

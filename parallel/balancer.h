@@ -1,4 +1,4 @@
-/* harness/perf/search/deal.h -- physical experts of a layer: which logical expert
+/* parallel/balancer.h -- physical experts of a layer: which logical expert
  * each is, from what the logical ones are asked for.
  *
  * Physical expert p is slot p % n_slot of GPU p / n_slot.  Where there are more
@@ -7,45 +7,49 @@
  * greedy over all GPUs (n_node = 1), or by node, then by GPU, so that a group of
  * experts stays in a node, as routing that is limited to groups wants it.
  */
-#ifndef HAR_PERF_DEAL_H
-#define HAR_PERF_DEAL_H
+#ifndef PAR_BALANCER_H
+#define PAR_BALANCER_H
 
 #include "core/base/status.h"
 
-enum { HAR_MAX_PHYSICAL = 4096 };
+enum { PAR_MAX_SLOTS = 4096 };
 
-typedef struct har_deal {
+typedef struct par_balancer {
     int n_e;             /* logical experts, at most as many as physical ones */
-    int n_gpu, n_slot;   /* at most HAR_MAX_PHYSICAL slots                    */
+    int n_gpu, n_slot;   /* at most PAR_MAX_SLOTS slots                    */
     int n_node, n_group; /* n_node divides n_gpu and n_group, which divides
                           * n_e                                               */
-} har_deal;
+    bool is_once;        /* no GPU has two copies of an expert, as plans want
+                          * it; published dealing may                         */
+} par_balancer;
 
 /* E_USAGE with the equation that fails.                              [local] */
-CORE_NODISCARD core_status har_deal_check(const har_deal *deal);
+CORE_NODISCARD core_status par_balancer_check(const par_balancer *deal);
 
 /* Physical experts in order: expert p is logical p mod n_e.  What a run begins
  * with that knows no load.
  *   logical [n_gpu * n_slot] of each physical expert                 [local] */
-void har_deal_in_order(const har_deal *deal, int *logical);
+void par_balancer_in_order(const par_balancer *deal, int *logical);
 
 /* 1. Groups go to nodes, largest load first, each to the least loaded that has
  * room, as many to each.  2. In a node every expert has a copy; the others are
  * given one by one to the expert whose copies carry most.  3. Copies go to the
  * node's GPUs, largest first, each to the least loaded that has room, if
- * possible one that does not have the expert.
+ * possible one that does not have the expert.  With is_once an expert has no more
+ * copies than its node has GPUs, and where step 3 would put a second one on a
+ * GPU, that GPU takes another's expert, and the copy that one's slot.
  *   load [n_e]; logical [n_gpu * n_slot]                             [local] */
-void har_deal_by_load(const har_deal *deal, const double *load, int *logical);
+void par_balancer_deal(const par_balancer *deal, const double *load, int *logical);
 
 /* How many copies each logical expert has, [n_e].                    [local] */
-void har_deal_copies(const har_deal *deal, const int *logical, int *n_copy);
+void par_balancer_copies(const par_balancer *deal, const int *logical, int *n_copy);
 
 /* Mean load of a GPU / that of the fullest: 1 is even.               [local] */
-double har_deal_balance(const har_deal *deal, const double *load,
+double par_balancer_balance(const par_balancer *deal, const double *load,
                         const int *logical);
 
 /* Experts that GPUs need and do not have: of all, and *most of one.  [local] */
-int har_deal_moved(const har_deal *deal, const int *before, const int *after,
+int par_balancer_moved(const par_balancer *deal, const int *before, const int *after,
                    int *most);
 
 #endif
