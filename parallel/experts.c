@@ -30,6 +30,7 @@ static int64_t count_rows(par_model *m, int pair)
     }
     for (int b = 0; b < n_bucket; b++) {
         w->n_expert[pair * n_my + b % n_my] += w->bucket[b + 1];
+        m->n_row[b] += w->bucket[b + 1];
         w->bucket[b + 1] += w->bucket[b];
         w->cursor[b] = w->bucket[b];
     }

@@ -375,6 +375,7 @@ struct par_model {
     core_arena shards;          /* owns everything below                      */
     par_layer *layer;           /* [layers of mine], see par__layer           */
     par_expert *expert;         /* [n_moe * n_my_expert]                      */
+    int64_t *n_row;             /* likewise: that each got, see moves.h       */
     par_cut cut;                /* the first of my shards                     */
     int n_moe;                  /* MoE layers whose experts I hold            */
     int *moe_index;             /* [L] among them, or -1                      */

@@ -199,6 +199,10 @@ static void carve(par_model *m)
             if (m->expert != NULL)
                 m->expert[i] = x;
         }
+    const int n_slot = m->n_moe * lay->n_my_expert;
+    m->n_row = core_arena_i64(&m->shards, n_slot);
+    for (int i = 0; m->n_row != NULL && i < n_slot; i++)
+        m->n_row[i] = 0;
 }
 
 static size_t measure(par_model *m, bool keeps_dense, bool keeps_experts)

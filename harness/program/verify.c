@@ -34,6 +34,7 @@ typedef struct request { /* the command line                              */
     bool is_forced, keeps, is_padded, allows_partial, cuts_blocks, act_quant;
     bool wants_grad;
     const char *decode, *chunk;
+    const char *passes, *slots, *nodes;
 } request;
 
 typedef struct task {     /* what it means                                 */
@@ -44,6 +45,7 @@ typedef struct task {     /* what it means                                 */
     int n_numerics;
     int64_t n_b, n_t;
     har_decode decode; /* --decode, of which the batch then is                */
+    int n_pass, n_node; /* --passes, --nodes                                  */
     double stall_seconds;
     int n_rank;        /* of the largest plan                           */
     har_limits limits; /* of the launcher, and of rank 0: with rates          */
@@ -107,6 +109,16 @@ static void read_command_line(request *r, int argc, char **argv)
         {"chunk", .text = &r->chunk, .argument = "N",
          .help = "with --decode: tokens of a prompt that a step takes (a quarter "
                  "of the longest)"},
+        {"passes", .text = &r->passes, .argument = "N",
+         .help = "in exact numerics N passes, at most 8, with other prompts "
+                 "each, between which experts are dealt anew by what was "
+                 "counted and move between ranks"},
+        {"slots", .text = &r->slots, .argument = "N",
+         .help = "with --passes: physical experts of a layer on each ep index "
+                 "(as many as there have to be)"},
+        {"nodes", .text = &r->nodes, .argument = "N",
+         .help = "with --passes: experts are dealt by node, then by ep index; "
+                 "1: over all of them"},
         {"allow-partial", .flag = &r->allows_partial,
          .help = "exit 0 too if all is right that ran, but not all ran"},
         {"cut-blocks", .flag = &r->cuts_blocks,
@@ -227,6 +239,7 @@ static core_status estimate(task *t, const request *r)
         har_rates_measure(&t->limits, &t->model.spec, t->numerics,
                           t->n_numerics);
     CORE_TRY(har_need_make(&t->need, t->estimate, &wish, &t->limits));
+    t->need.seconds *= t->n_pass;
     if (har_is_rank())
         return CORE_OK;
     return har_need_check(&t->need, &wish, &t->limits,
@@ -265,6 +278,43 @@ static core_status check_decode(const request *r)
                  "--decode: steps have no gradients");
     CORE_FAIL_IF(r->checkpoint != NULL, CORE_E_USAGE,
                  "--decode: references of steps are not kept in --checkpoint");
+    return CORE_OK;
+}
+
+/* What passes ask for, and physical experts for plans that have none. */
+static core_status read_passes(task *t, const request *r)
+{
+    int64_t n_pass, n_slot = 0, n_node = 1;
+    t->n_pass = 1;
+    CORE_FAIL_IF(r->passes == NULL && r->slots != NULL, CORE_E_USAGE,
+                 "--slots: it is of --passes, which is not there");
+    CORE_FAIL_IF(r->passes == NULL && r->nodes != NULL, CORE_E_USAGE,
+                 "--nodes: it is of --passes, which is not there");
+    if (r->passes == NULL)
+        return CORE_OK;
+    CORE_FAIL_IF(t->n_numerics != 1 || t->numerics[0] != CORE_EXACT,
+                 CORE_E_USAGE, "--passes: they are compared in exact numerics, "
+                 "found --numerics %s", r->numerics);
+    CORE_FAIL_IF(r->decode != NULL || r->wants_grad || r->checkpoint != NULL ||
+                     r->is_forced,
+                 CORE_E_USAGE, "--passes: expected without --decode, --grad, "
+                 "--checkpoint and --forced");
+    CORE_TRY(har_parse_count(&n_pass, "--passes", r->passes));
+    if (r->slots != NULL)
+        CORE_TRY(har_parse_count(&n_slot, "--slots", r->slots));
+    if (r->nodes != NULL)
+        CORE_TRY(har_parse_count(&n_node, "--nodes", r->nodes));
+    CORE_FAIL_IF(n_pass > HAR_MAX_NUMERICS, CORE_E_USAGE,
+                 "--passes: expected at most %d, found '%s'", HAR_MAX_NUMERICS,
+                 r->passes);
+    CORE_FAIL_IF(n_slot > PAR_MAX_EXPERTS || n_node > PAR_MAX_EXPERTS,
+                 CORE_E_USAGE, "--slots, --nodes: expected at most %d",
+                 PAR_MAX_EXPERTS);
+    t->n_pass = (int)n_pass;
+    t->n_node = (int)n_node;
+    for (int i = 0; i < t->n_plan; i++)
+        CORE_TRY(har_dealer_plan(&t->plan[i], &t->model.spec, (int)n_slot,
+                                 t->n_node));
     return CORE_OK;
 }
 
@@ -348,7 +398,8 @@ static core_status understand(task *t, const request *r)
     CORE_TRY(har_parse_count(&number, "--stall", r->stall));
     t->stall_seconds = (double)number;
     CORE_TRY(read_numerics(t, r->numerics != NULL ? r->numerics
-                              : r->decode != NULL ? "exact"
+                              : r->decode != NULL || r->passes != NULL
+                                  ? "exact"
                                                   : "exact,fp32"));
     CORE_TRY(read_order(t, r));
     if (r->schedule != NULL) {
@@ -363,6 +414,7 @@ static core_status understand(task *t, const request *r)
     CORE_TRY(check_decode(r));
     CORE_TRY(read_plans(t, r));
     CORE_TRY(read_decode(t, r));
+    CORE_TRY(read_passes(t, r));
     for (int i = 0; r->wants_grad && i < t->n_plan; i++)
         CORE_TRY(par_backward_check(&t->plan[i]));
     for (int i = 0; r->events != NULL && i < t->n_plan; i++)
@@ -450,8 +502,12 @@ static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
     for (int j = 0; j < t->n_numerics && status == CORE_OK; j++) {
         har_events_label(events, &t->plan[i], t->numerics[j]);
         har_trace_pass(trace, core_numerics_name(t->numerics[j]).text);
-        status = har_job_verify(&run->result[i * t->n_numerics + j], &run->job,
-                                comm, &t->plan[i], t->numerics[j], passes);
+        status =
+            run->request->passes != NULL
+                ? har_job_verify_passes(&run->result[i * t->n_pass], &run->job,
+                                        comm, &t->plan[i], t->n_pass, t->n_node)
+                : har_job_verify(&run->result[i * t->n_numerics + j], &run->job,
+                                 comm, &t->plan[i], t->numerics[j], passes);
         if (status == CORE_OK && run->request->wants_grad &&
             t->numerics[j] == CORE_EXACT)
             status = har_case_gradients(&run->result[i * t->n_numerics + j],
@@ -505,6 +561,7 @@ static core_status write_report(const rank_run *run)
                                run->request->allows_partial,
                                t->n_plan,
                                t->n_numerics,
+                               t->n_pass,
                                t->plan,
                                t->numerics,
                                t->estimate,
@@ -555,7 +612,7 @@ static int run_rank(const request *r, task *t)
     const int exit_code =
         is_verdict ? core_status_exit_code(status) : har_end(status);
     har_job_close(&run->job);
-    for (int i = 0; i < t->n_plan * t->n_numerics; i++)
+    for (int i = 0; i < t->n_plan * t->n_numerics * t->n_pass; i++)
         har_case_result_free(&run->result[i]);
     core_batch_free(&run->batch);
     core_weights_close(run->weights);

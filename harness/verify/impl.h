@@ -6,6 +6,11 @@
 
 #include <jansson.h>
 
+/* ---- report.c ------------------------------------------------------------ */
+
+/* Cases of a plan: its numerics, each in all passes.                 [local] */
+int har__n_case(const har_report *r);
+
 /* ---- report_pass.c ------------------------------------------------------- */
 
 /* What pass p of a case found.                                       [local] */

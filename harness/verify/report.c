@@ -9,12 +9,14 @@
 
 #include <string.h>
 
+int har__n_case(const har_report *r) { return r->n_numerics * r->n_pass; }
+
 har_verdict har_report_verdict(const har_report *report,
                                const har_case_result **first)
 {
     har_verdict worst = HAR_PASS;
     *first = NULL;
-    for (int i = 0; i < report->n_plan * report->n_numerics; i++) {
+    for (int i = 0; i < report->n_plan * har__n_case(report); i++) {
         if (report->result[i].verdict > worst) {
             worst = report->result[i].verdict;
             *first = &report->result[i];
@@ -274,6 +276,28 @@ static void write_equal(const har_case_result *c, FILE *out)
                 har_distinct_format(&c->distinct, a, text), har_axis_degree(a));
 }
 
+/* Rows of the ranks' experts in this pass, and what moved behind it. */
+static void write_dealt(const har_report *r, const har_case_result *c, FILE *out)
+{
+    const har_dealt *d = &c->dealt;
+    char bytes[16];
+    if (!d->is_there)
+        return;
+    fprintf(out, "  balance    pass %d of %d: %.1f %%", d->number + 1, r->n_pass,
+            100 * d->balance);
+    if (d->number > 0)
+        fprintf(out, ", %.1f %% had experts stayed where they were",
+                100 * d->kept);
+    fputc('\n', out);
+    if (d->number + 1 < r->n_pass)
+        fprintf(out,
+                "  moved      %lld experts of all ranks behind it, %s; every "
+                "slot %s its expert's weights\n",
+                (long long)d->n_moved,
+                har_format_bytes((size_t)d->n_bytes, bytes),
+                d->wrong[0] == '\0' ? "has" : "ought to have");
+}
+
 static void write_case(const har_report *r, int plan, const har_case_result *c,
                        FILE *out)
 {
@@ -287,7 +311,7 @@ static void write_case(const har_report *r, int plan, const har_case_result *c,
     if (c->reason[0] != '\0')
         fprintf(out, "  reason     %s\n", c->reason);
     write_times(c, &r->plan[plan], out);
-    if (c->batch_seed != r->seed)
+    if (c->batch_seed != c->first_seed)
         fprintf(out,
                 "  batch      drawn again, with seed %llu: before, agreement "
                 "would have proved nothing\n",
@@ -301,6 +325,7 @@ static void write_case(const har_report *r, int plan, const har_case_result *c,
                 "  greedy     %lld tokens chosen on the ranks of the last stage, "
                 "%lld wrong\n",
                 (long long)c->greedy.n, (long long)c->greedy.n_wrong);
+    write_dealt(r, c, out);
     har__report_grad(c, out);
     for (int p = 0; p < c->n_pass; p++)
         har__report_pass(r, c, p, out);
@@ -353,9 +378,12 @@ void har_report_text(const har_report *report, FILE *out)
     write_model(report, out);
     for (int i = 0; i < report->n_plan; i++) {
         write_plan(report, i, out);
-        for (int j = 0; j < report->n_numerics; j++)
-            write_case(report, i, &report->result[i * report->n_numerics + j],
-                       out);
+        for (int j = 0; j < har__n_case(report); j++) {
+            const har_case_result *c =
+                &report->result[i * har__n_case(report) + j];
+            if (c->n_pass > 0) /* else nothing ran: passes before it failed */
+                write_case(report, i, c, out);
+        }
     }
     write_verdict(report, out);
 }

@@ -22,10 +22,11 @@ typedef struct har_report {
     const har_decode *decode;   /* --decode; NULL: one pass                    */
     bool allows_partial;        /* --allow-partial                             */
     int n_plan, n_numerics;
+    int n_pass;                 /* --passes, of each case; 1: one              */
     const par_plan *plan;       /* [n_plan]                                    */
     const core_numerics *numerics; /* [n_numerics]                             */
     const har_estimate *estimate;  /* [n_plan], of the first numerics          */
-    const har_case_result *result; /* [n_plan * n_numerics]                    */
+    const har_case_result *result; /* [n_plan * n_numerics * n_pass]           */
     double seconds;             /* the whole run                               */
 } har_report;
 

@@ -281,6 +281,21 @@ static json_t *decode_object(const har_decode *d, const har_greedy *greedy)
     return o;
 }
 
+/* null without --passes. */
+static json_t *dealt_object(const har_dealt *d)
+{
+    if (!d->is_there)
+        return json_null();
+    json_t *o = json_object();
+    core_json_put_int(o, "pass", d->number);
+    core_json_put_number(o, "balance", d->balance);
+    core_json_put_number(o, "balance_kept", d->kept);
+    core_json_put_int(o, "moved_experts", d->n_moved);
+    core_json_put_int(o, "moved_bytes", d->n_bytes);
+    core_json_put_text(o, "wrong", d->wrong);
+    return o;
+}
+
 static json_t *case_object(const har_case_result *c, const har_decode *decode)
 {
     json_t *o = json_object(), *passes = json_array();
@@ -301,6 +316,7 @@ static json_t *case_object(const har_case_result *c, const har_decode *decode)
     core_json_put(o, "passes", passes);
     core_json_put(o, "gradients", har__grad_object(c));
     core_json_put(o, "decode", decode_object(decode, &c->greedy));
+    core_json_put(o, "dealt", dealt_object(&c->dealt));
     return o;
 }
 
@@ -329,9 +345,11 @@ static json_t *plan_object(const har_report *r, int i)
     core_json_put_int(o, "estimated_largest_rank_bytes",
                       (int64_t)r->estimate[i].largest_rank_bytes);
     core_json_put_number(o, "estimated_seconds", r->estimate[i].seconds);
-    for (int j = 0; j < r->n_numerics; j++)
-        json_array_append_new(cases,
-                              case_object(&r->result[i * r->n_numerics + j], r->decode));
+    for (int j = 0; j < har__n_case(r); j++) {
+        const har_case_result *c = &r->result[i * har__n_case(r) + j];
+        if (c->n_pass > 0)
+            json_array_append_new(cases, case_object(c, r->decode));
+    }
     core_json_put(o, "cases", cases);
     return o;
 }

@@ -81,6 +81,7 @@ typedef struct rank_state { /* of one rank during a case                      */
     har_watch *watch;   /* of the pass at hand                                */
     bool is_first;      /* pass                                               */
     har_estimate expected; /* rank 0's, of the case                           */
+    har_dealer *dealer; /* NULL: experts stay where they are                  */
 } rank_state;
 
 static void merge_totals(har_totals *out, par_comm *comm, const par_stats *mine,
@@ -169,7 +170,8 @@ static void pass_under_way(void *self, const par_under_way *request)
         s->job->under_way(s->job->cost_self, request);
 }
 
-/* The layout and the shards; what has taken part is remembered for a plan.   */
+/* The layout and the shards, unless they are there; what has taken part is
+ * remembered for a plan.                                                     */
 static core_status open_rank(rank_state *s, const par_plan *plan,
                              core_numerics numerics, const size_t budget[3])
 {
@@ -186,14 +188,17 @@ static core_status open_rank(rank_state *s, const par_plan *plan,
                                  .order = job->order,
                                  .schedule_seed = job->schedule_seed};
     s->observer = (par_observer){s, observe};
-    CORE_TRY(
-        par_layout_make(&s->layout, &s->arena, job->spec, plan, s->comm->rank));
+    if (s->model == NULL)
+        CORE_TRY(par_layout_make(&s->layout, &s->arena, job->spec, plan,
+                                 s->comm->rank));
     if (job->plan != plan) {
         har_reach_close(&job->reach);
         CORE_TRY(har_reach_open(&job->reach, job->spec, &s->layout));
         job->plan = plan;
     }
     job->reach.layout = &s->layout;
+    if (s->model != NULL) /* of the pass before */
+        return CORE_OK;
     CORE_TRY(par_model_open(&s->model, s->comm, &s->layout, job->spec,
                             job->weights, numerics, &options));
     const har_decode *d = job->decode;
@@ -412,7 +417,12 @@ static core_status run_passes(rank_state *s, har_case_result *out,
 {
     const bool is_forced =
         passes == HAR_PASSES_FORCED || core_has_bounds(out->numerics);
+    if (s->dealer != NULL)
+        har_dealer_begin(s->dealer, s->model);
     CORE_TRY(run_pass(s, out, &s->main, is_forced ? HAR_FORCED : HAR_FREE));
+    if (s->dealer != NULL)
+        CORE_TRY(har_dealer_count(s->dealer, &out->dealt, s->comm, s->model,
+                                  &s->layout, s->main.batch, s->main.file));
     if (!is_forced && har_verdict_is_bad(out->pass[0].verdict))
         CORE_TRY(run_pass(s, out, &s->main, HAR_FORCED));
     CORE_TRY(exercise(s, out));
@@ -517,11 +527,23 @@ static core_status begin_case(rank_state *s, const par_plan *plan,
     return CORE_OK;
 }
 
+/* What moves has to be there, whether or not one pass is faster with it. */
+static void choose_budget(const rank_state *s, const par_plan *plan,
+                          size_t budget[3])
+{
+    const size_t available = har_memory_available();
+    const size_t held = s->expected.held_bytes;
+    har_rank_budget(budget, &s->expected, plan, available, held);
+    if (s->dealer != NULL && available > held)
+        budget[0] = (available - held) / (size_t)par_plan_world(plan);
+}
+
 static core_status verify(rank_state *s, har_case_result *out,
                           const par_plan *plan, har_passes passes)
 {
     har_job *job = s->job;
-    CORE_TRY(prepare_weights(job, s->comm, out->numerics));
+    if (s->model == NULL)
+        CORE_TRY(prepare_weights(job, s->comm, out->numerics));
     CORE_TRY(find_equal(s, out, plan));
     CORE_TRY(par_agree(s->comm, begin_case(s, plan, out->numerics)));
     CORE_TRY(har_reference_get(&s->reference, job, s->comm, plan, out->numerics,
@@ -531,6 +553,7 @@ static core_status verify(rank_state *s, har_case_result *out,
     out->reference_was_made = s->reference.was_made;
     out->reference_bytes = reference_bytes(job->spec, job->batch);
     out->is_telling = main->is_telling;
+    out->first_seed = job->seed;
     out->batch_seed = job->seed + (uint64_t)main->n_redraw;
     snprintf(out->no_exercise, sizeof out->no_exercise, "%s",
              s->reference.no_exercise);
@@ -547,8 +570,7 @@ static core_status verify(rank_state *s, har_case_result *out,
     out->routing = s->main.routing;
     size_t budget[3] = {0};
     if (s->comm->rank == 0)
-        har_rank_budget(budget, &s->expected, plan, har_memory_available(),
-                        s->expected.held_bytes);
+        choose_budget(s, plan, budget);
     par_broadcast(s->comm, &s->comm->world, budget, (int64_t)sizeof budget, 0);
     const double start = core_seconds(CLOCK_MONOTONIC);
     CORE_TRY(par_agree(s->comm, open_rank(s, plan, out->numerics, budget)));
@@ -559,15 +581,33 @@ static core_status verify(rank_state *s, har_case_result *out,
     return CORE_OK;
 }
 
+/* What a case was held against. */
+static void close_case(rank_state *s)
+{
+    close_view(&s->main);
+    close_view(&s->exercise);
+    s->main = s->exercise = (view){0};
+    har_reference_close(&s->reference, s->job, s->comm);
+    s->reference = (har_reference){0};
+    free(s->correction);
+    s->correction = NULL;
+    s->job->reach.layout = NULL;
+}
+
 static void close_rank(rank_state *s)
 {
     par_model_close(s->model);
-    close_view(&s->main);
-    close_view(&s->exercise);
-    har_reference_close(&s->reference, s->job, s->comm);
-    free(s->correction);
+    close_case(s);
     core_arena_free(&s->arena);
-    s->job->reach.layout = NULL;
+}
+
+static void begin_result(har_case_result *out, const har_job *job,
+                         core_numerics numerics)
+{
+    memset(out, 0, sizeof *out);
+    out->numerics = numerics;
+    out->is_conserved = true;
+    out->n_token = job->batch->n_b * job->batch->n_t;
 }
 
 core_status har_job_verify(har_case_result *out, har_job *job, par_comm *comm,
@@ -575,10 +615,7 @@ core_status har_job_verify(har_case_result *out, har_job *job, par_comm *comm,
                            har_passes passes)
 {
     rank_state s = {.comm = comm, .job = job, .arena = core_arena_measure()};
-    memset(out, 0, sizeof *out);
-    out->numerics = numerics;
-    out->is_conserved = true;
-    out->n_token = job->batch->n_b * job->batch->n_t;
+    begin_result(out, job, numerics);
     const core_status status = verify(&s, out, plan, passes);
     close_rank(&s);
     give_back();
@@ -592,6 +629,92 @@ void har_case_result_free(har_case_result *result)
     for (int i = 0; i < result->n_pass; i++)
         har_pass_free(&result->pass[i]);
     result->n_pass = 0;
+}
+
+/* What was counted or moved wrongly, unless taps differ: they say more. */
+static void judge_dealing(har_case_result *out)
+{
+    if (out->dealt.wrong[0] == '\0')
+        return;
+    if (!har_verdict_is_bad(out->verdict))
+        snprintf(out->reason, sizeof out->reason, "%s", out->dealt.wrong);
+    out->verdict = HAR_FAIL;
+}
+
+/* Pass `number` of a run: prompts of its own, in a reference of its own. */
+static core_status verify_next(rank_state *s, har_case_result *out,
+                               core_batch *batch, int number)
+{
+    har_job *job = s->job;
+    const core_batch *first = job->batch;
+    const uint64_t seed = job->seed;
+    core_status status = CORE_OK;
+    har_job_drop_references(job);
+    job->n_redraw = 0;
+    job->plan = NULL; /* everything takes part anew */
+    if (number > 0) {
+        job->seed += (uint64_t)number * (HAR_MAX_REDRAWS + 1);
+        status = core_batch_make(batch, job->spec, first->n_b, first->n_t,
+                                 job->seed);
+        if (status == CORE_OK && job->is_padded)
+            status = core_batch_pad_left(batch, job->spec);
+        job->batch = batch;
+    }
+    status = par_agree(s->comm, status);
+    begin_result(out, job, CORE_EXACT);
+    out->dealt.number = number;
+    if (status == CORE_OK)
+        status = verify(s, out, &s->dealer->plan, HAR_PASSES_USUAL);
+    close_case(s);
+    job->batch = first;
+    job->seed = seed;
+    return status;
+}
+
+/* Behind the first pass: can weights move? */
+static core_status check_kept(const rank_state *s)
+{
+    core_status status = CORE_OK;
+    if (!par_keeps_experts(s->model))
+        status = core_fail(CORE_E_MEMORY,
+                           "--passes: experts move from memory to memory, and "
+                           "there is no room to keep them; verify fewer layers "
+                           "(--layers)");
+    return par_agree(s->comm, status);
+}
+
+core_status har_job_verify_passes(har_case_result *out, har_job *job,
+                                  par_comm *comm, const par_plan *plan,
+                                  int n_pass, int n_node)
+{
+    rank_state s = {.comm = comm, .job = job, .arena = core_arena_measure()};
+    har_dealer dealer = {.arena = core_arena_measure()};
+    core_batch batch = {0};
+    core_status status =
+        par_layout_make(&s.layout, &s.arena, job->spec, plan, comm->rank);
+    if (status == CORE_OK)
+        status = har_dealer_open(&dealer, job->spec, &s.layout, n_node);
+    status = par_agree(comm, status);
+    s.dealer = &dealer;
+    bool is_right = true;
+    for (int i = 0; i < n_pass && status == CORE_OK && is_right; i++) {
+        status = verify_next(&s, &out[i], &batch, i);
+        if (status == CORE_OK && i == 0)
+            status = check_kept(&s);
+        if (status == CORE_OK && i + 1 < n_pass)
+            har_dealer_move(&dealer, &out[i].dealt, comm, s.model, &s.layout);
+        if (status == CORE_OK)
+            judge_dealing(&out[i]);
+        is_right = out[i].dealt.wrong[0] == '\0';
+        core_batch_free(&batch);
+    }
+    close_rank(&s);
+    har_dealer_close(&dealer);
+    job->plan = NULL;
+    give_back();
+    for (int i = 0; i < n_pass && status != CORE_OK; i++)
+        har_case_result_free(&out[i]);
+    return status;
 }
 
 core_status har_case_gradients(har_case_result *out, har_job *job,

@@ -6,6 +6,7 @@
 #ifndef HAR_VERIFY_H
 #define HAR_VERIFY_H
 
+#include "harness/verify/dealer.h"
 #include "harness/verify/distinct.h"
 #include "harness/verify/gradients.h"
 #include "harness/verify/job.h"
@@ -38,7 +39,8 @@ typedef struct har_case_result {
     har_verdict verdict;
     char reason[256];        /* why, unless PASS                              */
     bool is_telling;         /* vacuity guard                                 */
-    uint64_t batch_seed;     /* that the batch was drawn by                   */
+    uint64_t first_seed;     /* that the batch was to be drawn by             */
+    uint64_t batch_seed;     /* that it was drawn by                          */
     har_reached reached;     /* by this case and those of the plan before it  */
     char no_exercise[160];   /* why it could not, else ""                     */
     har_distinct distinct;   /* weights whose owners could not be seen        */
@@ -55,6 +57,7 @@ typedef struct har_case_result {
     double startup_seconds;  /* reading shards                                */
     har_grad_result grad;    /* --grad; zeros: not asked for                  */
     har_greedy greedy;       /* --decode, of the first pass; likewise         */
+    har_dealt dealt;         /* --passes; likewise                            */
 } har_case_result;
 
 /* Verify one plan.  The same result on every rank.  A difference is a result,
@@ -67,6 +70,17 @@ CORE_NODISCARD core_status har_job_verify(har_case_result *out, har_job *job,
                                           core_numerics numerics,
                                           har_passes passes);
 void har_case_result_free(har_case_result *result);
+
+/* Verify a plan that har_dealer_plan has made n_pass times in exact numerics, with
+ * other prompts each: out [n_pass], zeros.  Between two of them experts are dealt
+ * anew by what was counted, and move: the model stays as it is otherwise.  Behind
+ * one that counted or moved wrongly there is no other.  Errors: those of
+ * har_job_verify; E_MEMORY too if experts' weights are not kept.
+ *                                                          [collective, world] */
+CORE_NODISCARD core_status har_job_verify_passes(har_case_result *out,
+                                                 har_job *job, par_comm *comm,
+                                                 const par_plan *plan,
+                                                 int n_pass, int n_node);
 
 /* After a clean case of exact numerics, the pass back: har_job_gradients, whose
  * verdict becomes the case's if it is worse.              [collective, world] */

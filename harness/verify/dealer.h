@@ -1,0 +1,71 @@
+/* harness/verify/dealer.h -- physical experts dealt anew between two passes.
+ *
+ * Behind a pass the rows that every slot got are counted and held against the
+ * reference's routing.  By these counts each layer's experts are dealt
+ * (parallel/balancer.h), their weights move (parallel/moves.h), and what lies in
+ * the slots then is held against the weights of the model.
+ */
+#ifndef HAR_DEALER_H
+#define HAR_DEALER_H
+
+#include "core/base/arena.h"
+#include "core/pass/tapfile.h"
+#include "parallel/balancer.h"
+#include "parallel/moves.h"
+
+typedef struct har_dealt { /* of a pass; the same on all ranks                */
+    bool is_there;         /* false: a run of one pass                        */
+    int number;            /* of the pass, from 0                             */
+    double balance;        /* mean rows of an ep index / of the fullest, layers
+                            * added up: counted                               */
+    double kept;           /* the same had experts stayed where they were in
+                            * the pass before                                 */
+    int64_t n_moved;       /* behind it, of all ranks: experts, those columns
+                            * that a rank has                                 */
+    int64_t n_bytes;
+    char wrong[160];       /* what was counted or moved wrongly, else ""      */
+} har_dealt;
+
+typedef struct har_dealer {
+    const core_spec *spec;
+    par_balancer how;
+    par_plan plan;     /* as experts are now                                  */
+    int n_moe;
+    core_arena arena;  /* owns what follows                                   */
+    int64_t *mine;     /* [L, n_my_expert] rows                               */
+    uint64_t *rows;    /* [n_moe, n_physical] of all ranks                    */
+    double *load;      /* [n_moe, E]                                          */
+    int *logical;      /* [2, n_physical]                                     */
+    uint16_t *before;  /* [n_moe, n_physical] in the pass before              */
+    uint16_t *after;   /* likewise: in the next                               */
+} har_dealer;
+
+/* Every layer's physical experts in order, n_slot for each ep index (0: as many
+ * as it takes), unless the plan has some.  E_USAGE, E_PLAN.          [local] */
+CORE_NODISCARD core_status har_dealer_plan(par_plan *plan,
+                                           const core_spec *spec, int n_slot,
+                                           int n_node);
+
+/* Borrows the spec.  Errors: E_MEMORY.  Free with har_dealer_close.  [local] */
+CORE_NODISCARD core_status har_dealer_open(har_dealer *out,
+                                           const core_spec *spec,
+                                           const par_layout *layout,
+                                           int n_node);
+void har_dealer_close(har_dealer *dealer);
+
+/* Counting begins.                                                   [local] */
+void har_dealer_begin(har_dealer *dealer, par_model *model);
+
+/* It ends: fills all but what moves.  reference: of the batch.
+ * Errors, agreed: E_MEMORY.                                [collective, world] */
+CORE_NODISCARD core_status har_dealer_count(har_dealer *dealer, har_dealt *out,
+                                            par_comm *comm, par_model *model,
+                                            const par_layout *layout,
+                                            const core_batch *batch,
+                                            const core_tapfile *reference);
+
+/* Deal and move.                                           [collective, world] */
+void har_dealer_move(har_dealer *dealer, har_dealt *out, par_comm *comm,
+                     par_model *model, par_layout *layout);
+
+#endif

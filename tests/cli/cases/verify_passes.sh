@@ -1,0 +1,32 @@
+# Passes with other prompts each, between which experts are dealt anew and move: in both scopes, by node, from a plan's own experts; and what it refuses.
+expect 0 moeparity verify shadow-a --plan tp=2,dp=2,ep=4,mb=2 --batch 5x11 --passes 3 --slots 7 --json v.json
+has out '^  balance    pass 3 of 3: [0-9.]+ %, [0-9.]+ % had experts stayed where they were$'
+has out '^  moved      [1-9][0-9]* experts of all ranks behind it, .*; every slot has its expert.s weights$'
+has out '^VERIFIED   bit-identical$'
+jq -e '[.plans[0].cases[].dealt] | length == 3 and map(.pass) == [0, 1, 2] and all(.wrong == "") and .[0].balance < .[1].balance
+       and .[0].moved_bytes > 0 and .[1].moved_bytes > 0 and .[2].moved_bytes == 0' v.json >/dev/null ||
+    fail "$(jq -c '[.plans[].cases[].dealt]' v.json)"
+jq -e '[.plans[0].cases[].batch_seed] | unique | length == 3' v.json >/dev/null || fail 'prompts that are the same'
+expect 0 moeparity verify shadow-a --plan tp=2,pp=2,ep=2,etp=2,scope=replica,mb=2,rounds=2 --batch 5x11 --passes 2 --slots 12 --padding
+expect 0 moeparity verify shadow-a --plan dp=4,ep=4 --batch 5x11 --passes 2 --slots 7 --nodes 2 --layers 2
+expect 0 moeparity verify shadow-a --plan dp=2,ep=2 --batch 5x11 --passes 2 --layers 2
+python3 - >own.yaml <<'P'
+print("dp: 2\nep: 2\nphysical:")
+for layer in range(2):
+    print("  -", [(7 * layer + p) % 20 for p in range(22)])
+P
+expect 0 moeparity verify shadow-a --plan own.yaml --batch 5x11 --passes 2 --layers 2
+has out ' 44 of 44 experts on their owners, '
+
+passes=(moeparity verify shadow-a --batch 5x11 --layers 2 --passes)
+refused 2 "passes: expected at most 8, found '9'" "${passes[@]}" 9 --plan dp=2,ep=2
+refused 2 'passes: they are compared in exact numerics, found --numerics fp32' "${passes[@]}" 2 --plan dp=2,ep=2 --numerics fp32
+refused 2 'passes: expected without --decode, --grad, --checkpoint and --forced' "${passes[@]}" 2 --plan dp=2,ep=2 --forced
+refused 2 'passes: experts are dealt in each layer, .*found placement' "${passes[@]}" 2 --plan dp=2,ep=2,placement=0/0/0/0/0/0/0/0/0/0/1/1/1/1/1/1/1/1/1/1
+refused 2 'slots: the plan has 22 physical experts in each layer' "${passes[@]}" 2 --plan own.yaml --slots 11
+refused 2 '21 physical experts on a GPU, expected at most 20' "${passes[@]}" 2 --plan dp=2,ep=2 --slots 21
+refused 2 '2 GPUs x 9 physical experts = 18, expected 20 to' "${passes[@]}" 2 --plan dp=2,ep=2 --slots 9
+refused 2 'GPUs % nodes = 2 % 3 = 2, expected 0' "${passes[@]}" 2 --plan dp=2,ep=2 --nodes 3
+refused 2 'slots: it is of --passes' moeparity verify shadow-a --plan dp=2,ep=2 --slots 11
+refused 2 'nodes: it is of --passes' moeparity verify shadow-a --plan dp=2,ep=2 --nodes 2
+refused 2 'events: a line lists the experts of a rank' "${passes[@]}" 2 --plan dp=2,ep=2 --events e
