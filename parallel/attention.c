@@ -43,7 +43,8 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
         spec->o_groups.n * lay->heads[0].n_h / lay->heads[0].all.n_h;
     w->o_a = par__operand(w, n_group * spec->o_groups.n_r);
     w->projection = par__projection(spec)->carve(w, spec, lay);
-    w->score = par__fresh_f64(w, PAR_QUERY_BLOCK * (w->n_t + w->n_digest));
+    w->n_score = PAR_QUERY_BLOCK * (w->n_t + w->n_digest);
+    w->thread_room.score = par__fresh_f64(w, w->n_thread * w->n_score);
     w->sees = par__fresh(w, w->n_t, 1);
     w->chooser = NULL;
     for (int i = 0; i < lay->n_my_layer && w->chooser == NULL; i++) {

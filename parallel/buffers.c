@@ -56,12 +56,13 @@ void par__work_take_lane(par_work *w, int lane)
     }
 }
 
-void par__work_poison(const par_work *w, int lane)
+void par__work_poison(const par_model *m, int lane)
 {
+    const par_work *w = &m->work;
     for (int i = 0; i < w->n_fresh; i++)
-        par__poison(w->fresh[i].at, w->fresh[i].bytes);
+        par__poison(m, w->fresh[i].at, w->fresh[i].bytes);
     for (int i = 0; i < w->n_lasting; i++)
-        par__poison(in_lane(&w->lasting[i], lane),
+        par__poison(m, in_lane(&w->lasting[i], lane),
                     w->lasting[i].of_lane_0.bytes);
 }
 

@@ -163,10 +163,10 @@ static int64_t my_slot(const par_model *m, const par_step_row *row)
 }
 
 /* A row takes its slot over. */
-static void clear(const cached *c, int64_t at)
+static void clear(const par_model *m, const cached *c, int64_t at)
 {
-    par__poison(c->k + at * c->n_k, (size_t)(c->room * c->n_k) * sizeof *c->k);
-    par__poison(c->v + at * c->n_v, (size_t)(c->room * c->n_v) * sizeof *c->v);
+    par__poison(m, c->k + at * c->n_k, (size_t)(c->room * c->n_k) * sizeof *c->k);
+    par__poison(m, c->v + at * c->n_v, (size_t)(c->room * c->n_v) * sizeof *c->v);
 }
 
 /* Token i of the micro-batch is kept at a place. */
@@ -196,7 +196,7 @@ void par__cache_open(par_model *m, int l)
     for (int64_t b = 0; b < m->now.n_row; b++, row++) {
         const int64_t first = my_slot(m, row) * c->room;
         if (row->i0 == 0)
-            clear(c, first);
+            clear(m, c, first);
         for (int64_t t = row->i0; t < row->i0 + row->n; t++, i++)
             keep(m, mine, c, i, first + t % c->room);
     }
@@ -287,7 +287,7 @@ void par__poison_states(const par_model *m, int l)
 {
     for (int64_t b = 0; m->step != NULL && b < m->now.n_row; b++)
         if (m->step->row[m->now.row0 + b].i0 == 0)
-            par__poison(par__state(m, l, b),
+            par__poison(m, par__state(m, l, b),
                         (size_t)cached_of(m, l)->n_state * sizeof(double));
 }
 

@@ -35,7 +35,7 @@ void par__gather_context(par_model *m, void *out, const void *x, int64_t n_col,
                          n * n_col)
         ->type = type;
     par__pause(m);
-    par__poison(m->work.parts, (size_t)n * bytes);
+    par__poison(m, m->work.parts, (size_t)n * bytes);
     par_all_gather(m->comm, cp, x, m->work.parts, count);
     par__resume(m);
     par__order_tokens(m, out, m->work.parts, bytes);

@@ -55,7 +55,7 @@ static void exchange(par_model *m, const int64_t *n_out, const int64_t *n_in,
                          out / (int64_t)sizeof(double),
                          in / (int64_t)sizeof(double));
     par__pause(m);
-    par__poison(w->parts, (size_t)in);
+    par__poison(m, w->parts, (size_t)in);
     par_all_to_all(m->comm, cp, w->leaving, out_at, n_out, w->parts, in_at,
                    n_in);
     par__resume(m);

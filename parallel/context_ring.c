@@ -55,7 +55,7 @@ void par__ring_open(par_model *m, int l)
     par__pause(m);
     view->n_keys = 0;
     int64_t n = m->now.n;
-    par__poison(part + n * ld, (size_t)((m->now.n_row * n_t - n) * bytes));
+    par__poison(m, part + n * ld, (size_t)((m->now.n_row * n_t - n) * bytes));
     for (int s = 0; s < cp->n; s++) {
         const int c = (cp->me - s + cp->n) % cp->n; /* whose part it is */
         add_keys(view, plan, c, n_t, (part - w->row_k) / ld);

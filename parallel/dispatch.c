@@ -394,7 +394,7 @@ void par__return(par_model *m, int pair)
     const core_tap tap = par__pair_tap(m, CORE_TAP_BACK, pair);
     par__enter(m, PAR_OP_DISPATCH, tap);
     complete(m, pair);
-    par__poison(w->send, (size_t)(w->send_first[lay->plan.ep] * row_bytes));
+    par__poison(m, w->send, (size_t)(w->send_first[lay->plan.ep] * row_bytes));
     int64_t at = 0;
     for (int i = 0; i < lay->ep_group.n; i++) {
         int64_t r0, r1;

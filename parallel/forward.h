@@ -126,6 +126,8 @@ typedef struct par_options {
     int64_t wide_elements; /* of logits, and of the inner columns of experts' rows,
                             * that exist at a time: so many rows are worked on.
                             * 0: as par_work_bytes counts                     */
+    int n_threads; /* of loops and products of this rank; 0 is 1.  No bit of what
+                    * is computed hangs on it                                 */
     uint64_t schedule_seed; /* not 0: about half of what is begun is sent when it
                              * is completed, by dice                          */
 } par_options;
@@ -179,10 +181,10 @@ size_t par_tiled_weight_bytes(const core_spec *spec, const par_layout *layout,
 size_t par_least_weight_bytes(const core_spec *spec, const par_layout *layout,
                               core_numerics numerics);
 size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
-                      int64_t n_row, int64_t n_t);
-/* Where wide results exist of all rows at once, as systems have them: what of that
- * work does not depend on routing; buffers for a dispatch/combine pair that brings
- * n rows (par_work_bytes: as many as if the load were even).                 */
+                      int64_t n_row, int64_t n_t, int n_threads);
+/* Of one thread, where wide results exist of all rows at once, as systems have them:
+ * what of that work does not depend on routing; buffers for a dispatch/combine pair
+ * that brings n rows (par_work_bytes: as many as if the load were even).     */
 size_t par_arena_bytes(const core_spec *spec, const par_layout *layout,
                        int64_t n_row, int64_t n_t);
 size_t par_pair_bytes(const core_spec *spec, const par_layout *layout,

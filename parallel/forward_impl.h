@@ -25,6 +25,9 @@
 enum {
     PAR_TILE_ELEMENTS = 1 << 20, /* 8 MB of doubles: a tile of a weight       */
     PAR_WIDE_ELEMENTS = 1 << 22, /* 32 MB of doubles: logits, inner columns   */
+    PAR_MOST_CHUNK = 256,        /* rows of x that one product takes          */
+    PAR_MOST_TILE = 512,         /* and rows of a weight                      */
+    PAR_WORTH_THREADS = 1 << 16, /* elements of a loop, or products           */
     PAR_QUERY_BLOCK = 64,        /* queries whose scores exist at a time      */
     PAR_END = -1,                /* the end of an axis, of rows or columns    */
     PAR_META = 3,                /* layer, expert, global choice id of a row  */
@@ -220,7 +223,15 @@ typedef struct par_view {
 typedef struct par_room {
     int64_t n, n_all, n_t;
     int64_t wide; /* elements of a buffer that has some rows at a time        */
+    int n_thread;
 } par_room;
+
+/* What a thread has for itself: operands and result of a product of floats, and
+ * the scores of a block of queries.                                          */
+typedef struct par_thread_room {
+    float *a32, *b32, *c32;
+    double *score; /* [PAR_QUERY_BLOCK, T + digests]                          */
+} par_thread_room;
 
 /* Choices of tokens, their slots and weights.                                */
 typedef struct par_routing {
@@ -289,7 +300,6 @@ typedef struct par_work {
     double *digest_room;            /* [tokens of a digest]                   */
     double *gathered;               /* [T + digests, Dh] keys of a block      */
     double *square;                 /* [n, 2] sums over all heads of q, of k  */
-    double *score;                  /* [PAR_QUERY_BLOCK, T]                   */
     uint8_t *sees;                  /* [T] query has a visible key            */
     double *out, *mlp_out;          /* [n, D]                                 */
     double *gate, *up;              /* [n, own MLP columns]                   */
@@ -309,8 +319,10 @@ typedef struct par_work {
                                      * came back, of my slice                 */
     double *send;                   /* [slice*K, De] rows out, then rows back */
     double *logits;                 /* [rows at a time, own vocabulary]       */
-    float *a32, *b32, *c32;         /* floats at the edge of a product        */
-    int64_t chunk;                  /* rows of x that a32, c32 have room for  */
+    int n_thread;
+    par_thread_room thread_room;    /* of thread 0; of thread i it lies i times */
+    int64_t n_a32, n_b32, n_c32, n_score; /* so many elements behind          */
+    int64_t chunk;                  /* rows of x that one product takes       */
     /* exchange tables, over the members of ep_group or its ep indices        */
     int64_t *send_first;            /* [ep+1]                                 */
     int64_t *count_out, *count_in;  /* [member]                               */
@@ -454,9 +466,15 @@ static inline double par__worse(double a, double b)
 }
 /* The largest magnitude of n_row rows, ld apart; NaN counts as larger.       */
 double par__largest(const double *x, int64_t ld, int64_t n_row, int64_t n_col);
-void par__poison(void *at, size_t bytes);
+void par__poison(const par_model *m, void *at, size_t bytes);
 /* Likewise, as no work of the operator under way.                            */
 void par__poison_aside(par_model *m, void *at, size_t bytes);
+/* Threads for a loop over n elements, or so many products: few are not worth
+ * handing out.                                                               */
+static inline int par__threads(const par_model *m, int64_t n)
+{
+    return n < PAR_WORTH_THREADS ? 1 : m->options.n_threads;
+}
 bool par__is_poison(int64_t word); /* as nobody has written it */
 
 /* --- cost.c: records of what is computed --------------------------------- */
@@ -855,6 +873,15 @@ void par__list_steps(par_model *m, int turn);
  * they count as done, too.                                                   */
 const par_turn_step *par__take_step(par_model *m);
 
+/* --- linear.c: products of floats ----------------------------------------- */
+
+/* That of the calling thread. */
+par_thread_room par__thread_room(const par_work *work);
+void par__to_f32(float *out, const double *x, int64_t ld, int64_t n_row,
+                 int64_t n_col);
+void par__to_f64(double *out, int64_t ld, const float *x, int64_t ldx,
+                 int64_t n_row, int64_t n_col);
+
 /* --- work.c -------------------------------------------------------------- */
 
 /* n_lane: micro-batches that a turn has. */
@@ -881,7 +908,7 @@ void par__grow_free(par_grow *buffer);
 /* The buffers that last are those of this lane from here on.                 */
 void par__work_take_lane(par_work *work, int lane);
 /* Poison them, and those of a step.                                          */
-void par__work_poison(const par_work *work, int lane);
+void par__work_poison(const par_model *m, int lane);
 /* A copy of a struct of pointers to buffers.  It lies in *work itself.       */
 void *par__keep_buffers(par_work *work, const void *from, size_t bytes);
 /* Buffers of a step, that a micro-batch starts by poisoning: n elements; rows

@@ -122,7 +122,7 @@ static double blind(const par_model *m, const par__query_head *h)
 }
 
 /* s_j = dot products of query i with keys j0..; becomes p_j. */
-static void softmax(par_model *m, const par__query_head *h,
+static void softmax(const par_model *m, par__query_head *h,
                     const par__query_block *b, int64_t i, double *s)
 {
     const int64_t n_key = b->j1 - b->j0;
@@ -138,8 +138,8 @@ static void softmax(par_model *m, const par__query_head *h,
                          : hi - lo;
     if (h->run > 0)
         n_pair = hide_digests(m, h, b, i, s);
-    m->cost.record.n_pair += n_pair;
-    m->cost.record.flops += CORE_FLOPS_SOFTMAX * n_pair;
+    h->n_pair += n_pair;
+    h->flops += CORE_FLOPS_SOFTMAX * n_pair;
     hide_others(h, b, lo + b->j0, i, s);
     const double largest = par__part_largest(m, h, b, lo, hi, s, h->sink);
     double sum = exp(h->sink - largest);
@@ -228,10 +228,9 @@ static void scale_values(const par_model *m, const par__query_head *h)
 }
 
 /* Two products of a block: with the keys, with the values. */
-static void count_block(par_model *m, const par__query_head *h,
-                        const par__query_block *b)
+static void count_block(par__query_head *h, const par__query_block *b)
 {
-    m->cost.record.flops += CORE_FLOPS_MULTIPLY_ADD * (b->i1 - b->i0) *
+    h->flops += CORE_FLOPS_MULTIPLY_ADD * (b->i1 - b->i0) *
                             (b->j1 - b->j0) * (h->of->n_dh + h->of->n_dv);
 }
 
@@ -256,10 +255,10 @@ static void count_operands(par_model *m, const par_attention *attention, int l)
     cost->weights = attention->sinks != NULL && n > 0 ? n_h : 0;
 }
 
-static void attend_block(par_model *m, const par__query_head *h,
+static void attend_block(const par_model *m, par__query_head *h,
                          const par__query_block *b)
 {
-    double *s = m->work.score;
+    double *s = h->room.score;
     par__part_scores(m, h, b, s);
     for (int64_t i = b->i0; i < b->i1; i++)
         softmax(m, h, b, i, s + (i - b->i0) * (b->j1 - b->j0));
@@ -267,7 +266,7 @@ static void attend_block(par_model *m, const par__query_head *h,
 }
 
 /* One head of a row, over its runs of queries. */
-static void attend(par_model *m, const par__query_head *h)
+static void attend(const par_model *m, par__query_head *h)
 {
     const par_run *run = h->view->run;
     int64_t at = 0; /* among the queries of the row */
@@ -275,9 +274,33 @@ static void attend(par_model *m, const par__query_head *h)
         for (int64_t i = 0; i < run[r].n; i += PAR_QUERY_BLOCK) {
             const par__query_block blk =
                 make_block(m, h, at + i, run[r].i0 + i, run[r].i0 + run[r].n);
-            count_block(m, h, &blk);
+            count_block(h, &blk);
             attend_block(m, h, &blk);
         }
+}
+
+/* My heads in row b, shared by the rank's threads; digests are gathered in one
+ * place.                                                                     */
+static void attend_all(par_model *m, const par_attention *attention,
+                       const par__query_head *of_row, int64_t b)
+{
+    const par_heads *heads = &of_row->view->heads;
+    const int64_t h0 = heads->h0, h1 = h0 + heads->n_h;
+    const int64_t n = heads->n_h * of_row->view->n_q * m->batch->n_t;
+    const int n_thread = of_row->run > 0 ? 1 : par__threads(m, n);
+    int64_t n_pair = 0, flops = 0;
+#pragma omp parallel for num_threads(n_thread) reduction(+ : n_pair, flops)
+    for (int64_t i_h = h0; i_h < h1; i_h++) {
+        par__query_head h = *of_row;
+        h.room = par__thread_room(&m->work);
+        point(m, attention, &h, b, i_h);
+        attend(m, &h);
+        scale_values(m, &h);
+        n_pair += h.n_pair;
+        flops += h.flops;
+    }
+    m->cost.record.n_pair += n_pair;
+    m->cost.record.flops += flops;
 }
 
 void par__heads(par_model *m, const par_attention *attention, int l)
@@ -298,8 +321,7 @@ void par__heads(par_model *m, const par_attention *attention, int l)
         for (int64_t i_h = h0; i_h < h1; i_h++) {
             point(m, attention, &h, b, i_h);
             check_head(m, &h, par__tap(CORE_TAP_CONTEXT, l));
-            attend(m, &h);
-            scale_values(m, &h);
         }
+        attend_all(m, attention, &h, b);
     }
 }

@@ -26,6 +26,8 @@ typedef struct par__query_head {
     double sink;         /* its logit; -infinity: none                        */
     const core_heads *of; /* the layer's                                      */
     int layer;
+    par_thread_room room; /* of the thread that works on it                   */
+    int64_t n_pair, flops; /* counted                                         */
 } par__query_head;
 
 typedef struct par__query_block {
@@ -53,7 +55,7 @@ static inline int64_t par__token_of(const par__query_head *h,
 void par__gather_keys(const par_model *m, const par__query_head *h,
                       par__query_block *b);
 /* Scores s = q k^T of the block.                                             */
-void par__part_scores(par_model *m, const par__query_head *h,
+void par__part_scores(const par_model *m, const par__query_head *h,
                       const par__query_block *b, double *s);
 /* Of a query's scores s, [lo, hi) of which are not in the future nor out of the
  * window: scaled, and the largest visible one, `largest` if none is larger;
@@ -66,7 +68,7 @@ double par__part_sum(const par_model *m, const par__query_head *h,
                      const par__query_block *b, int64_t lo, int64_t hi,
                      double *s, double largest, double sum);
 /* h->context of the block from probabilities s.                              */
-void par__part_values(par_model *m, const par__query_head *h,
+void par__part_values(const par_model *m, const par__query_head *h,
                       const par__query_block *b, const double *s);
 
 #endif

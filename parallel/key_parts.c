@@ -136,33 +136,18 @@ double par__part_sum(const par_model *m, const par__query_head *h,
 
 /* --- of the block: products --- */
 
-static void to_f32(float *out, const double *x, int64_t ld, int64_t n_row,
-                   int64_t n_col)
-{
-    for (int64_t i = 0; i < n_row; i++)
-        for (int64_t c = 0; c < n_col; c++)
-            out[i * n_col + c] = (float)x[i * ld + c];
-}
-
-static void to_f64(double *out, int64_t ld, const float *x, int64_t ldx,
-                   int64_t n_row, int64_t n_col)
-{
-    for (int64_t i = 0; i < n_row; i++)
-        for (int64_t c = 0; c < n_col; c++)
-            out[i * ld + c] = (double)x[i * ldx + c];
-}
-
 /* a32 holds the left operand, b32 the right one, c32 the result. */
-static void scores_f32(const par_work *w, const par__query_head *h,
-                       const par__query_block *b, const span *part, double *s)
+static void scores_f32(const par__query_head *h, const par__query_block *b,
+                       const span *part, double *s)
 {
+    const par_thread_room *w = &h->room;
     const int64_t n_i = b->i1 - b->i0, n_j = b->j1 - b->j0, n_dh = h->of->n_dh;
-    to_f32(w->a32, h->q + b->at * h->ld_q, h->ld_q, n_i, n_dh);
-    to_f32(w->b32, part->k, part->ld_k, part->n, n_dh);
+    par__to_f32(w->a32, h->q + b->at * h->ld_q, h->ld_q, n_i, n_dh);
+    par__to_f32(w->b32, part->k, part->ld_k, part->n, n_dh);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n_i, (int)part->n,
                 (int)n_dh, 1.0F, w->a32, (int)n_dh, w->b32, (int)n_dh, 0.0F,
                 w->c32, (int)n_j);
-    to_f64(s + part->at, n_j, w->c32, n_j, n_i, part->n);
+    par__to_f64(s + part->at, n_j, w->c32, n_j, n_i, part->n);
 }
 
 static void scores_f64(const par__query_head *h, const par__query_block *b,
@@ -174,7 +159,7 @@ static void scores_f64(const par__query_head *h, const par__query_block *b,
                 (int)(b->j1 - b->j0));
 }
 
-void par__part_scores(par_model *m, const par__query_head *h,
+void par__part_scores(const par_model *m, const par__query_head *h,
                       const par__query_block *b, double *s)
 {
     for (int k = 0; k < h->view->n_keys; k++) {
@@ -182,20 +167,20 @@ void par__part_scores(par_model *m, const par__query_head *h,
         if (part.n == 0)
             continue;
         if (core_uses_floats(m->numerics))
-            scores_f32(&m->work, h, b, &part, s);
+            scores_f32(h, b, &part, s);
         else
             scores_f64(h, b, &part, s);
     }
 }
 
 /* keep: 0 for the first part, 1 to add to what parts before gave, in c32. */
-static void values_f32(const par_work *w, const par__query_head *h,
-                       const par__query_block *b, const span *part,
-                       const double *s, float keep)
+static void values_f32(const par__query_head *h, const par__query_block *b,
+                       const span *part, const double *s, float keep)
 {
+    const par_thread_room *w = &h->room;
     const int64_t n_i = b->i1 - b->i0, n_j = b->j1 - b->j0, n_dv = h->of->n_dv;
-    to_f32(w->a32, s + part->at, n_j, n_i, part->n);
-    to_f32(w->b32, part->v, part->ld_v, part->n, n_dv);
+    par__to_f32(w->a32, s + part->at, n_j, n_i, part->n);
+    par__to_f32(w->b32, part->v, part->ld_v, part->n, n_dv);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n_i, (int)n_dv,
                 (int)part->n, 1.0F, w->a32, (int)part->n, w->b32, (int)n_dv,
                 keep, w->c32, (int)n_dv);
@@ -210,7 +195,7 @@ static void values_f64(const par__query_head *h, const par__query_block *b,
                 h->context + b->at * h->ld_o, (int)h->ld_o);
 }
 
-void par__part_values(par_model *m, const par__query_head *h,
+void par__part_values(const par_model *m, const par__query_head *h,
                       const par__query_block *b, const double *s)
 {
     const bool in_floats = core_uses_floats(m->numerics);
@@ -221,12 +206,12 @@ void par__part_values(par_model *m, const par__query_head *h,
         if (part.n == 0)
             continue;
         if (in_floats)
-            values_f32(&m->work, h, b, &part, s, (float)keep);
+            values_f32(h, b, &part, s, (float)keep);
         else
             values_f64(h, b, &part, s, keep);
         keep = 1.0;
     }
     if (in_floats)
-        to_f64(h->context + b->at * h->ld_o, h->ld_o, m->work.c32, n_dv,
-               b->i1 - b->i0, n_dv);
+        par__to_f64(h->context + b->at * h->ld_o, h->ld_o, h->room.c32, n_dv,
+                    b->i1 - b->i0, n_dv);
 }

@@ -1,5 +1,10 @@
 /* parallel/linear.c -- products with a shard, and the sums that complete them.
  *
+ * A product is cut into tiles, chunks of rows of x times rows of the weight, each
+ * complete over K and one product of OpenBLAS by one thread.  The rank's threads
+ * share the tiles.  The cut hangs on shapes alone, so that in floats, too, the
+ * bits are the same with any number of threads.
+ *
  * Activations are doubles everywhere.  Where sums are floats both operands are
  * floats inside the product only: x is converted a chunk of rows at a time (the
  * values are floats already, so nothing is lost) and the result widened.  Where
@@ -13,6 +18,7 @@
 
 #include <cblas.h>
 #include <limits.h>
+#include <omp.h>
 #include <string.h>
 
 static blasint blas_int(int64_t n)
@@ -21,33 +27,108 @@ static blasint blas_int(int64_t n)
     return (blasint)n;
 }
 
-static void gemm_f64(double *y, int64_t ldy, const double *x, int64_t ldx,
-                     int64_t n, const double *w, int64_t n_row, int64_t n_col)
+par_thread_room par__thread_room(const par_work *w)
 {
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, blas_int(n),
-                blas_int(n_row), blas_int(n_col), 1.0, x, blas_int(ldx), w,
-                blas_int(n_col), 0.0, y, blas_int(ldy));
+    const int64_t i = omp_get_thread_num();
+    const par_thread_room *first = &w->thread_room;
+    core_assert(i < w->n_thread);
+    return (par_thread_room){.a32 = first->a32 + i * w->n_a32,
+                             .b32 = first->b32 + i * w->n_b32,
+                             .c32 = first->c32 + i * w->n_c32,
+                             .score = first->score + i * w->n_score};
 }
 
-static void gemm_f32(par_model *m, double *y, int64_t ldy, const double *x,
-                     int64_t ldx, int64_t n, const par_shard *shard,
-                     const float *w, int64_t n_row)
+void par__to_f32(float *out, const double *x, int64_t ld, int64_t n_row,
+                 int64_t n_col)
 {
-    const int64_t n_col = shard->n_col;
-    float *x32 = m->work.a32, *y32 = m->work.c32;
-    for (int64_t i0 = 0; i0 < n; i0 += m->work.chunk) {
-        const int64_t left = n - i0;
-        const int64_t n_i = left < m->work.chunk ? left : m->work.chunk;
-        for (int64_t i = 0; i < n_i; i++)
-            for (int64_t c = 0; c < n_col; c++)
-                x32[i * n_col + c] = (float)x[(i0 + i) * ldx + c];
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, blas_int(n_i),
-                    blas_int(n_row), blas_int(n_col), 1.0F, x32,
-                    blas_int(n_col), w, blas_int(n_col), 0.0F, y32,
-                    blas_int(n_row));
-        for (int64_t i = 0; i < n_i; i++)
-            for (int64_t r = 0; r < n_row; r++)
-                y[(i0 + i) * ldy + r] = (double)y32[i * n_row + r];
+    for (int64_t i = 0; i < n_row; i++)
+        for (int64_t c = 0; c < n_col; c++)
+            out[i * n_col + c] = (float)x[i * ld + c];
+}
+
+void par__to_f64(double *out, int64_t ld, const float *x, int64_t ldx,
+                 int64_t n_row, int64_t n_col)
+{
+    for (int64_t i = 0; i < n_row; i++)
+        for (int64_t c = 0; c < n_col; c++)
+            out[i * ld + c] = (double)x[i * ldx + c];
+}
+
+/* --- tiles --- */
+
+/* [i, i + n) of an axis. */
+typedef struct cut {
+    int64_t i, n;
+} cut;
+
+static int64_t n_cut(int64_t n, int64_t most)
+{
+    return (n + most - 1) / most;
+}
+
+/* Part number i of an axis of n that is cut evenly into parts of at most `most`, a
+ * multiple of 16, as all parts but the last are.                             */
+static cut cut_of(int64_t n, int64_t most, int64_t i)
+{
+    const int64_t n_part = n_cut(n, most);
+    const int64_t each = ((n + n_part - 1) / n_part + 15) / 16 * 16;
+    return (cut){i * each, n - i * each < each ? n - i * each : each};
+}
+
+/* y [n, n_row] = x w^T. */
+typedef struct product {
+    double *y;
+    const double *x;
+    int64_t ldy, ldx, n, n_row, n_col;
+    const double *w64; /* [n_row, n_col], one of the two                      */
+    const float *w32;
+} product;
+
+static void tile_f64(const product *p, cut x, cut w)
+{
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, blas_int(x.n),
+                blas_int(w.n), blas_int(p->n_col), 1.0, p->x + x.i * p->ldx,
+                blas_int(p->ldx), p->w64 + w.i * p->n_col, blas_int(p->n_col),
+                0.0, p->y + x.i * p->ldy + w.i, blas_int(p->ldy));
+}
+
+/* room.a32 has the rows of x. */
+static void tile_f32(const product *p, cut x, cut w, const par_thread_room *room)
+{
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, blas_int(x.n),
+                blas_int(w.n), blas_int(p->n_col), 1.0F, room->a32,
+                blas_int(p->n_col), p->w32 + w.i * p->n_col,
+                blas_int(p->n_col), 0.0F, room->c32, blas_int(w.n));
+    par__to_f64(p->y + x.i * p->ldy + w.i, p->ldy, room->c32, w.n,
+                x.n, w.n);
+}
+
+/* Threads take tiles side by side, mostly of the same rows of x. */
+static void multiply(const par_model *m, const product *p)
+{
+    const int64_t chunk = m->work.chunk;
+    const int64_t n_w = n_cut(p->n_row, PAR_MOST_TILE);
+    const int64_t n_tile = n_cut(p->n, chunk) * n_w;
+    const int n_thread =
+        n_tile > 1 ? par__threads(m, p->n * p->n_row * p->n_col) : 1;
+#pragma omp parallel num_threads(n_thread)
+    {
+        const par_thread_room room = par__thread_room(&m->work);
+        int64_t held = -1;
+#pragma omp for schedule(static)
+        for (int64_t t = 0; t < n_tile; t++) {
+            const cut x = cut_of(p->n, chunk, t / n_w);
+            const cut w = cut_of(p->n_row, PAR_MOST_TILE, t % n_w);
+            if (p->w64 != NULL) {
+                tile_f64(p, x, w);
+                continue;
+            }
+            if (held != x.i)
+                par__to_f32(room.a32, p->x + x.i * p->ldx, p->ldx, x.n,
+                            p->n_col);
+            held = x.i;
+            tile_f32(p, x, w, &room);
+        }
     }
 }
 
@@ -72,31 +153,52 @@ static void linear_as_made(par_model *m, double *y, int64_t ldy,
                            const double *x, int64_t ldx, int64_t n,
                            const par_shard *w, core_tap tap)
 {
-    const double norm = core_weights_multiply(
-        m->weights, w->id, w->r0, w->r0 + w->n_row, w->c0, w->c0 + w->n_col, x,
-        ldx, n, y, ldy);
+    const int64_t n_part = n_cut(w->n_row, PAR_MOST_TILE);
+    double norm = 0.0;
+#pragma omp parallel for num_threads(par__threads(m, w->n_row * w->n_col))      \
+    reduction(max : norm)
+    for (int64_t i = 0; i < n_part; i++) {
+        const cut r = cut_of(w->n_row, PAR_MOST_TILE, i);
+        norm = fmax(norm, core_weights_multiply(
+                              m->weights, w->id, w->r0 + r.i,
+                              w->r0 + r.i + r.n, w->c0, w->c0 + w->n_col, x,
+                              ldx, n, y + r.i, ldy));
+    }
     check_product(m, tap, x, ldx, n, w, NULL, w->n_row, norm);
 }
 
+/* Rows [r, r + n) of a weight that is not resident, as the product reads them. */
+static void read_tile(par_model *m, const par_shard *w, int64_t r, int64_t n)
+{
+    enum { ROWS = 64 };
+    const int64_t n_col = w->n_col, first = w->r0 + r;
+    const bool is_float = core_uses_floats(m->numerics);
+#pragma omp parallel for num_threads(par__threads(m, n * n_col))
+    for (int64_t i = 0; i < n; i += ROWS) {
+        const int64_t end = i + ROWS < n ? i + ROWS : n;
+        core_weights_read(m->weights, w->id, first + i, first + end, w->c0,
+                          w->c0 + n_col, m->tile64 + i * n_col, n_col);
+        for (int64_t e = i * n_col; is_float && e < end * n_col; e++)
+            m->tile32[e] = (float)m->tile64[e];
+    }
+}
+
 /* Or rows of it, a tile at a time. */
-static void linear_by_tile(par_model *m, double *y, int64_t ldy,
-                           const double *x, int64_t ldx, int64_t n,
+static void linear_by_tile(par_model *m, const product *whole,
                            const par_shard *w, core_tap tap)
 {
     const int64_t rows_of_tile = PAR_TILE_ELEMENTS / w->n_col;
     const int64_t step = rows_of_tile > 0 ? rows_of_tile : 1;
+    const bool is_float = core_uses_floats(m->numerics);
+    product p = *whole;
     for (int64_t r = 0; r < w->n_row; r += step) {
-        const int64_t n_r = w->n_row - r < step ? w->n_row - r : step;
-        core_weights_read(m->weights, w->id, w->r0 + r, w->r0 + r + n_r, w->c0,
-                          w->c0 + w->n_col, m->tile64, w->n_col);
-        check_product(m, tap, x, ldx, n, w, m->tile64, n_r, -1.0);
-        if (!core_uses_floats(m->numerics)) {
-            gemm_f64(y + r, ldy, x, ldx, n, m->tile64, n_r, w->n_col);
-            continue;
-        }
-        for (int64_t i = 0; i < n_r * w->n_col; i++)
-            m->tile32[i] = (float)m->tile64[i];
-        gemm_f32(m, y + r, ldy, x, ldx, n, w, m->tile32, n_r);
+        p.n_row = w->n_row - r < step ? w->n_row - r : step;
+        p.y = whole->y + r;
+        read_tile(m, w, r, p.n_row);
+        check_product(m, tap, p.x, p.ldx, p.n, w, m->tile64, p.n_row, -1.0);
+        p.w64 = is_float ? NULL : m->tile64;
+        p.w32 = is_float ? m->tile32 : NULL;
+        multiply(m, &p);
     }
 }
 
@@ -145,19 +247,25 @@ void par__product(par_model *m, double *y, int64_t ldy, const double *x,
             memset(y + i * ldy, 0, (size_t)w->n_row * sizeof *y);
         return;
     }
+    const product p = {.y = y,
+                       .x = x,
+                       .ldy = ldy,
+                       .ldx = ldx,
+                       .n = n,
+                       .n_row = w->n_row,
+                       .n_col = w->n_col,
+                       .w64 = w->w64,
+                       .w32 = w->w32};
     if (w->w64 == NULL && w->w32 == NULL) {
         if (core_weights_multiplies(m->weights, w->id))
             linear_as_made(m, y, ldy, x, ldx, n, w, tap);
         else
-            linear_by_tile(m, y, ldy, x, ldx, n, w, tap);
+            linear_by_tile(m, &p, w, tap);
         return;
     }
-    if (w->w32 != NULL) {
-        gemm_f32(m, y, ldy, x, ldx, n, w, w->w32, w->n_row);
-        return;
-    }
-    check_product(m, tap, x, ldx, n, w, w->w64, w->n_row, w->norm);
-    gemm_f64(y, ldy, x, ldx, n, w->w64, w->n_row, w->n_col);
+    if (w->w64 != NULL)
+        check_product(m, tap, x, ldx, n, w, w->w64, w->n_row, w->norm);
+    multiply(m, &p);
 }
 
 void par__linear(par_model *m, double *y, int64_t ldy, const double *x,
@@ -174,6 +282,7 @@ void par__add_bias(par_model *m, double *y, int64_t n, int64_t n_col,
         return;
     m->cost.record.flops += CORE_FLOPS_ADD * n * n_col;
     m->cost.record.weights += n_col;
+#pragma omp parallel for num_threads(par__threads(m, n * n_col))
     for (int64_t i = 0; i < n; i++)
         for (int64_t c = 0; c < n_col; c++)
             y[i * n_col + c] += bias[c];

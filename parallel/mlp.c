@@ -15,6 +15,7 @@ void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
         m->cost.record.flops += CORE_FLOPS_SCALE * n;
         m->cost.record.read += n;
     }
+#pragma omp parallel for num_threads(par__threads(m, n))
     for (int64_t r = 0; r < n_row; r++) {
         const int l = layer != NULL ? (int)layer[r] : tap.layer;
         const core_gating gating = core_spec_gating_in(

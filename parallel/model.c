@@ -299,12 +299,13 @@ core_status par_model_open(par_model **out, par_comm *comm,
     m->comm = comm;
     m->weights = weights;
     m->options = *options;
+    m->options.n_threads = options->n_threads > 1 ? options->n_threads : 1;
     const core_status status = open_shards(m);
     if (status != CORE_OK) {
         par_model_close(m);
         return status;
     }
-    (void)core_blas_set_threads(1); /* a rank is one thread */
+    (void)core_blas_set_threads(1); /* products are handed out here */
     *out = m;
     return CORE_OK;
 }

@@ -19,16 +19,24 @@
 
 #define PAR_MANTISSA_BITS 53
 
+/* The processor time of all threads: the clock of one where there is one, which
+ * is cheaper to read.                                                        */
+static double cpu_seconds(const par_model *m)
+{
+    return core_seconds(m->options.n_threads > 1 ? CLOCK_PROCESS_CPUTIME_ID
+                                                 : CLOCK_THREAD_CPUTIME_ID);
+}
+
 void par__pause(par_model *m)
 {
-    const double now = core_seconds(CLOCK_THREAD_CPUTIME_ID);
+    const double now = cpu_seconds(m);
     m->stats->cpu_seconds[m->op] += now - m->cpu_mark;
     m->cpu_mark = now;
 }
 
 void par__resume(par_model *m)
 {
-    m->cpu_mark = core_seconds(CLOCK_THREAD_CPUTIME_ID);
+    m->cpu_mark = cpu_seconds(m);
 }
 
 void par__enter(par_model *m, par_operator op, core_tap tap)
@@ -55,9 +63,12 @@ core_tap par__tap(core_tap_kind kind, int layer)
 
 void par__store(par_model *m, core_tap_kind kind, double *values, int64_t n)
 {
-    if (n > 0)
-        core_store(core_tap_numerics(m->numerics, kind), core_tap_grid(kind),
-                   values, n);
+    enum { BLOCK = 1 << 12 };
+    const core_numerics numerics = core_tap_numerics(m->numerics, kind);
+    const core_grid grid = core_tap_grid(kind);
+#pragma omp parallel for num_threads(par__threads(m, n))
+    for (int64_t i = 0; i < n; i += BLOCK)
+        core_store(numerics, grid, values + i, n - i < BLOCK ? n - i : BLOCK);
 }
 
 void par__observe(par_model *m, const par_piece *piece)
@@ -254,21 +265,22 @@ bool par__is_poison(int64_t word)
     return (uint64_t)word == nan_bits;
 }
 
-void par__poison(void *at, size_t bytes)
+void par__poison(const par_model *m, void *at, size_t bytes)
 {
     unsigned char *to = at;
-    for (; bytes >= sizeof nan_bits; bytes -= sizeof nan_bits) {
-        memcpy(to, &nan_bits, sizeof nan_bits);
-        to += sizeof nan_bits;
-    }
-    if (bytes > 0)
-        memcpy(to, &nan_bits, bytes);
+    const int64_t n = (int64_t)(bytes / sizeof nan_bits);
+#pragma omp parallel for num_threads(par__threads(m, n))
+    for (int64_t i = 0; i < n; i++)
+        memcpy(to + i * (int64_t)sizeof nan_bits, &nan_bits, sizeof nan_bits);
+    if (bytes % sizeof nan_bits > 0)
+        memcpy(to + n * (int64_t)sizeof nan_bits, &nan_bits,
+               bytes % sizeof nan_bits);
 }
 
 /* What makes reading too early visible is no work of the operator under way. */
 void par__poison_aside(par_model *m, void *at, size_t bytes)
 {
     const par_operator op = par__charge(m, PAR_OP_CHECK);
-    par__poison(at, bytes);
+    par__poison(m, at, bytes);
     par__charge(m, op);
 }

@@ -140,7 +140,7 @@ static void post_receive(par_model *m, int round, int turn, int lane)
                                        lay->first_layer[part]);
     const int stream = stream_at(m, turn, lane);
     double *x = free_stream(m, stream);
-    par__poison(x, (size_t)bytes);
+    par__poison(m, x, (size_t)bytes);
     par__way_begin(m, &m->stream[stream].arrives);
     m->stream[stream].arriving =
         par_post_recv(m->comm, lay->prev_rank, mb % 2, x, bytes);
@@ -150,7 +150,7 @@ static void post_receive(par_model *m, int round, int turn, int lane)
 
 static void arrive(par_model *m)
 {
-    par__work_poison(&m->work, m->now.lane);
+    par__work_poison(m, m->now.lane);
     if (m->now.part > 0) {
         char name[CORE_NAME_BYTES];
         const core_tap tap = par__tap(CORE_TAP_IN, m->now.layer0);
@@ -165,7 +165,7 @@ static void arrive(par_model *m)
         s->arrives.cost = m->cost.record;
         end_way(m, &s->arrives, m->now.stream);
     } else {
-        par__poison(free_stream(m, m->now.stream),
+        par__poison(m, free_stream(m, m->now.stream),
                     (size_t)stream_bytes(m, m->now.n, m->now.layer0));
         par__resume(m);
         par__embed(m);
@@ -327,7 +327,9 @@ static core_status start(par_model *m)
 {
     const par_plan *plan = &m->layout->plan;
     par_work *w = &m->work;
-    par_room most = {.n_t = m->batch->n_t, .wide = wide_of(m)};
+    par_room most = {.n_t = m->batch->n_t,
+                     .wide = wide_of(m),
+                     .n_thread = m->options.n_threads};
     for (int round = 0; round < plan->rounds; round++)
         for (int mb = 0; mb < plan->mb; mb++) {
             const par_room room = extent_of(m, round, mb).room;

@@ -109,7 +109,8 @@ static void carve_tables(par_work *w, const core_spec *spec,
 }
 
 /* Operands of float products: as many rows of x as fit a tile, but at least one
- * block of queries with its keys.                                            */
+ * block of queries with its keys.  How many: by the model and the micro-batch
+ * alone.                                                                     */
 static void carve_f32(par_work *w, const core_spec *spec, const par_layout *lay)
 {
     core_arena *a = &w->arena;
@@ -120,15 +121,16 @@ static void carve_f32(par_work *w, const core_spec *spec, const par_layout *lay)
             n_dh, par__max(lay->heads[kind].all.n_dh, lay->heads[kind].all.n_dv));
     const int64_t block =
         has_heads ? PAR_QUERY_BLOCK * par__max(w->n_t + w->n_digest, n_dh) : 0;
-    w->chunk = par__max(16, 2 * PAR_TILE_ELEMENTS / (w->n_in + w->n_out));
-    if (w->chunk > par__max(16, w->n))
-        w->chunk = par__max(16, w->n);
-    w->a32 =
-        core_arena_take(a, par__max(w->chunk * w->n_in, block), sizeof(float));
-    w->b32 = core_arena_take(
-        a, has_heads ? (w->n_t + w->n_digest) * n_dh : 0, sizeof(float));
-    w->c32 =
-        core_arena_take(a, par__max(w->chunk * w->n_out, block), sizeof(float));
+    w->chunk = PAR_MOST_CHUNK;
+    while (w->chunk > 16 && (w->chunk * w->n_in > PAR_TILE_ELEMENTS ||
+                             w->chunk / 2 >= w->n))
+        w->chunk /= 2;
+    w->n_a32 = par__max(w->chunk * w->n_in, block);
+    w->n_b32 = has_heads ? (w->n_t + w->n_digest) * n_dh : 0;
+    w->n_c32 = par__max(w->chunk * PAR_MOST_TILE, block);
+    w->thread_room.a32 = core_arena_take(a, w->n_thread * w->n_a32, sizeof(float));
+    w->thread_room.b32 = core_arena_take(a, w->n_thread * w->n_b32, sizeof(float));
+    w->thread_room.c32 = core_arena_take(a, w->n_thread * w->n_c32, sizeof(float));
 }
 
 /* Streams: two, for what is worked on and what arrives, of every lane; no more
@@ -166,6 +168,7 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
     w->n_t = n_t;
     w->n_all = room->n_all;
     w->wide = room->wide;
+    w->n_thread = room->n_thread;
     w->n_digest = 0;
     w->n_in = w->n_out = f[1] - f[0]; /* of experts, whose buffers grow */
     w->n_fresh = 0;
@@ -226,7 +229,8 @@ par_room par__room(const par_layout *layout, int64_t n_row, int64_t n_t,
         .n = n_row * par_layout_n_t(&layout->plan, layout->c, n_t),
         .n_all = n_row * n_t,
         .n_t = n_t,
-        .wide = wide};
+        .wide = wide,
+        .n_thread = 1};
 }
 
 static size_t arena_bytes(const core_spec *spec, const par_layout *layout,
@@ -257,10 +261,10 @@ size_t par__work_bytes(const core_spec *spec, const par_layout *layout,
 }
 
 size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
-                      int64_t n_row, int64_t n_t)
+                      int64_t n_row, int64_t n_t, int n_threads)
 {
-    const par_room room =
-        par__room(layout, n_row, n_t, PAR_WIDE_ELEMENTS);
+    par_room room = par__room(layout, n_row, n_t, PAR_WIDE_ELEMENTS);
+    room.n_thread = n_threads;
     return par__work_bytes(spec, layout, par_plan_lanes(&layout->plan), &room);
 }
 

@@ -14,6 +14,7 @@
 #include "harness/verify/generate.h"
 #include "harness/verify/limits.h"
 #include "harness/verify/switch_layer.h"
+#include "harness/verify/threads.h"
 #include "parallel/forward.h"
 #include "ref/ref.h"
 
@@ -403,6 +404,8 @@ static core_status run_plan_job(task *t, const job *j, par_comm *comm,
 {
     writer w = {t->taps, j->prefix};
     const par_observer observer = {&w, write_piece};
+    int n_thread;
+    CORE_TRY(har_rank_threads(&n_thread, comm));
     const size_t budget = har_memory_available() / 10 * 8 / (size_t)comm->size;
     const par_options par = {.weight_budget_bytes = budget,
                              .dense_budget_bytes = budget,
@@ -410,7 +413,8 @@ static core_status run_plan_job(task *t, const job *j, par_comm *comm,
                              .observer = &observer,
                              .cost = trace->is_on ? har_trace_cost : NULL,
                              .under_way = trace->is_on ? har_trace_under_way : NULL,
-                             .cost_self = trace};
+                             .cost_self = trace,
+                             .n_threads = n_thread};
     par_model *model = NULL;
     par_stats stats;
     har_trace_pass(trace,

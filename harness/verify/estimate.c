@@ -37,6 +37,7 @@ enum {
     TAP_WATCH_BYTES = 2 << 10, /* of a rank, to watch and to report a tap     */
     LAUNCHER_BYTES = 5 << 20,  /* and mpiexec, and its proxy                  */
     AFTER_BYTES = 4 << 20,     /* of rank 0, left by the reference            */
+    THREAD_BYTES = 2 << 20,    /* of a rank's second thread and each further one */
     KEPT_FREELY = 256 << 20,   /* of weights, of all ranks together           */
     RANK_ADDRESSES = 390 << 20, /* of a rank: 88 MiB of libraries, OpenBLAS's two
                                  * buffers of 128, the rest stacks and heaps  */
@@ -116,6 +117,7 @@ typedef struct costs {
                                      * over the whole batch, over micro-batches,
                                      * over those of a stage together         */
     double ticks;                   /* seconds: messages of all ranks         */
+    int n_processor;    /* that ranks work on, with all their threads         */
     int n_draw, n_read; /* passes of the reference; times that it reads a
                          * weight, to which norms for bounds come near        */
 } costs;
@@ -311,7 +313,7 @@ typedef struct rank_bytes {
 
 static core_status measure_rank(rank_bytes *out, const core_spec *spec,
                                 const par_plan *plan, int rank, int64_t n_row,
-                                int64_t n_t, core_numerics numerics)
+                                int64_t n_t, core_numerics numerics, int n_thread)
 {
     core_arena arena = core_arena_measure();
     par_layout layout;
@@ -319,7 +321,8 @@ static core_status measure_rank(rank_bytes *out, const core_spec *spec,
     out->all = par_weight_bytes(spec, &layout, numerics);
     out->tiled = par_tiled_weight_bytes(spec, &layout, numerics);
     out->least = par_least_weight_bytes(spec, &layout, numerics);
-    out->work = par_work_bytes(spec, &layout, n_row, n_t);
+    out->work = par_work_bytes(spec, &layout, n_row, n_t, n_thread) +
+                (size_t)(n_thread - 1) * THREAD_BYTES;
     core_arena_free(&arena);
     return CORE_OK;
 }
@@ -403,7 +406,7 @@ static void add_seconds(har_estimate *e, const costs *c, core_numerics numerics,
     e->pass_seconds = pass_seconds(c, e->is_resident ? c->of_ranks
                                       : e->joins     ? c->of_groups
                                                      : c->of_parts) /
-                      limits->n_core;
+                      c->n_processor;
     e->seconds = e->reference_seconds + n_pass * e->pass_seconds;
 }
 
@@ -423,9 +426,10 @@ static core_status make(har_estimate *out, const core_spec *spec,
     CORE_TRY(core_alloc(&memory, world, sizeof(rank_bytes), "sizes of ranks"));
     rank_bytes *rank = memory;
     core_status status = CORE_OK;
+    const int n_thread = har_share_threads(limits, world);
     for (int i = 0; i < world && status == CORE_OK; i++)
         status = measure_rank(&rank[i], spec, plan, i, largest_part(plan, n_b),
-                              n_t, numerics);
+                              n_t, numerics, n_thread);
     e.reference_bytes = (size_t)core_spec_parameters(spec) * sizeof(double) +
                         ref_workspace_bytes(spec, n_b, n_t);
     e.tap_bytes = har_tap_bytes(spec, n_b * n_t, numerics);
@@ -438,6 +442,8 @@ static core_status make(har_estimate *out, const core_spec *spec,
     c.of_groups = read_by(spec, plan, c.of_ranks, plan->rounds, n_b * n_t,
                           reaches_all);
     c.ticks = tick_seconds(spec, plan, limits);
+    c.n_processor = world * n_thread < limits->n_core ? world * n_thread
+                                                      : limits->n_core;
     e.reference_keeps = is_worth_keeping(
         (double)ref_resident_bytes(spec, har_spread_draws(numerics) > 0),
         reference_seconds(&c, true), reference_seconds(&c, false));

@@ -242,3 +242,9 @@ int har_n_cores(void)
 {
     return har_limits_read("").n_core;
 }
+
+int har_share_threads(const har_limits *limits, int n_rank)
+{
+    const int n = limits->n_core / n_rank;
+    return n > 1 && limits->process_bytes == SIZE_MAX ? n : 1;
+}

@@ -55,4 +55,8 @@ har_limits har_limits_read(const char *root);
 size_t har_memory_available(void);
 int har_n_cores(void);
 
+/* Threads of each of n_rank ranks that share these processors: one, but where there
+ * are fewer ranks than processors.  Under ulimit -v always one.       [local] */
+int har_share_threads(const har_limits *limits, int n_rank);
+
 #endif

@@ -13,6 +13,7 @@
 #include "harness/verify/limits.h"
 #include "harness/verify/reference.h"
 #include "harness/verify/spread.h"
+#include "harness/verify/threads.h"
 #include "parallel/turns.h"
 
 #include <malloc.h>
@@ -75,6 +76,7 @@ typedef struct rank_state { /* of one rank during a case                      */
     par_layout layout;
     par_observer observer; /* of the model: whoever watches the pass at hand  */
     par_model *model;
+    int n_thread;
     har_reference reference;
     view main, exercise;
     double *correction; /* of the router, all layers; NULL: none              */
@@ -186,6 +188,7 @@ static core_status open_rank(rank_state *s, const par_plan *plan,
                                  .under_way = job->under_way != NULL ? pass_under_way : NULL,
                                  .cost_self = s,
                                  .order = job->order,
+                                 .n_threads = s->n_thread,
                                  .schedule_seed = job->schedule_seed};
     s->observer = (par_observer){s, observe};
     if (s->model == NULL)
@@ -572,6 +575,7 @@ static core_status verify(rank_state *s, har_case_result *out,
     if (s->comm->rank == 0)
         choose_budget(s, plan, budget);
     par_broadcast(s->comm, &s->comm->world, budget, (int64_t)sizeof budget, 0);
+    CORE_TRY(har_rank_threads(&s->n_thread, s->comm));
     const double start = core_seconds(CLOCK_MONOTONIC);
     CORE_TRY(par_agree(s->comm, open_rank(s, plan, out->numerics, budget)));
     out->startup_seconds = core_seconds(CLOCK_MONOTONIC) - start;

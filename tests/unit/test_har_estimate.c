@@ -284,6 +284,37 @@ START_TEST(threads_of_the_reference_are_as_many_as_addresses_allow)
 }
 END_TEST
 
+/* Of a plan on four processors, ulimit -v or not. */
+static har_estimate on_four(const char *text, size_t addresses)
+{
+    const core_spec spec = spec_of("shadow-a");
+    const par_plan plan = plan_of(text);
+    har_limits limits = ROOMY;
+    har_estimate e;
+    limits.n_core = 4;
+    limits.process_bytes = addresses;
+    limits.pace = (har_pace){1e-12, 1e-12};
+    ck_assert_int_eq(har_estimate_make(&e, &spec, &plan, 4, 11, CORE_FP32,
+                                       PAR_ORDER_AUTO, &limits),
+                     CORE_OK);
+    return e;
+}
+
+/* One rank has four threads there, and under ulimit -v one; of two each has two. */
+START_TEST(threads_of_ranks_count)
+{
+    const size_t addresses = (size_t)1 << 40;
+    const har_estimate four = on_four("tp=1", SIZE_MAX);
+    const har_estimate one = on_four("tp=1", addresses);
+    const har_estimate pair = on_four("tp=2", SIZE_MAX);
+    const har_estimate two = on_four("tp=2", addresses);
+    ck_assert(fabs(one.pass_seconds / four.pass_seconds - 4.0) < 1e-3);
+    ck_assert(fabs(two.pass_seconds / pair.pass_seconds - 2.0) < 1e-3);
+    ck_assert_uint_gt(four.all_ranks_bytes,
+                      one.all_ranks_bytes + ((size_t)3 << 20));
+}
+END_TEST
+
 static size_t tap_bytes_in(core_numerics numerics)
 {
     const core_spec spec = spec_of("shadow-a");
@@ -403,6 +434,7 @@ int main(void)
     tcase_add_test(tests, a_message_takes_time);
     tcase_add_test(tests,
                    threads_of_the_reference_are_as_many_as_addresses_allow);
+    tcase_add_test(tests, threads_of_ranks_count);
     tcase_add_test(tests, bounds_take_room_beside_the_values);
     tcase_add_test(tests, figures_grow_with_the_model);
     tcase_add_test(tests, the_default_batch_has_a_row_for_every_part);

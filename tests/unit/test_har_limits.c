@@ -175,6 +175,19 @@ START_TEST(addresses_are_of_one_process)
 }
 END_TEST
 
+/* Seven processors: whole ones for each, at least one. */
+START_TEST(ranks_share_processors)
+{
+    har_limits l = {.process_bytes = SIZE_MAX, .n_core = 7};
+    ck_assert_int_eq(har_share_threads(&l, 1), 7);
+    ck_assert_int_eq(har_share_threads(&l, 3), 2);
+    ck_assert_int_eq(har_share_threads(&l, 4), 1);
+    ck_assert_int_eq(har_share_threads(&l, 8), 1);
+    l.process_bytes = 8 * GIB;
+    ck_assert_int_eq(har_share_threads(&l, 1), 1);
+}
+END_TEST
+
 START_TEST(this_machine_has_something)
 {
     ck_assert_uint_gt(har_memory_available(), 0);
@@ -196,6 +209,7 @@ int main(void)
     tcase_add_test(tests, a_quota_pays_for_whole_processors);
     tcase_add_test(tests, version_2_has_quotas_too);
     tcase_add_test(tests, addresses_are_of_one_process);
+    tcase_add_test(tests, ranks_share_processors);
     tcase_add_test(tests, this_machine_has_something);
     suite_add_tcase(suite, tests);
     return check_main(suite);

@@ -134,8 +134,10 @@ static void see(void *self, const par_piece *p)
             p->values[e * p->ld] = 0x1p40;
 }
 
-static size_t lane_budget; /* of the passes to come; 0: that of weights */
-static int64_t wide;       /* likewise, wide_elements                   */
+/* Of the passes to come.  0: that of weights; as there are by default; one. */
+static size_t lane_budget;
+static int64_t wide;
+static int n_thread;
 static const par_step *in_step; /* likewise; NULL: the whole batch      */
 
 static core_status forward(par_model *model, const core_batch *batch,
@@ -165,7 +167,8 @@ static par_stats run_plan(par_comm *comm, const core_spec *spec,
                                  .lane_budget_bytes = lane_budget > 0 ? lane_budget : budget,
                                  .observer = w ? &observer : NULL,
                                  .order = order,
-                                 .wide_elements = wide};
+                                 .wide_elements = wide,
+                                 .n_threads = n_thread};
     par_model *model = NULL;
     par_stats stats;
     (void)core_blas_set_threads(2); /* as a rank that nobody told may start */
@@ -519,6 +522,43 @@ START_TEST(tiles_agree)
 }
 END_TEST
 
+/* One rank of three threads, or of one, computes the same bits: with weights that
+ * stay, and with weights that are read, or made, where they are multiplied.  Products
+ * have several tiles.                                                        */
+static const struct {
+    core_numerics numerics;
+    size_t budget;
+} SHARED[] = {{CORE_FP32, RESIDENT},
+              {CORE_FP32, 0},
+              {CORE_EXACT, RESIDENT},
+              {CORE_EXACT, 0}};
+enum { N_SHARED = sizeof SHARED / sizeof *SHARED };
+
+START_TEST(threads_agree)
+{
+    run_case c = make_case("shadow-a", "tp=1", 5, 70);
+    core_weights *weights;
+    core_batch batch;
+    par_comm *alone;
+    c.spec.n_f = 1100;
+    open_case(&c, SHARED[_i].numerics, &weights, &batch);
+    table one = table_make(&c.spec, &batch);
+    witness w = {.t = &one, .is_writing = true};
+    ck_assert_int_eq(par_comm_open(&alone, 1), CORE_OK);
+    for (n_thread = 1; alone != NULL && n_thread <= 3; n_thread += 2) {
+        run_plan(alone, &c.spec, &c.plan, weights, &batch, SHARED[_i].numerics,
+                 SHARED[_i].budget, PAR_ORDER_AUTO, &w);
+        w.is_writing = false;
+    }
+    n_thread = 0;
+    par_comm_close(alone);
+    table_free(&one);
+    core_batch_free(&batch);
+    core_weights_close(weights);
+    mpi_assert(w.n_wrong == 0, "%s", w.first_wrong);
+}
+END_TEST
+
 /* Micro-batches that are worked on together. */
 static int n_together(const run_case *c, size_t budget)
 {
@@ -816,6 +856,7 @@ int main(void)
     tcase_add_test(tc, switch_layer_agrees);
     tcase_add_test(tc, narrow_shared_expert_agrees);
     tcase_add_test(tc, tiles_agree);
+    tcase_add_loop_test(tc, threads_agree, 0, N_SHARED);
     tcase_add_loop_test(tc, orders_agree, 0, N_ROW);
     tcase_add_test(tc, order_is_chosen);
     tcase_add_test(tc, floats_agree_nearly);
