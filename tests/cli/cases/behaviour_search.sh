@@ -64,7 +64,7 @@ done
 
 # decode of few rows, where closed form and replay differ: whatever could be on the front is replayed
 expect 0 moeparity search seed-30b $on --gpus 16..64 --decode 256x2048 --json s.json
-jq -e '.replayed | .off_latency > 0.1 and .open == 0 and .plans > 300' s.json >/dev/null ||
+jq -e '.replayed | .off_latency > 0.1 and .open == 0 and .plans > 100' s.json >/dev/null ||
     fail "not all replayed that could be on the front: $(jq -c .replayed s.json)"
 
 # twice the bytes of f32
