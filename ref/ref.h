@@ -19,6 +19,7 @@ typedef enum ref_otherwise {
     REF_CORRECTION_WEIGHS,  /* weights come from the scores that choose       */
     REF_ROTATIONS_FROM_ONE, /* the first token of a row is turned by 1        */
     REF_QUERIES_ONE_ON,     /* queries are turned by one more than keys       */
+    REF_LAST_OF_EQUAL,      /* equal scores go to the highest index           */
     REF_MEAN_KEPT,          /* LayerNorm with 0 for the mean: RMSNorm + bias  */
 } ref_otherwise;
 

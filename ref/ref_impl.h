@@ -696,6 +696,8 @@ void ref__softmax(core_numerics numerics, double *p, const double *logits,
                   int64_t n);
 /* The k largest of p[0..n), descending, ties to the lowest index.            */
 void ref__top_k(int64_t *idx, const double *p, int64_t n, int64_t k);
+/* The same, ties to the highest: for REF_LAST_OF_EQUAL alone.                */
+void ref__top_k_last(int64_t *idx, const double *p, int64_t n, int64_t k);
 /* score [E] = p + correction (or NULL), -infinity outside the kept groups.
  * score has room for E + groups, kept for groups.                            */
 void ref__eligible(const core_spec *spec, const double *p,

@@ -266,6 +266,7 @@ static void choose(const ref__run *run, int layer, ref__routing *ro)
     const bool forced =
         ref__forced_ints(run, CORE_TAP_TOPK_IDX, layer, ro->idx);
     const bool chooses = !forced && !ro->by_table;
+    const ref_otherwise how = run->model->options.otherwise;
     if (!forced && ro->by_table)
         look_up(run, layer, ro);
 #pragma omp parallel for num_threads(run->n_threads)
@@ -278,8 +279,9 @@ static void choose(const ref__run *run, int layer, ref__routing *ro)
         if (chooses)
             ref__route_choose(spec, logits, p, ro->correction, idx, score,
                               ro->kept + thread * n_g);
-        if (chooses && ro->correction != NULL &&
-            run->model->options.otherwise == REF_CORRECTION_WEIGHS)
+        if (chooses && how == REF_LAST_OF_EQUAL)
+            ref__top_k_last(idx, p != NULL ? score : logits, n_e, n_k);
+        if (chooses && ro->correction != NULL && how == REF_CORRECTION_WEIGHS)
             p = score;
         if (run->draw != NULL)
             drawn_weights(run, layer, logits, p, idx, ro->expert_scale,

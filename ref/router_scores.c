@@ -18,7 +18,9 @@ void ref__softmax(core_numerics numerics, double *p, const double *logits,
     (void)ref__softmax_row(numerics, p, 0, n, NULL, 1.0, -HUGE_VAL);
 }
 
-void ref__top_k(int64_t *idx, const double *p, int64_t n, int64_t k)
+/* Of equal numbers the last, or the first. */
+static void largest(int64_t *idx, const double *p, int64_t n, int64_t k,
+                    bool last)
 {
     for (int64_t i = 0; i < k; i++) {
         int64_t best = -1;
@@ -26,11 +28,22 @@ void ref__top_k(int64_t *idx, const double *p, int64_t n, int64_t k)
             bool taken = false;
             for (int64_t j = 0; j < i; j++)
                 taken = taken || idx[j] == e;
-            if (!taken && (best < 0 || p[e] > p[best]))
+            if (!taken && (best < 0 || p[e] > p[best] ||
+                           (last && p[e] == p[best])))
                 best = e;
         }
         idx[i] = best;
     }
+}
+
+void ref__top_k(int64_t *idx, const double *p, int64_t n, int64_t k)
+{
+    largest(idx, p, n, k, false);
+}
+
+void ref__top_k_last(int64_t *idx, const double *p, int64_t n, int64_t k)
+{
+    largest(idx, p, n, k, true);
 }
 
 /* Of n scores, the largest or the sum of the two largest. */

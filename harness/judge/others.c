@@ -118,6 +118,7 @@ static const struct row {
     {"rule that ranks groups", .set = {"router.group_score=best_two"}},
     {"correction bias", .set = {"router.correction=false"}},
     {"correction bias", .otherwise = REF_CORRECTION_WEIGHS},
+    {"equal scores", .otherwise = REF_LAST_OF_EQUAL},
     {"scale of the weights", .set = {"router.scale=1"}},
     {"scale of the weights", .write = scale_twice},
     {"clamp of the sum", .set = {"router.sum_floor=0"}},
@@ -239,6 +240,7 @@ static const char *const OTHERWISE[] = {
     [REF_CORRECTION_WEIGHS] = "the correction bias in the weights",
     [REF_ROTATIONS_FROM_ONE] = "positions of rotations counted from 1",
     [REF_QUERIES_ONE_ON] = "queries rotated one position on",
+    [REF_LAST_OF_EQUAL] = "equal scores to the highest expert",
     [REF_MEAN_KEPT] = "LayerNorm without subtracting the mean",
 };
 
@@ -305,6 +307,8 @@ static bool has(const core_spec *spec, ref_otherwise how)
     case REF_ROTATIONS_FROM_ONE:
     case REF_QUERIES_ONE_ON:
         return has_rope(spec);
+    case REF_LAST_OF_EQUAL:
+        return spec->n_e > 0 && spec->router != CORE_ROUTER_SPARSEMIXER;
     case REF_MEAN_KEPT:
         return spec->norm == CORE_NORM_LAYER;
     case REF_AS_WRITTEN:

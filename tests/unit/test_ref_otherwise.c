@@ -9,14 +9,20 @@
 enum { N_T = 7, MOST = 64 };
 
 /* Taps of one row of tokens. */
-static fix_taps pass(const core_spec *spec, ref_otherwise otherwise)
+static fix_taps pass_in(const core_spec *spec, core_numerics numerics,
+                        ref_otherwise otherwise)
 {
-    const fix_run how = {.numerics = CORE_FP64, .otherwise = otherwise};
+    const fix_run how = {.numerics = numerics, .otherwise = otherwise};
     core_batch batch = fix_batch(spec, 1, N_T);
     fix_taps taps = {0};
     fix_forward(spec, &batch, &how, &taps);
     core_batch_free(&batch);
     return taps;
+}
+
+static fix_taps pass(const core_spec *spec, ref_otherwise otherwise)
+{
+    return pass_in(spec, CORE_FP64, otherwise);
 }
 
 /* A vector of layer 0 of the weights that a pass has. */
@@ -56,6 +62,66 @@ START_TEST(a_correction_that_weighs_is_added_to_the_scores)
         }
     }
     fix_free(&taps);
+}
+END_TEST
+
+/* Is expert e among the choices of token t? */
+static bool is_chosen(const core_spec *spec, const double *idx, int64_t t,
+                      int64_t e)
+{
+    for (int64_t k = 0; k < spec->n_k; k++)
+        if (idx[t * spec->n_k + k] == (double)e)
+            return true;
+    return false;
+}
+
+/* Experts e and e + 1 are twins: where one of them alone is chosen it is the
+ * other one, and all other choices are the same.  In exact mode: products may
+ * round a column otherwise than its twin.                                    */
+START_TEST(of_equal_scores_the_last_is_chosen)
+{
+    static const fix_family_kind of[] = {FIX_NORM_ALL, FIX_CHUNK, FIX_LATENT};
+    core_spec spec = fix_family(of[_i]);
+    spec.bias_router = spec.correction = false; /* twins have their own, */
+    spec.n_group = 0;                           /* and groups come first */
+    int n_moved = 0;
+    for (int e = 0; e < (int)spec.n_e - 1; e++) {
+        spec.twin_expert = e;
+        fix_taps was = pass_in(&spec, CORE_EXACT, REF_AS_WRITTEN);
+        fix_taps is = pass_in(&spec, CORE_EXACT, REF_LAST_OF_EQUAL);
+        const double *a = fix_find(&was, CORE_TAP_TOPK_IDX, 0);
+        const double *b = fix_find(&is, CORE_TAP_TOPK_IDX, 0);
+        for (int64_t t = 0; t < N_T; t++) {
+            const bool first = is_chosen(&spec, a, t, e);
+            const bool second = is_chosen(&spec, a, t, e + 1);
+            ck_assert(first || !second);
+            ck_assert(is_chosen(&spec, b, t, e) == (first && second));
+            ck_assert(is_chosen(&spec, b, t, e + 1) == first);
+            for (int other = 0; other < (int)spec.n_e; other++)
+                if (other != e && other != e + 1)
+                    ck_assert(is_chosen(&spec, a, t, other) ==
+                              is_chosen(&spec, b, t, other));
+            n_moved += first && !second;
+        }
+        fix_free(&was);
+        fix_free(&is);
+    }
+    ck_assert_int_gt(n_moved, 0);
+}
+END_TEST
+
+/* Of eligible experts, corrected scores decide as before. */
+START_TEST(where_no_scores_are_equal_the_choice_is_the_same)
+{
+    core_spec spec = fix_family(FIX_LATENT);
+    spec.twin_expert = -1;
+    fix_taps was = pass(&spec, REF_AS_WRITTEN);
+    fix_taps is = pass(&spec, REF_LAST_OF_EQUAL);
+    ck_assert_mem_eq(fix_find(&is, CORE_TAP_TOPK_IDX, 0),
+                     fix_find(&was, CORE_TAP_TOPK_IDX, 0),
+                     (size_t)(N_T * spec.n_k) * sizeof(double));
+    fix_free(&was);
+    fix_free(&is);
 }
 END_TEST
 
@@ -134,6 +200,8 @@ int main(void)
     Suite *suite = suite_create("ref_otherwise");
     TCase *all = tcase_create("operators");
     tcase_add_test(all, a_correction_that_weighs_is_added_to_the_scores);
+    tcase_add_loop_test(all, of_equal_scores_the_last_is_chosen, 0, 3);
+    tcase_add_test(all, where_no_scores_are_equal_the_choice_is_the_same);
     tcase_add_test(all,
                    a_rotation_is_ahead_of_queries_and_keys_or_of_queries_alone);
     tcase_add_test(all, a_mean_that_is_kept_leaves_a_norm_of_rms_and_a_bias);

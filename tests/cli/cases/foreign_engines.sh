@@ -64,9 +64,9 @@ onnx() # CASE VARIANT OPTIONS of the golden
     dump=$dumps/onnx/${1/\//__}$2
 }
 
-otherwise() # CASE WORDS
+otherwise() # CHECKPOINT WORDS
 {
-    expect 1 moeparity compare gold "$dump" --map onnx --explain --model "$ORACLE/$1"
+    expect 1 moeparity compare gold "$dump" --map onnx --explain --model "$1"
     has out "^(explained  this dump is|or        ) the model with $2: no tap fails, observed / bound up to 0\.[0-9]"
 }
 
@@ -75,8 +75,19 @@ passes onnx /model/layers.1/output_3
 onnx mixtral/tiny --quantised --weights-bits 8
 passes onnx /model/layers.1/output_3
 onnx mixtral/tiny --quantised--unnormalised --weights-bits 8 --set renormalise=false
-otherwise mixtral/tiny 'renormalise=true'
+otherwise "$ORACLE/mixtral/tiny" 'renormalise=true'
 onnx mixtral/tiny --gelu --set gated=false --set activation=gelu
-otherwise mixtral/tiny 'activation=gelu_tanh'
+otherwise "$ORACLE/mixtral/tiny" 'activation=gelu_tanh'
 onnx phimoe/tiny ''
-otherwise phimoe/tiny 'router.scores=softmax_top'
+otherwise "$ORACLE/phimoe/tiny" 'router.scores=softmax_top'
+
+# experts whose rows of the router are the same: all tokens tie
+cp -r "$ORACLE/mixtral/tiny" tied
+chmod -R u+w tied
+for layer in 0 1 2 3; do
+    foreign edit tied/model.safetensors model.layers.$layer.block_sparse_moe.gate.weight 'x = x[[0, 1, 2, 2, 2, 1, 0, 0]]'
+done
+rm -rf gold
+expect 0 moeparity golden make -m tied -b 2x12 -n fp32 -o gold
+dump=$dumps/onnx/mixtral__tiny--tied
+otherwise tied 'equal scores to the highest expert'
