@@ -10,3 +10,7 @@ for option in --slo='latency_ms<50' --objective=cost; do
 done
 refused 2 '--recompute belongs to --train' moeparity search seed-mini --machine h100-sxm --gpus 2 --batch 8x32 --recompute full
 refused 4 'no plan fits: the smallest needs .* GB of a GPU.s 80.00 .--zero and --recompute' moeparity search seed-30b --train --machine h100-sxm --gpus 1 --batch 8x32
+# a stream that is split over tp is a candidate, and what is written is that plan
+expect 0 moeparity search seed-30b --train --machine h100-sxm --gpus 26 --batch 64x2048 --zero 1 --recompute full --write split.yaml
+has out ' tp=2,dp=13,ep=13,etp=2,sp=1$'
+grep -q '^sp: 1$' split.yaml || fail "split.yaml: $(cat split.yaml)"
