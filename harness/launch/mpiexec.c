@@ -44,7 +44,14 @@ bool har__one_host(void)
            !(transport && strcmp(transport, "mpi") == 0);
 }
 
-static void set_environment(const har_run *run, const char *watch)
+/* Is there a processor for a second thread of each rank? */
+static bool has_threads(const char *n_rank)
+{
+    return 2 * atol(n_rank) <= sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+static void set_environment(const har_run *run, const char *watch,
+                            const char *n_rank)
 {
     static const char *const one_host[][2] = {
         /* no network: memory, threads; cma: long messages in one copy        */
@@ -67,6 +74,8 @@ static void set_environment(const har_run *run, const char *watch)
     setenv("OMP_NUM_THREADS", "1", 1);
     setenv("OMP_WAIT_POLICY", "passive", 0); /* the reference shares its cores
                                               * with ranks that poll          */
+    if (has_threads(n_rank)) /* some 0.1 ms awake: to be woken takes longer */
+        setenv("GOMP_SPINCOUNT", "100000", 0);
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
     setenv("MALLOC_ARENA_MAX", "1", 0); /* a thread's own reserves 128 MB of
                                          * addresses: ulimit -v               */
@@ -92,7 +101,7 @@ static _Noreturn void become_mpiexec(const char *mpiexec, char **args,
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (null_fd >= 0 && dup2(null_fd, 0) >= 0 && dup2(log_fd, 1) >= 0 &&
         dup2(log_fd, 2) >= 0) {
-        set_environment(run, watch);
+        set_environment(run, watch, args[2]);
         execvp(mpiexec, args);
     }
     const int error = errno;
