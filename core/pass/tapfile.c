@@ -19,6 +19,7 @@ enum { TENSOR_NAME_BYTES = 160 };
 
 struct core_tapfile {
     core_st *st;
+    int n_thread; /* that put pieces into it                                  */
 };
 
 /* The list under construction, with the memory of its names. */
@@ -156,7 +157,7 @@ static core_status wrap(core_tapfile **out, core_st *st)
         core_st_close(st);
         CORE_FAIL(CORE_E_MEMORY, "no memory to open a tap file");
     }
-    file->st = st;
+    *file = (core_tapfile){.st = st, .n_thread = 1};
     *out = file;
     return CORE_OK;
 }
@@ -315,6 +316,16 @@ void core_tapfile_close(core_tapfile *file)
         return;
     core_st_close(file->st);
     free(file);
+}
+
+void core_tapfile_set_threads(core_tapfile *file, int n_threads)
+{
+    file->n_thread = n_threads;
+}
+
+int core_tapfile_threads(const core_tapfile *file)
+{
+    return file->n_thread;
 }
 
 const core_st *core_tapfile_st(const core_tapfile *file)

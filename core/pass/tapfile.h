@@ -49,6 +49,11 @@ core_st_tensor core_tapfile_tensor(const core_spec *spec, core_tap tap,
 const core_st *core_tapfile_st(const core_tapfile *file);
 const char *core_tapfile_path(const core_tapfile *file);
 
+/* Threads that share the rows of a large piece from now on; one at first.
+ *                                                                    [local] */
+void core_tapfile_set_threads(core_tapfile *file, int n_threads);
+int core_tapfile_threads(const core_tapfile *file);
+
 /* The tensor of a tap (or of its bound); NULL if the file does not hold it.  */
 const core_st_tensor *core_tapfile_find(const core_tapfile *file,
                                         const char *prefix, core_tap tap,

@@ -3,13 +3,17 @@
  * A copy and a change of type, nothing else: a piece lands where its global
  * rows and columns say.  Ranks write disjoint pieces of one shared mapping, so
  * there is nothing to lock.  A piece outside its tap is a bug of the caller and
- * would land in a neighbour's tensor: asserted.
+ * would land in a neighbour's tensor: asserted.  Threads share the rows of a piece:
+ * the pages of a new file are made as they are written, which takes longer than
+ * the copy.
  */
 #include "core/pass/tapfile.h"
 
 #include "core/base/arena.h"
 
 #include <string.h>
+
+enum { WORTH_THREADS = 1 << 16 }; /* elements */
 
 void core_tapfile_put(core_tapfile *file, const char *prefix, core_tap tap,
                       const double *values, const int64_t *ints, int64_t ld,
@@ -25,6 +29,9 @@ void core_tapfile_put(core_tapfile *file, const char *prefix, core_tap tap,
     core_assert(col0 >= 0 && n_col > 0 && n_col <= n_tensor_col - col0);
     const int64_t n_tensor_row = tensor->n / n_tensor_col;
     const size_t elem_bytes = core_dtype_bytes(tensor->dtype);
+    const int n_thread =
+        n_row * n_col < WORTH_THREADS ? 1 : core_tapfile_threads(file);
+#pragma omp parallel for num_threads(n_thread)
     for (int64_t r = 0; r < n_row; r++) {
         const int64_t row = row_ids != NULL ? row_ids[r] : row0 + r;
         core_assert(row >= 0 && row < n_tensor_row);

@@ -339,6 +339,7 @@ static core_status run_reference(task *t, const job *j)
     core_tap_sink sink = {0};
     ref_stats stats;
     CORE_TRY(core_tapfile_sink(&sink, t->taps, j->prefix));
+    core_tapfile_set_threads(t->taps, ref.n_threads);
     core_status status =
         ref_model_open(&model, j->spec, t->weights, t->numerics, &ref);
     if (status == CORE_OK)
@@ -406,6 +407,7 @@ static core_status run_plan_job(task *t, const job *j, par_comm *comm,
     const par_observer observer = {&w, write_piece};
     int n_thread;
     CORE_TRY(har_rank_threads(&n_thread, comm));
+    core_tapfile_set_threads(t->taps, n_thread);
     const size_t budget = har_memory_available() / 10 * 8 / (size_t)comm->size;
     const par_options par = {.weight_budget_bytes = budget,
                              .dense_budget_bytes = budget,

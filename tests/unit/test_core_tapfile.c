@@ -217,6 +217,29 @@ START_TEST(pieces_land_at_their_global_place)
 }
 END_TEST
 
+/* A piece large enough to be shared. */
+START_TEST(threads_write_every_row)
+{
+    const core_spec spec = small_spec();
+    const core_tap out = {CORE_TAP_OUT, 1};
+    const core_tapfile_part part = {"", 1, 30000, NULL};
+    core_tapfile *file;
+    double *values = calloc((size_t)part.n_t * D, sizeof *values);
+    for (int64_t i = 0; i < part.n_t * D; i++)
+        values[i] = (double)(i + 1);
+    ck_assert_int_eq(core_tapfile_create(&file, in_folder("shared"), &spec,
+                                         CORE_FP64, true, false, &part, 1, NULL),
+                     CORE_OK);
+    core_tapfile_set_threads(file, 3);
+    ck_assert_int_eq(core_tapfile_threads(file), 3);
+    core_tapfile_put(file, "", out, values, NULL, D, NULL, 0, part.n_t, 0, D);
+    ck_assert_mem_eq(core_tapfile_find(file, "", out, false)->data, values,
+                     (size_t)part.n_t * D * sizeof *values);
+    core_tapfile_close(file);
+    free(values);
+}
+END_TEST
+
 START_TEST(the_sink_delivers_whole_taps_and_bounds)
 {
     const core_spec spec = small_spec();
@@ -321,6 +344,7 @@ int main(void)
     tcase_add_test(tcase, coarse_fp32_files);
     tcase_add_test(tcase, a_switch_layer_has_fewer_taps);
     tcase_add_loop_test(tcase, pieces_land_at_their_global_place, 0, 2);
+    tcase_add_test(tcase, threads_write_every_row);
     tcase_add_test(tcase, the_sink_delivers_whole_taps_and_bounds);
     tcase_add_test_raise_signal(tcase, a_piece_outside_its_tap_aborts, 6);
     tcase_add_test(tcase, a_file_that_does_not_fit_is_refused);
