@@ -115,25 +115,6 @@ static bool has(const int *slot, int n, int e)
     return false;
 }
 
-/* A slot for a copy of expert e, though all GPUs with room have it: one of them,
- * which takes an expert from a full GPU without e, and that one's slot.  There is
- * one: e has fewer copies so far than there are GPUs, and a full GPU has more
- * experts than one with room.                                                */
-static int *make_room(const par_balancer *d, int *slot, int *held, int n_gpu,
-                      int e)
-{
-    for (int with = 0; with < n_gpu; with++)
-        for (int full = 0; held[with] < d->n_slot && full < n_gpu; full++) {
-            int *from = slot + full * d->n_slot, *to = slot + with * d->n_slot;
-            for (int i = 0; !has(from, held[full], e) && i < held[full]; i++)
-                if (!has(to, held[with], from[i])) {
-                    to[held[with]++] = from[i];
-                    return &from[i];
-                }
-        }
-    return NULL;
-}
-
 /* slot: of the node's GPUs, side by side. */
 static void copies_to_gpus(const par_balancer *d, const item *copy, int n, int *slot)
 {
@@ -147,10 +128,6 @@ static void copies_to_gpus(const par_balancer *d, const item *copy, int n, int *
                 !has(slot + g * d->n_slot, held[g], copy[i].id) &&
                 (best < 0 || sum[g] < sum[best]))
                 best = g;
-        if (best < 0 && d->is_once) {
-            *make_room(d, slot, held, n_gpu, copy[i].id) = copy[i].id;
-            continue;
-        }
         if (best < 0)
             best = least(sum, held, n_gpu, d->n_slot);
         slot[best * d->n_slot + held[best]++] = copy[i].id;

@@ -19,8 +19,8 @@ typedef struct par_balancer {
     int n_gpu, n_slot;   /* at most PAR_MAX_SLOTS slots                    */
     int n_node, n_group; /* n_node divides n_gpu and n_group, which divides
                           * n_e                                               */
-    bool is_once;        /* no GPU has two copies of an expert, as plans want
-                          * it; published dealing may                         */
+    bool is_once;        /* no GPU needs two copies of an expert, as plans
+                          * want it; published dealing may                    */
 } par_balancer;
 
 /* E_USAGE with the equation that fails.                              [local] */
@@ -36,8 +36,7 @@ void par_balancer_in_order(const par_balancer *deal, int *logical);
  * given one by one to the expert whose copies carry most.  3. Copies go to the
  * node's GPUs, largest first, each to the least loaded that has room, if
  * possible one that does not have the expert.  With is_once an expert has no more
- * copies than its node has GPUs, and where step 3 would put a second one on a
- * GPU, that GPU takes another's expert, and the copy that one's slot.
+ * copies than its node has GPUs.
  *   load [n_e]; logical [n_gpu * n_slot]                             [local] */
 void par_balancer_deal(const par_balancer *deal, const double *load, int *logical);
 

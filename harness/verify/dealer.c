@@ -263,14 +263,17 @@ static void check_weights(par_comm *comm, par_model *model, har_dealt *out)
         memcpy(out->wrong, text, sizeof text);
 }
 
-void har_dealer_move(har_dealer *d, har_dealt *out, par_comm *comm,
-                     par_model *model, par_layout *layout)
+core_status har_dealer_move(har_dealer *d, har_dealt *out, par_comm *comm,
+                            par_model *model, par_layout *layout)
 {
     const size_t bytes =
         (size_t)(d->n_moe * d->plan.n_physical) * sizeof *d->after;
     const int64_t sent_before = comm->n_bytes[PAR_ALL_TO_ALL];
     const int64_t expected = deal(d) * n_parts(layout);
     par_moved mine;
+    memcpy(d->before, d->plan.physical, bytes);
+    memcpy(d->plan.physical, d->after, bytes);
+    CORE_TRY_CTX(par_plan_check(&d->plan, d->spec), "dealing experts anew");
     par_at(comm, "moving experts", 0);
     par_move_experts(model, layout, d->after, &mine);
     uint64_t all[] = {(uint64_t)mine.n_expert, (uint64_t)mine.n_bytes,
@@ -285,6 +288,5 @@ void har_dealer_move(har_dealer *d, har_dealt *out, par_comm *comm,
                  (long long)out->n_moved, (long long)out->n_bytes,
                  (long long)all[2], (long long)expected);
     check_weights(comm, model, out);
-    memcpy(d->before, d->plan.physical, bytes);
-    memcpy(d->plan.physical, d->after, bytes);
+    return CORE_OK;
 }

@@ -64,8 +64,10 @@ CORE_NODISCARD core_status har_dealer_count(har_dealer *dealer, har_dealt *out,
                                             const core_batch *batch,
                                             const core_tapfile *reference);
 
-/* Deal and move.                                           [collective, world] */
-void har_dealer_move(har_dealer *dealer, har_dealt *out, par_comm *comm,
-                     par_model *model, par_layout *layout);
+/* Deal and move.  E_PLAN, on all ranks, if what is dealt is no legal plan.
+ *                                                          [collective, world] */
+CORE_NODISCARD core_status har_dealer_move(har_dealer *dealer, har_dealt *out,
+                                           par_comm *comm, par_model *model,
+                                           par_layout *layout);
 
 #endif

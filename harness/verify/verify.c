@@ -706,7 +706,8 @@ core_status har_job_verify_passes(har_case_result *out, har_job *job,
         if (status == CORE_OK && i == 0)
             status = check_kept(&s);
         if (status == CORE_OK && i + 1 < n_pass)
-            har_dealer_move(&dealer, &out[i].dealt, comm, s.model, &s.layout);
+            status = har_dealer_move(&dealer, &out[i].dealt, comm, s.model,
+                                     &s.layout);
         if (status == CORE_OK)
             judge_dealing(&out[i]);
         is_right = out[i].dealt.wrong[0] == '\0';
