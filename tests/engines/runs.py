@@ -1,0 +1,107 @@
+"""What scripts/engines does with the dump of an engine: hold it against goldens, and write a table of docs/engines.md."""
+import json
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / "build/engines-runs"
+PAGE = ROOT / "docs/engines.md"
+BATCH = "2x12"
+HEAD = ["| case | against its golden | this dump is the model with | against the golden of that model |", "|---|---|---|---|"]
+END = "<!-- end -->"
+
+
+@dataclass
+class Result:
+    case: str
+    verdict: str        # PASS, FAIL ..; NOT CONVERTED, NOT LOADED
+    says: str           # why, or the worst observed / bound
+    explained: str = ""  # the line of compare --explain
+    then: str = ""      # verdict against the model that it names
+    seconds: float = 0
+
+    def row(self) -> str:
+        what = " ".join(filter(None, [self.explained, self.says if not self.explained else ""]))
+        return f"| {self.case} | {self.verdict} | {what} | {self.then} |"
+
+
+def moeparity() -> str:
+    found = os.environ.get("MOEPARITY") or shutil.which("moeparity") or str(ROOT / "build/release/harness/moeparity")
+    if not Path(found).exists():
+        raise SystemExit(f"{found}: expected the program, found nothing: build it, or say MOEPARITY=FILE")
+    return found
+
+
+def call(*words: object, **more: object) -> subprocess.CompletedProcess:
+    return subprocess.run([str(w) for w in words], capture_output=True, text=True, **more)
+
+
+def last_line(text: str) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "nothing was said"
+
+
+def make_golden(source: Path, out: Path, *words: object) -> subprocess.CompletedProcess:
+    return call(moeparity(), "golden", "make", "--model", source, *words, "--tokens", BATCH, "--numerics", "fp32", "--out", out)
+
+
+def ratio(report: dict) -> float:
+    return max((float(row["ratio"]) for row in report.get("worst", [])), default=0.0)
+
+
+def compare(names: str, golden: Path, dump: Path, *more: object) -> tuple[str, dict]:
+    report = dump.parent / "report.json"
+    done = call(moeparity(), "compare", golden, dump, "--map", names, "--json", report, *more)
+    if done.returncode not in (0, 1):
+        return "ERROR: " + last_line(done.stderr), {}
+    return last_line(done.stdout).split()[0], json.loads(report.read_text())
+
+
+def said_anew(words: tuple[str, ...], fields: list[str]) -> list[str]:
+    """Words of a golden, pairs of option and value, with these fields behind --set; what they said of them before goes."""
+    names = {field.split("=")[0] for field in fields}
+    pairs = zip(words[::2], words[1::2])
+    kept = [pair for pair in pairs if pair[0] != "--set" or pair[1].split("=")[0] not in names]
+    return [word for pair in [*kept, *(("--set", field) for field in fields)] for word in pair]
+
+
+def judge(names: str, case: str, source: Path, golden: Path, dump: Path, *words: str) -> Result:
+    """The dump against its golden, made of source with the words, and against that of the model it is said to be."""
+    begin = time.monotonic()
+    verdict, report = compare(names, golden, dump, "--explain", "--model", source)
+    result = Result(case, verdict, f"{ratio(report):.2g} of the bound", seconds=time.monotonic() - begin)
+    explanation = report.get("explanation") or {}
+    for found in (explanation.get("found") or [])[:1]:
+        result.explained = f"`{found['model']}`"
+        fields = found["model"].split(" and ")
+        if not all("=" in field for field in fields):  # an operator, which no --set says
+            result.then = f"{float(found['ratio']):.2g} of the bound, told beside it"
+            break
+        other = dump.parent / "other"
+        make_golden(source, other, *said_anew(words, fields))
+        then, again = compare(names, other, dump)
+        result.then = f"{then}, {ratio(again):.2g} of the bound" if again else then
+    return result
+
+
+def new_folder(case: str) -> Path:
+    folder = WORK / case.replace("/", "__").replace(" ", "")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def keep_dump(case: str, dumps: Path) -> None:
+    folder = case.replace("/", "__").replace(" ", "")
+    shutil.rmtree(dumps / folder, ignore_errors=True)
+    shutil.copytree(WORK / folder / "dump", dumps / folder)
+
+
+def write_table(begin: str, lines: list[str]) -> None:
+    before, rest = PAGE.read_text().split(begin)
+    after = rest.split(END, 1)[1]
+    PAGE.write_text("\n".join([before + begin, *lines, END + after]))
