@@ -401,12 +401,19 @@ START_TEST(a_search_asks_the_same)
                                      .n_b = s.what.n_b,
                                      .memory_bytes = 0.8e9,
                                      .n_thread = 2,
+                                     .has_vpp = true,
                                      .allows = har_train_search_allows};
     har_search_result r;
     ck_assert_int_eq(har_search_run(&r, &request), CORE_OK);
     ck_assert_int_eq(search.status, CORE_OK);
     ck_assert(r.n_barred > 0 && r.n_large > 0 && r.n_good > 0 && r.n_front > 0);
     const har_figures *best = &r.front[0].figures;
+    har_search_case plain = request;
+    har_search_result without;
+    plain.has_vpp = false;
+    ck_assert_int_eq(har_search_run(&without, &plain), CORE_OK);
+    ck_assert_int_gt(r.n_plan, without.n_plan);
+    har_search_free(&without);
     s.train.zero = 1;
     for (int i = 0; i < r.n_front; i++) {
         const har_search_point *p = &r.front[i];

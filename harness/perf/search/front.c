@@ -29,7 +29,8 @@ static int by_latency(const void *left, const void *right)
                           {a->shape.ep, b->shape.ep},
                           {a->shape.mb, b->shape.mb},
                           {(int)a->shape.scope, (int)b->shape.scope},
-                          {a->shape.sp, b->shape.sp}};
+                          {a->shape.sp, b->shape.sp},
+                          {a->shape.vpp, b->shape.vpp}};
     for (size_t i = 0; order == 0 && i < sizeof key / sizeof key[0]; i++)
         order = key[i][0] - key[i][1];
     return order;

@@ -24,7 +24,7 @@ void har_shape_plan(const har_shape *shape, par_plan *out)
     *out = (par_plan){.dp = shape->dp,
                       .cp = 1,
                       .pp = shape->pp,
-                      .vpp = 1,
+                      .vpp = shape->vpp > 1 ? shape->vpp : 1,
                       .tp = shape->tp,
                       .ep = shape->ep,
                       .etp = shape->etp,
@@ -45,7 +45,8 @@ void har_shape_of(const par_plan *plan, har_shape *out)
                        .etp = plan->etp,
                        .mb = plan->mb,
                        .scope = plan->scope,
-                       .sp = plan->sp};
+                       .sp = plan->sp,
+                       .vpp = plan->vpp};
 }
 
 /* --- candidates --- */
@@ -88,6 +89,22 @@ static bool takes_sp(const har_search_case *request, const par_plan *plan)
     return is_allowed(request, &with_sp);
 }
 
+/* A shape in every number of virtual stages, each without and with sp. */
+static void keep_all(candidates *c, har_shape shape, int most_sp)
+{
+    const int n_l = (int)c->request->spec->n_l, pp = shape.pp;
+    const bool interleaves =
+        c->request->has_vpp && pp > 1 && shape.mb % pp == 0;
+    for (shape.vpp = 1; shape.vpp == 1 || pp * shape.vpp <= n_l; shape.vpp++) {
+        if (shape.vpp > 1 && n_l % (pp * shape.vpp) != 0)
+            continue;
+        for (shape.sp = 0; shape.sp <= most_sp; shape.sp++)
+            keep(c, &shape);
+        if (!interleaves)
+            break;
+    }
+}
+
 static void add_plan(void *self, const par_plan *plan)
 {
     candidates *c = self;
@@ -111,8 +128,7 @@ static void add_plan(void *self, const par_plan *plan)
             continue;
         last = mb;
         shape.mb = (int)mb;
-        for (shape.sp = 0; shape.sp <= most_sp; shape.sp++)
-            keep(c, &shape);
+        keep_all(c, shape, most_sp);
         if (whole)
             break;
     }

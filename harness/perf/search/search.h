@@ -18,7 +18,8 @@
 typedef struct har_shape {
     int dp, pp, tp, ep, etp, mb;
     par_scope scope;
-    int sp; /* 1: sequence parallel                                           */
+    int sp;  /* 1: sequence parallel                                          */
+    int vpp; /* virtual stages of a stage; 0 is 1                             */
 } har_shape;
 
 static inline int har_shape_world(const har_shape *shape)
@@ -87,6 +88,9 @@ typedef struct har_search_case { /* borrows everything                        */
 
     bool has_sp; /* of a plan with tp > 1 with sp and without it, which are one
                   * plan, the better is a candidate: what fits, the faster    */
+
+    bool has_vpp; /* virtual stages, too: of layers that pp * vpp divides, with
+                   * micro-batches that pp divides                            */
 
     /* Is a legal plan a candidate?  NULL: all are.                           */
     bool (*allows)(const void *self, const par_plan *plan);
