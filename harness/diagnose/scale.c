@@ -121,7 +121,7 @@ bool har__try_ratio(har__case *c, char text[HAR_LIKENESS_TEXT])
             !har__accepts(c))
             continue;
         if (ratio != known[i].value)
-            say_ratio(ratio = known[i].value, text);
+            say_ratio(known[i].value, text);
         size_t used = 0;
         while (text[used] != '\0')
             used++;
