@@ -113,6 +113,14 @@ nothing_left
 expect 2 'srun started 8 tasks that do not know each other: it needs --mpi=pmi2' \
     srun -N2 -n 8 --mpi=none "$program" $plan
 nothing_left
+if srun -n 1 --mpi=pmix true 2>/dev/null; then # MPICH of Debian has no client of it
+    expect 2 'srun started 8 tasks that do not know each other: it needs --mpi=pmi2' \
+        srun -N2 -n 8 --mpi=pmix "$program" $plan
+    expect 0 '^VERIFIED' srun -n 1 --mpi=pmix "$program" $plan # ranks are launched
+    nothing_left
+else
+    echo 'NOT RUN: srun --mpi=pmix, which wants libpmix.so'
+fi
 expect 0 '^VERIFIED' srun -n 1 --mpi=pmi2 bash -c "$program $plan" # a shell in a step
 expect 0 '^VERIFIED' salloc -N2 -n 8 env HYDRA_LAUNCHER=slurm "$program" $plan
 nothing_left
