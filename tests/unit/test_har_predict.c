@@ -4,6 +4,7 @@
 #include "harness/perf/cost/memory.h"
 #include "harness/perf/machine/tiers.h"
 #include "harness/perf/predict/balance.h"
+#include "harness/perf/machine/record_time.h"
 #include "harness/perf/predict/predict.h"
 #include "harness/perf/predict/schedule.h"
 #include "tests/support/check_main.h"
@@ -971,8 +972,23 @@ END_TEST
 typedef struct counting {
     const har_prediction *p;
     double n_record[HAR_MAX_CLASS], flops[HAR_MAX_CLASS], bytes[HAR_MAX_CLASS];
+    double seconds[HAR_MAX_CLASS];
+    har_timer timer; /* of ranks in one node                                  */
     int n_unknown;
 } counting;
+
+/* The records of a rank are next. */
+static void aim_at(counting *n, const fixture *f, int rank)
+{
+    core_arena arena = core_arena_measure();
+    par_layout lay;
+    const bool all_stages = f->plan.scope == PAR_SCOPE_REPLICA;
+    ck_assert_int_eq(
+        par_layout_make(&lay, &arena, &f->spec, &f->plan, rank), CORE_OK);
+    n->timer.n_held = lay.n_my_expert * (all_stages ? f->plan.pp : 1);
+    n->timer.ep = f->plan.ep;
+    core_arena_free(&arena);
+}
 
 static void count(void *self, const core_cost *c)
 {
@@ -989,6 +1005,11 @@ static void count(void *self, const core_cost *c)
     if (i == n->p->n_class) {
         n->n_unknown++;
         return;
+    }
+    if (c->collective != CORE_RECEIVE) {
+        har_time time;
+        ck_assert_int_eq(har_timer_ask(&n->timer, c, 0, &time), CORE_OK);
+        n->seconds[i] += time.seconds;
     }
     n->n_record[i]++;
     n->flops[i] += (double)c->flops;
@@ -1046,23 +1067,102 @@ START_TEST(classes_are_the_sums_of_their_records)
         c.n_t = batch.n_t;
         c.load = &load;
         c.all_ranks = true;
+        f.machine.link[0].n_gpu = 64;
         har_prediction *p = predict(&f, &c);
         counting n = {.p = p};
+        ck_assert_int_eq(har_timer_make(&n.timer, &f.machine), CORE_OK);
+        har_timer_aim(&n.timer, &f.spec, &c.types);
         const har_cost_case request = {&f.spec, &f.plan, &batch, &load};
         const int n_lane = par_plan_world(&f.plan);
-        for (int rank = 0; rank < n_lane; rank++)
+        for (int rank = 0; rank < n_lane; rank++) {
+            aim_at(&n, &f, rank);
             ck_assert_int_eq(har_cost_rank(&request, rank, count, &n), CORE_OK);
+        }
         ck_assert_int_eq(n.n_unknown, 0);
         for (int k = 0; k < p->n_class; k++) {
             const har_class *of = &p->class_of[k];
             expect_sum(of, "records", of->n_record, n.n_record[k], n_lane);
             expect_sum(of, "flop", of->flops, n.flops[k], n_lane);
             expect_sum(of, "bytes", of->bytes, n.bytes[k], n_lane);
+            expect_sum(of, "seconds", of->seconds, n.seconds[k], n_lane);
         }
+        har_timer_free(&n.timer);
         free(p);
         har_load_free(&load);
         core_arena_free(&f.arena);
     }
+}
+END_TEST
+
+typedef struct seen {
+    double n_span, end;
+} seen;
+
+static void see(void *self, const har_span *span)
+{
+    seen *s = self;
+    s->n_span++;
+    s->end = fmax(s->end, span->end);
+}
+
+/* A prediction adds up what is computed between transfers; a timeline has every
+ * record by itself, and ends with the pass.                                  */
+START_TEST(a_timeline_has_every_record)
+{
+    fixture f;
+    har_demand uneven;
+    har_predictor *p;
+    har_prediction *out = malloc(sizeof *out);
+    open_case(&f, "seed-mini",
+              _i == 0 ? "tp=2,pp=2,dp=2,ep=4,mb=2" : "cp=2,dp=2,ep=4,mb=2", 0);
+    har_predict_case c = PREFILL;
+    c.spec = &f.spec;
+    c.plan = &f.plan;
+    c.all_ranks = true;
+    c.demand = &uneven;
+    ck_assert_int_eq(har_demand_parse(&uneven, "zipf:1", 64), CORE_OK);
+    ck_assert_int_eq(har_predictor_make(&p, &f.machine), CORE_OK);
+    ck_assert_int_eq(har_predict(p, &c, out), CORE_OK);
+    for (int again = 0; again < 2; again++) {
+        seen s = {0};
+        ck_assert_int_eq(har_predict_spans(p, see, &s), CORE_OK);
+        double n_record = 0;
+        for (int k = 0; k < out->n_class; k++)
+            n_record += out->class_of[k].n_record * out->n_gpu;
+        near(s.n_span, n_record);
+        near(s.end, out->latency.value);
+    }
+    har_predictor_free(p);
+    free(out);
+    core_arena_free(&f.arena);
+}
+END_TEST
+
+/* On one GPU a kind of operators that is a sigma slower makes the pass as much
+ * longer as its records are.                                                 */
+START_TEST(kinds_are_added_up_apart)
+{
+    fixture f;
+    open_case(&f, "seed-mini", "tp=1", 0);
+    ck_assert_int_eq(har_machine_open(&f.machine, "a100-sxm"), CORE_OK);
+    har_predict_case c = PREFILL;
+    c.all_ranks = true;
+    har_prediction *p = predict(&f, &c);
+    for (int i = 0; i < p->sources.n_doubt; i++) {
+        const har_doubt *d = &p->sources.doubt[i];
+        double seconds = 0;
+        for (int k = 0; d->kind == HAR_DOUBT_OPERATORS && k < p->n_class; k++)
+            if ((int)har_timer_kind(p->class_of[k].kind) == d->index)
+                seconds += p->class_of[k].seconds;
+        if (seconds > 0)
+            ck_assert(fabs(d->sigma - log1p(f.machine.sigma[d->index].value *
+                                            seconds / p->latency.value)) <
+                      1e-9);
+        ck_assert(seconds > 0 || d->kind != HAR_DOUBT_OPERATORS ||
+                  d->index == HAR_COLLECTIVE);
+    }
+    free(p);
+    core_arena_free(&f.arena);
 }
 END_TEST
 
@@ -1247,6 +1347,8 @@ int main(void)
     tcase_add_test(t, a_spokesman_is_never_too_fast);
     tcase_add_loop_test(t, classes_are_the_sums_of_their_records, 0,
                         FIX_N_FAMILIES);
+    tcase_add_loop_test(t, a_timeline_has_every_record, 0, 2);
+    tcase_add_test(t, kinds_are_added_up_apart);
     tcase_add_test(t, a_better_machine_is_never_slower);
     tcase_add_test(t, memory_is_the_models);
     tcase_add_test(t, decoding_grows_with_its_cache);

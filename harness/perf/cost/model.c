@@ -294,6 +294,27 @@ static void put_tick(har__walk *w)
         har__put_stage(w, CORE_SEND, end - 1);
 }
 
+static void take_gathered(har_gathered *g, const har_load *load,
+                          core_arena *arena)
+{
+    g->rows = core_arena_i64(arena, g->n_pair * g->n_stage * load->n_entry);
+    g->known = core_arena_take(arena, g->n_pair, sizeof *g->known);
+}
+
+core_status har_gathered_make(har_gathered *g, const har_load *load,
+                              const par_layout *lay)
+{
+    core_arena need = core_arena_measure();
+    g->group = -1;
+    g->n_stage = lay->plan.scope == PAR_SCOPE_REPLICA ? lay->plan.pp : 1;
+    g->n_pair =
+        (int64_t)lay->plan.rounds * par_ticks(&lay->plan) * lay->n_pair;
+    take_gathered(g, load, &need);
+    CORE_TRY(core_arena_room(&g->arena, &need));
+    take_gathered(g, load, &g->arena);
+    return CORE_OK;
+}
+
 void har__take_walk(har__walk *w, core_arena *arena)
 {
     const par_layout *lay = w->lay;

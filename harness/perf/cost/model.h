@@ -15,6 +15,18 @@
  * (docs/cost-records.md).                                                    */
 enum { HAR_QUERY_BLOCK = 64 };
 
+/* Rows that come together in the pairs of a pass, kept for the ranks of a group
+ * that are walked one after the other.  Start with {0}; har_gathered_make before
+ * the first rank of a case.                                                  */
+typedef struct har_gathered {
+    core_arena arena;      /* owned: core_arena_free                          */
+    int group;             /* whose they are, or -1                           */
+    int64_t n_pair;        /* of all ticks                                    */
+    int n_stage;           /* of the members of a group                       */
+    int64_t *rows;         /* [n_pair, n_stage, entries of the load]          */
+    uint8_t *known;        /* [n_pair] are they there?                        */
+} har_gathered;
+
 typedef struct har_cost_case { /* borrows everything                           */
     const core_spec *spec;
     const par_plan *plan;      /* legal for spec and batch                     */
@@ -31,13 +43,27 @@ typedef enum har_cost_part {
     HAR_COST_MIXER,  /* from the norm before to the norm of the feed-forward  */
     HAR_COST_ROUTER,
     HAR_COST_MLP,    /* and what ends the layer                               */
-    HAR_COST_HEAD
+    HAR_COST_HEAD,
+    HAR_COST_PACK,   /* from here on of a pair, which depend on n_flow, too   */
+    HAR_COST_DISPATCH,
+    HAR_COST_SORT,
+    HAR_COST_ACTIVATION,
+    HAR_COST_ORDER,
+    HAR_COST_RETURN,
+    HAR_COST_COMBINE
 } har_cost_part;
 
 typedef struct har_cost_section {
     har_cost_part part;
     int like;              /* the first layer that is like this one           */
     int64_t n_row;         /* of the micro-batch                              */
+    int64_t n_flow;        /* rows of experts; of an exchange, of who gives or
+                            * gets most                                       */
+    bool is_of_flow;       /* depends neither on n_row nor on the place in the
+                            * tensor group, but on that among the parts of an
+                            * expert                                          */
+    const int64_t *sent;   /* of an exchange: what its records have in sent,
+                            * the one thing that n_flow does not say; else NULL */
     int layer, mb;         /* where it comes now                              */
     int64_t tick;
 } har_cost_section;
@@ -50,7 +76,13 @@ typedef struct har_cost_reader {
      * and need not be shown them again.  NULL: shown everything.             */
     bool (*has)(void *self, const har_cost_section *section);
     void (*ends)(void *self); /* the section that has() did not have          */
+    har_gathered *gathered;   /* of this case; NULL: each rank adds up itself */
 } har_cost_reader;
+
+/* Errors: E_MEMORY.                                                   [local] */
+CORE_NODISCARD core_status har_gathered_make(har_gathered *gathered,
+                                             const har_load *load,
+                                             const par_layout *layout);
 
 /* Show the records of the rank of a layout in the order of execution.  Buffers
  * live in *arena, which is emptied; start it with core_arena_measure().

@@ -125,17 +125,111 @@ static int64_t add_from(const har__walk *w, sent from, int stage)
     return n;
 }
 
-/* Fill to, from and bucket for a pair. */
+static int64_t sum(const int64_t *n, int n_member)
+{
+    int64_t total = 0;
+    for (int i = 0; i < n_member; i++)
+        total += n[i];
+    return total;
+}
+
+/* Rows of a block that etp rank i completes. */
+static int64_t share(const har__walk *w, int64_t n, int i)
+{
+    const int etp = w->lay->plan.etp;
+    return etp == 1 ? n : n * (i + 1) / etp - n * i / etp;
+}
+
+static int64_t n_completed(const har__walk *w)
+{
+    int64_t n = 0;
+    for (int i = 0; i < w->lay->ep_group.n; i++)
+        n += share(w, w->from[i], w->lay->etp_i);
+    return n;
+}
+
+/* What a pair comes to for this rank. */
+static void sum_up(har__walk *w)
+{
+    const par_group *group = &w->lay->ep_group;
+    w->n_to = sum(w->to, group->n);
+    w->n_from = sum(w->from, group->n);
+    w->n_stays = w->to[group->me];
+    w->n_completed = n_completed(w);
+    w->n_keeps = share(w, w->from[group->me], w->lay->etp_i);
+    w->n_back = 0;
+    for (int i = 0; i < group->n; i++)
+        w->n_back += share(w, w->to[i], i % w->lay->plan.etp);
+}
+
+/* Rows of all members of my group for every expert, by the stages of its members:
+ * from a rank of the group before me, or added up now.                       */
+static const int64_t *gathered(const har__walk *w, int pair)
+{
+    har_gathered *g = w->reader->gathered;
+    const int64_t n_entry = w->request->load->n_entry;
+    const int64_t n = g->n_stage * n_entry;
+    const int64_t at = w->tick * w->lay->n_pair + pair;
+    int64_t *rows = g->rows + at * n;
+    if (g->group != w->lay->ep_group.id)
+        memset(g->known, 0, (size_t)g->n_pair);
+    g->group = w->lay->ep_group.id;
+    if (g->known[at])
+        return rows;
+    g->known[at] = true;
+    memset(rows, 0, (size_t)n * sizeof *rows);
+    for (int i = 0; i < w->lay->ep_group.n; i++) {
+        const sent from = sent_by(w, &w->member[i], pair);
+        int64_t *to = rows + w->member[i].stage % g->n_stage * n_entry;
+        for (int64_t e = 0; from.load != NULL && e < n_entry; e++)
+            to[e] += (int64_t)from.load[e];
+    }
+    return rows;
+}
+
+/* The same where experts are whole: sums are all that is asked for. */
+static void find_gathered(har__walk *w, int pair, sent mine)
+{
+    const par_layout *lay = w->lay;
+    const int64_t n_entry = w->request->load->n_entry;
+    const int64_t *rows = gathered(w, pair);
+    const int n_stage = w->reader->gathered->n_stage;
+    const int stage0 = n_stage == 1 ? lay->stage : 0;
+    w->n_to = w->n_from = w->n_stays = 0;
+    for (int64_t e = 0; mine.load != NULL && e < n_entry; e++)
+        w->n_to += (int64_t)mine.load[e];
+    for (int i = 0; mine.load != NULL && i < lay->n_my_expert; i++)
+        w->n_stays += (int64_t)mine.load[lay->experts[mine.layer].entry[i]];
+    for (int s = 0; s < n_stage; s++) {
+        const int layer = pair_layer(w, w->at[stage0 + s].part, pair);
+        int64_t *bucket = w->bucket + (stage0 + s) * lay->n_my_expert;
+        for (int i = 0; layer >= 0 && i < lay->n_my_expert; i++) {
+            bucket[i] = rows[s * n_entry + lay->experts[layer].entry[i]];
+            w->n_from += bucket[i];
+        }
+    }
+    w->n_completed = w->n_from;
+    w->n_keeps = w->n_stays;
+    w->n_back = w->n_to;
+}
+
+/* Fill bucket and the sums of a pair. */
 static void find_flow(har__walk *w, int pair, bool sends)
 {
     const par_layout *lay = w->lay;
-    const har__member *me = &w->member[lay->ep_group.me];
-    find_to(w, sends ? sent_by(w, me, pair) : (sent){NULL, 0});
+    const sent mine = sends ? sent_by(w, &w->member[lay->ep_group.me], pair)
+                            : (sent){NULL, 0};
     memset(w->bucket, 0,
            (size_t)lay->plan.pp * (size_t)lay->n_my_expert * sizeof *w->bucket);
+    if (w->reader->gathered != NULL && lay->plan.etp == 1) {
+        find_gathered(w, pair, mine);
+        return;
+    }
+    find_to(w, mine);
     for (int i = 0; i < lay->ep_group.n; i++)
         w->from[i] = add_from(w, sent_by(w, &w->member[i], pair),
                               w->member[i].stage);
+    sum_up(w);
 }
 
 static int stage_of(const par_layout *lay, int layer)
@@ -169,29 +263,6 @@ static void find_flow_back(har__walk *w, int layer, bool sends)
     }
 }
 
-static int64_t sum(const int64_t *n, int n_member)
-{
-    int64_t total = 0;
-    for (int i = 0; i < n_member; i++)
-        total += n[i];
-    return total;
-}
-
-/* Rows of a block that etp rank i completes. */
-static int64_t share(const har__walk *w, int64_t n, int i)
-{
-    const int etp = w->lay->plan.etp;
-    return etp == 1 ? n : n * (i + 1) / etp - n * i / etp;
-}
-
-static int64_t n_completed(const har__walk *w)
-{
-    int64_t n = 0;
-    for (int i = 0; i < w->lay->ep_group.n; i++)
-        n += share(w, w->from[i], w->lay->etp_i);
-    return n;
-}
-
 /* --- transfers --- */
 
 /* in and out count what stays on this rank, `stays`, too. */
@@ -209,29 +280,37 @@ static void put_exchange(har__walk *w, core_tap_kind tap, core_cost_type type,
     har__put(w, cost);
 }
 
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static void put_dispatch(har__walk *w)
 {
-    const int n = w->lay->ep_group.n, me = w->lay->ep_group.me;
-    const int64_t n_d = core_spec_n_de(w->spec), to = sum(w->to, n),
-                  from = sum(w->from, n);
-    const int64_t stays = w->to[me];
+    const int n = w->lay->ep_group.n;
+    const int64_t n_d = core_spec_n_de(w->spec), to = w->n_to,
+                  from = w->n_from, stays = w->n_stays;
+    const int64_t leaves[] = {n - 1, HAR__META_WORDS * (to - stays),
+                            n_d * (to - stays)};
+    if (har__has_flow(w, HAR_COST_DISPATCH, larger(to, from), leaves))
+        return;
     put_exchange(w, CORE_TAP_RECV, CORE_COST_WORDS, n, n, 1);
     put_exchange(w, CORE_TAP_RECV, CORE_COST_WORDS, HAR__META_WORDS * to,
                  HAR__META_WORDS * from, HAR__META_WORDS * stays);
     put_exchange(w, CORE_TAP_RECV, CORE_COST_VALUES, n_d * to, n_d * from,
                  n_d * stays);
+    har__end(w);
 }
 
 static void put_return(har__walk *w)
 {
-    const par_layout *lay = w->lay;
-    const int n = lay->ep_group.n, me = lay->ep_group.me;
-    const int64_t n_d = core_spec_n_de(w->spec);
-    int64_t out = 0;
-    for (int i = 0; i < n; i++)
-        out += share(w, w->to[i], i % lay->plan.etp);
-    put_exchange(w, CORE_TAP_BACK, CORE_COST_VALUES, n_d * n_completed(w),
-                 n_d * out, n_d * share(w, w->from[me], lay->etp_i));
+    const int64_t n_d = core_spec_n_de(w->spec), in = w->n_completed;
+    const int64_t leaves[] = {n_d * (in - w->n_keeps)};
+    if (har__has_flow(w, HAR_COST_RETURN, larger(in, w->n_back), leaves))
+        return;
+    put_exchange(w, CORE_TAP_BACK, CORE_COST_VALUES, n_d * in,
+                 n_d * w->n_back, n_d * w->n_keeps);
+    har__end(w);
 }
 
 /* --- computing --- */
@@ -301,11 +380,14 @@ void har__put_router(har__walk *w)
 static void put_pack(har__walk *w, int64_t n_kept)
 {
     const int64_t n_de = w->spec->n_de;
+    if (har__has_flow(w, HAR_COST_PACK, n_kept, NULL))
+        return;
     if (n_de > 0)
         har__put(w, har__gemm(w, CORE_TAP_NARROW, w->n_slice, n_de,
                               w->spec->n_d, w->spec->bias_mlp));
     har__put(w, har__rows(w, CORE_TAP_RECV, n_kept, core_spec_n_de(w->spec),
                           w->spec->weigh_input ? CORE_FLOPS_SCALE : 0));
+    har__end(w);
 }
 
 /* One product for every expert that has rows; n outputs, k inputs. */
@@ -334,25 +416,34 @@ static void put_experts(har__walk *w)
 {
     const par_layout *lay = w->lay;
     const core_spec *spec = w->spec;
-    const int64_t n = sum(w->from, lay->ep_group.n);
-    const int64_t n_d = core_spec_n_de(spec);
+    const int64_t n = w->n_from, n_d = core_spec_n_de(spec);
     const int64_t n_f = lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
     w->op = par_operator_name(PAR_OP_EXPERT);
-    har__put(w, har__rows(w, CORE_TAP_RECV, n, n_d, 0)); /* sorted by expert */
+    if (!har__has_flow(w, HAR_COST_SORT, n, NULL)) {
+        har__put(w, har__rows(w, CORE_TAP_RECV, n, n_d, 0));
+        har__end(w);
+    }
     if (spec->gated)
         put_grouped(w, CORE_TAP_EXPERT_GATE, n_f, n_d, spec->bias_ffn);
     put_grouped(w, CORE_TAP_EXPERT_UP, n_f, n_d, spec->bias_ffn);
-    har__put_activation(w, CORE_TAP_EXPERT_ACT, n, n_f);
+    if (!har__has_flow(w, HAR_COST_ACTIVATION, n, NULL)) {
+        har__put_activation(w, CORE_TAP_EXPERT_ACT, n, n_f);
+        har__end(w);
+    }
     put_grouped(w, CORE_TAP_EXPERT_OUT, n_d, n_f, false);
 }
 
-/* Parts of K made whole over etp; then the bias, a row of it for each row. */
+/* Parts of K made whole over etp; then the bias, a row of it for each row.  With
+ * one part it is a matter of its rows alone. */
 static void put_completion(har__walk *w)
 {
     const par_layout *lay = w->lay;
-    const int64_t n_d = core_spec_n_de(w->spec), mine = n_completed(w);
-    const int64_t n = sum(w->from, lay->ep_group.n);
+    const int64_t n_d = core_spec_n_de(w->spec), mine = w->n_completed;
+    const int64_t n = w->n_from;
+    const bool is_section = lay->plan.etp == 1;
     w->op = par_operator_name(PAR_OP_DISPATCH);
+    if (is_section && har__has_flow(w, HAR_COST_ORDER, n, NULL))
+        return;
     har__put(w,
              har__rows(w, CORE_TAP_EXPERT_OUT, n, n_d, 0)); /* put in order */
     core_cost cost = har__record(w, CORE_COST_COLLECTIVE, CORE_TAP_EXPERT_OUT);
@@ -363,12 +454,14 @@ static void put_completion(har__walk *w)
     cost.out = mine * n_d;
     cost.sent = cost.in - cost.out;
     har__put(w, cost);
-    if (!w->spec->bias_ffn)
-        return;
-    core_cost bias =
-        har__rows(w, CORE_TAP_EXPERT_OUT, mine, n_d, CORE_FLOPS_ADD);
-    bias.weights = mine * n_d;
-    har__put(w, bias);
+    if (w->spec->bias_ffn) {
+        core_cost bias =
+            har__rows(w, CORE_TAP_EXPERT_OUT, mine, n_d, CORE_FLOPS_ADD);
+        bias.weights = mine * n_d;
+        har__put(w, bias);
+    }
+    if (is_section)
+        har__end(w);
 }
 
 static void put_combine(har__walk *w, int64_t n_kept)
@@ -379,6 +472,8 @@ static void put_combine(har__walk *w, int64_t n_kept)
     const bool passes = spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH;
     const int64_t n_added = passes ? w->n_slice * spec->n_k : n_kept;
     w->op = par_operator_name(PAR_OP_COMBINE);
+    if (har__has_flow(w, HAR_COST_COMBINE, n_kept, NULL))
+        return;
     core_cost cost = har__rows(w, CORE_TAP_COMBINE, w->n_slice, n_de, 0);
     cost.read = n_added * n_de;
     cost.flops = n_added * n_de * CORE_FLOPS_MULTIPLY_ADD;
@@ -392,6 +487,7 @@ static void put_combine(har__walk *w, int64_t n_kept)
     if (!w->lay->plan.sp)
         har__put_gather(w, widens ? CORE_TAP_WIDE : CORE_TAP_COMBINE, n_d,
                         CORE_COST_VALUES);
+    har__end(w);
 }
 
 /* A pair is named after a layer that it serves, my own stage's if there is one.
@@ -405,12 +501,10 @@ static int name_pair(const har__walk *w, int pair)
     return layer;
 }
 
-void har__put_flow(har__walk *w, int layer, bool sends)
+static void put_flow(har__walk *w, int layer, bool sends)
 {
-    const int own = w->layer, etp = w->lay->plan.etp;
-    int64_t n_kept = 0;
-    for (int i = 0; i < w->lay->ep_group.n; i += etp)
-        n_kept += w->to[i];
+    const int own = w->layer;
+    const int64_t n_kept = w->n_to / w->lay->plan.etp; /* each to all parts */
     if (sends && w->spec->branch_norm)
         har__put_norm(w, CORE_TAP_MOE_NORM);
     w->layer = layer;
@@ -433,10 +527,16 @@ void har__put_flow(har__walk *w, int layer, bool sends)
         har__put_norm(w, CORE_TAP_MOE_POST);
 }
 
+void har__put_flow(har__walk *w, int layer, bool sends)
+{
+    sum_up(w);
+    put_flow(w, layer, sends);
+}
+
 void har__put_pair(har__walk *w, int pair, bool sends)
 {
     find_flow(w, pair, sends);
-    har__put_flow(w, name_pair(w, pair), sends);
+    put_flow(w, name_pair(w, pair), sends);
 }
 
 /* Rows of a block that a column part returns on the way back. */

@@ -200,7 +200,19 @@ bool har__has_weight(const har__walk *w, core_weight_kind kind)
 
 /* --- sections --- */
 
+/* What packs and combines is of the rank's own tokens, too. */
+static bool is_of_flow(har_cost_part part)
+{
+    return part > HAR_COST_PACK && part != HAR_COST_COMBINE;
+}
+
 bool har__has(har__walk *w, har_cost_part part)
+{
+    return har__has_flow(w, part, 0, NULL);
+}
+
+bool har__has_flow(har__walk *w, har_cost_part part, int64_t n_flow,
+                   const int64_t *sent)
 {
     const bool is_end = part == HAR_COST_EMBED || part == HAR_COST_HEAD;
     if (!w->has_sections)
@@ -208,6 +220,9 @@ bool har__has(har__walk *w, har_cost_part part)
     const har_cost_section section = {.part = part,
                                       .like = is_end ? 0 : w->like[w->layer],
                                       .n_row = w->n_row,
+                                      .n_flow = n_flow,
+                                      .is_of_flow = is_of_flow(part),
+                                      .sent = sent,
                                       .layer = is_end ? 0 : w->layer,
                                       .mb = w->mb,
                                       .tick = w->tick};

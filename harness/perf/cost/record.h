@@ -70,6 +70,8 @@ bool har__has_weight(const har__walk *w, core_weight_kind kind);
 /* Sections (model.h): does the reader have it?  Else its records follow,
  * and har__end.                                                              */
 bool har__has(har__walk *w, har_cost_part part);
+bool har__has_flow(har__walk *w, har_cost_part part, int64_t n_flow,
+                   const int64_t *sent);
 void har__end(har__walk *w);
 
 /* Elements that member `me` of n_member sends to others.                     */

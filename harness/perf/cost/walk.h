@@ -41,6 +41,11 @@ typedef struct har__walk {
     uint8_t *sees;         /* [n_t] does the query see a key?                 */
     int64_t *to, *from;    /* [members of ep_group] rows of a pair            */
     int64_t *to_ep;        /* [ep] the same for each ep index                 */
+    int64_t n_to, n_from;  /* rows of a pair that I give and get, of them ..   */
+    int64_t n_stays;       /* .. those of mine for me, those that I complete   */
+    int64_t n_completed;   /* and send back, those of them that are mine, and  */
+    int64_t n_keeps;       /* my rows that come back, whose sender I am not    */
+    int64_t n_back;        /* alone                                           */
     int64_t *bucket;       /* [pp, experts of mine] rows of a pair            */
     int *pair_layer;       /* [virtual stages, n_pair] MoE layer, or -1       */
     har__member *member;   /* [members of ep_group] where each is             */

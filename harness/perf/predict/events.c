@@ -5,11 +5,13 @@
  * tensor group, over the same links, did with as many rows in a layer like this
  * one is copied, with another layer, micro-batch and group.
  *
+ * Where nobody asks which record it was, all that is computed between two
+ * transfers of a section is one event for each cause.
+ *
  * Traps: a group of one rank makes no event; the expert group of a lane that
  * speaks for others is as large as ever in the time of its transfers, and its
- * links are the slowest of any group of its stage (tiers.h); sums of a
- * class are added in the order of the records, so that they do not depend on
- * what was looked up.
+ * links are the slowest of any group of its stage (tiers.h); what is
+ * looked up is added to its classes at the end, once for all times it came.
  */
 #include "harness/perf/predict/impl.h"
 
@@ -17,29 +19,44 @@
 #include "harness/perf/machine/tiers.h"
 #include "parallel/steps.h"
 
+#include <string.h>
+
 /* An event of a section, and what its record adds to its class. */
 struct har__known {
     har_event event;
-    double flops, bytes;
+    double flops, bytes, of_sent; /* of_sent: bytes of an element that is sent */
     har_bound bound;
     core_axis axis;
     bool is_global; /* its tap is of no layer                                 */
 };
 
-/* Known events [first, first + n) of a section. */
+/* What the records of a section depend on, beside the prediction.            */
+typedef struct har__place {
+    int8_t part, tier[2]; /* of tp and ep                                     */
+    int16_t like;
+    int32_t t; /* place in the tensor group, or among parts of an expert      */
+    int64_t n_row, n_flow;
+} har__place;
+
+/* What is known [first, first + n) of a section, its events where it came first
+ * [event, event + n_event), and how many times more a pass has them.         */
 struct har__section {
-    har_cost_part part;
-    int like, t, tier;
-    int64_t n_row, first, n;
+    har__place place;
+    bool is_exchange; /* bytes are said anew                                  */
+    int64_t first, n, event, n_event;
+    double weight;
 };
+
+enum { N_FIND = 1 << 14, MOST_SECTIONS = N_FIND / 2 };
 
 typedef struct putting {
     har_predictor *p;
     int lane, n_tick, tick; /* tick: whose first event is known               */
-    int t;
+    int t, etp_i;
     int tier[CORE_N_AXES];
     int group[CORE_N_AXES];
     bool is_kept; /* the records are those of a new section         */
+    int64_t first; /* event that others may be added to             */
     bool has_interval;
     bool begins;  /* exchanges of rows of experts go on             */
     par_step_kind step;
@@ -72,6 +89,25 @@ static core_status keep(har_predictor *p, const har__known *known)
     p->known = more;
     p->known[p->n_known++] = *known;
     return CORE_OK;
+}
+
+/* An event of computing is added to one of its cause, if no transfer is between
+ * them.                                                                      */
+static core_status add(const putting *u, const har_event *event)
+{
+    har_predictor *p = u->p;
+    for (int64_t i = p->n_event - 1; !p->is_whole && i >= u->first; i--) {
+        har_event *before = &p->event[i];
+        if (event->kind != HAR_EVENT_COMPUTE ||
+            before->kind != HAR_EVENT_COMPUTE)
+            break;
+        if (before->cause != event->cause)
+            continue;
+        before->seconds += event->seconds;
+        before->more += event->more;
+        return CORE_OK;
+    }
+    return push(p, event);
 }
 
 /* --- steps of a plan that overlaps --- */
@@ -161,19 +197,19 @@ static double more_of(const putting *u, const core_cost *c, har_time time)
            (time.sigma - t->machine->sigma[har_timer_kind(c->kind)].value);
 }
 
-/* A record is played `weight` times in a pass. */
+/* A record is played `weight` times in a pass and then moves so many bytes. */
 static void add_to_class(har_predictor *p, const har__known *known,
-                         double weight)
+                         double weight, double bytes)
 {
     har_class *k = &p->class_of[known->event.class_i];
     k->seconds += weight * known->event.seconds;
     k->bound[known->bound] += weight * known->event.seconds;
     k->flops += weight * known->flops;
-    k->bytes += weight * known->bytes;
+    k->bytes += bytes;
     k->n_record += weight;
     p->flops += weight * known->flops;
     if (k->kind != CORE_COST_COLLECTIVE)
-        p->bytes += weight * known->bytes;
+        p->bytes += bytes;
 }
 
 static har_event_kind event_kind(const core_cost *c)
@@ -189,6 +225,17 @@ static int cause_of(const putting *u, const core_cost *c)
 {
     return c->kind == CORE_COST_COLLECTIVE ? HAR__CAUSE_LINK + u->tier[c->axis]
                                            : (int)har_timer_kind(c->kind);
+}
+
+static double bytes_of_sent(const har_predictor *p, const core_cost *c)
+{
+    const core_cost one = {.kind = c->kind,
+                           .collective = c->collective,
+                           .tap = c->tap,
+                           .type = c->type,
+                           .sent = 1};
+    return c->kind == CORE_COST_COLLECTIVE ? har_timer_bytes(&p->timer, &one)
+                                           : 0;
 }
 
 static core_status take_record(putting *u, const core_cost *c)
@@ -212,13 +259,15 @@ static core_status take_record(putting *u, const core_cost *c)
                                         .layer = (int16_t)c->tap.layer,
                                         .mb = (int16_t)c->mb,
                                         .group = u->group[c->axis],
-                                        .more = (float)more_of(u, c, time)},
+                                        .more = more_of(u, c, time)},
                               .flops = har_timer_flops(&p->timer, c),
                               .bytes = har_timer_bytes(&p->timer, c),
+                              .of_sent = bytes_of_sent(p, c),
                               .bound = time.bound,
                               .axis = c->axis,
                               .is_global = core_tap_is_global(c->tap.kind)};
-    add_to_class(p, &known, p->weight[c->tick]);
+    const double weight = p->weight[c->tick];
+    add_to_class(p, &known, weight, weight * known.bytes);
     if (c->kind == CORE_COST_GROUPED_GEMM && c->m > p->most_rows[u->lane])
         p->most_rows[u->lane] = c->m;
     if (kind == HAR_EVENT_BEGIN) {
@@ -227,7 +276,7 @@ static core_status take_record(putting *u, const core_cost *c)
     }
     if (u->is_kept)
         CORE_TRY(keep(p, &known));
-    return push(p, &known.event);
+    return add(u, &known.event);
 }
 
 /* The events from here on are of this tick. */
@@ -239,7 +288,7 @@ static void reach(putting *u, int64_t tick)
             u->status = enter(u, PAR_STEP_MIX);
         u->layer = -1;
     }
-    while (u->tick < (int)tick)
+    for (; u->tick < (int)tick; u->first = u->p->n_event)
         first[++u->tick] = u->p->n_event;
 }
 
@@ -253,7 +302,88 @@ static void put(void *self, const core_cost *c)
 
 /* --- sections --- */
 
-static core_status recall(putting *u, const har__section *known,
+static har__place place_of(const putting *u, const har_cost_section *now)
+{
+    return (har__place){.part = (int8_t)now->part,
+                        .like = (int16_t)now->like,
+                        .t = now->is_of_flow ? u->etp_i : u->t,
+                        .tier = {(int8_t)u->tier[CORE_AXIS_TP],
+                                 (int8_t)u->tier[CORE_AXIS_EP]},
+                        .n_row = now->is_of_flow ? 0 : now->n_row,
+                        .n_flow = now->n_flow};
+}
+
+static bool is_place(const har__place *a, const har__place *b)
+{
+    return a->n_flow == b->n_flow && a->n_row == b->n_row &&
+           a->part == b->part && a->like == b->like && a->t == b->t &&
+           a->tier[0] == b->tier[0] && a->tier[1] == b->tier[1];
+}
+
+/* Where a section stands in find, or the empty place for it. */
+static int32_t *find(const har_predictor *p, const har__place *place)
+{
+    const uint64_t few = (uint64_t)place->part << 32 |
+                         (uint64_t)place->like << 16 | (uint64_t)place->t;
+    uint64_t h = ((uint64_t)place->n_row * 31 + few) * 1099511628211u;
+    h = (h ^ (h >> 29) ^ (uint64_t)place->n_flow) * 1099511628211u;
+    for (uint64_t at = h >> 29;; at++) {
+        int32_t *found = &p->find[at % N_FIND];
+        if (*found == 0 || is_place(&p->section[*found - 1].place, place))
+            return found;
+    }
+}
+
+core_status har__forget_sections(har_predictor *p)
+{
+    void *find;
+    p->n_section = p->n_known = 0;
+    if (p->find == NULL) {
+        CORE_TRY(core_alloc(&find, N_FIND, sizeof *p->find, "a schedule"));
+        p->find = find;
+    }
+    memset(p->find, 0, N_FIND * sizeof *p->find);
+    return CORE_OK;
+}
+
+/* A known section's events for each record, of another layer, micro-batch and
+ * group. */
+static core_status recall_whole(putting *u, const har__section *known,
+                                const har_cost_section *now)
+{
+    har_predictor *p = u->p;
+    for (int64_t i = 0; i < known->n; i++) {
+        const har__known *k = &p->known[known->first + i];
+        har_event event = k->event;
+        event.layer = (int16_t)(k->is_global ? 0 : now->layer);
+        event.mb = (int16_t)now->mb;
+        event.step = (uint8_t)u->step;
+        event.group = u->group[k->axis];
+        CORE_TRY(push(p, &event));
+    }
+    return CORE_OK;
+}
+
+/* ... or for each cause, of another group. */
+static core_status recall_sums(putting *u, const har__section *known)
+{
+    har_predictor *p = u->p;
+    har_event *more =
+        core_grow(p->event, &p->n_event_room, p->n_event + known->n_event,
+                  sizeof *more, "a schedule");
+    if (more == NULL)
+        return CORE_E_MEMORY;
+    p->event = more;
+    for (int64_t i = 0; i < known->n_event; i++) {
+        har_event *event = &p->event[p->n_event++];
+        *event = p->event[known->event + i];
+        event->group = u->group[p->class_of[event->class_i].axis];
+    }
+    u->first = p->n_event;
+    return CORE_OK;
+}
+
+static core_status recall(putting *u, har__section *known,
                           const har_cost_section *now)
 {
     har_predictor *p = u->p;
@@ -262,20 +392,28 @@ static core_status recall(putting *u, const har__section *known,
                       u->step != PAR_STEP_MIX;
     CORE_TRY(enter(u, ends ? PAR_STEP_ADD : PAR_STEP_MIX));
     u->layer = now->layer;
-    for (int64_t i = known->first; i < known->first + known->n; i++) {
-        const har__known *k = &p->known[i];
-        har_event event = k->event;
-        event.layer = (int16_t)(k->is_global ? 0 : now->layer);
-        event.mb = (int16_t)now->mb;
-        event.step = (uint8_t)u->step;
-        event.group = u->group[k->axis];
-        add_to_class(p, k, weight);
-        CORE_TRY(push(p, &event));
+    known->weight += weight;
+    for (int64_t i = 0; known->is_exchange && i < known->n; i++) {
+        const har__known *k = &p->known[known->first + i];
+        p->class_of[k->event.class_i].bytes +=
+            weight * ((double)now->sent[i] * k->of_sent);
     }
-    return CORE_OK;
+    return p->is_whole ? recall_whole(u, known, now) : recall_sums(u, known);
 }
 
-static core_status begin(putting *u, const har_cost_section *now)
+/* What was recalled, into its classes. */
+void har__add_sections(har_predictor *p)
+{
+    for (int64_t s = 0; s < p->n_section; s++) {
+        const har__section *of = &p->section[s];
+        for (int64_t i = of->first; i < of->first + of->n; i++)
+            add_to_class(p, &p->known[i], of->weight,
+                         of->is_exchange ? 0 : of->weight * p->known[i].bytes);
+    }
+}
+
+static core_status begin(putting *u, const har__place *place, int32_t *at,
+                         bool is_exchange)
 {
     har_predictor *p = u->p;
     har__section *more =
@@ -284,12 +422,13 @@ static core_status begin(putting *u, const har_cost_section *now)
     if (more == NULL)
         return CORE_E_MEMORY;
     p->section = more;
-    p->section[p->n_section++] = (har__section){.part = now->part,
-                                                .like = now->like,
-                                                .t = u->t,
-                                                .tier = u->tier[CORE_AXIS_TP],
-                                                .n_row = now->n_row,
-                                                .first = p->n_known};
+    p->section[p->n_section++] = (har__section){
+        .place = *place,
+        .is_exchange = is_exchange,
+        .first = p->n_known,
+        .event = p->n_event};
+    u->first = p->n_event;
+    *at = (int32_t)p->n_section;
     u->is_kept = true;
     return CORE_OK;
 }
@@ -297,20 +436,19 @@ static core_status begin(putting *u, const har_cost_section *now)
 static bool has(void *self, const har_cost_section *now)
 {
     putting *u = self;
-    const har_predictor *p = u->p;
+    har_predictor *p = u->p;
     reach(u, now->tick);
-    /* newest first: what this lane did in the layer before */
-    for (int64_t i = p->n_section - 1; i >= 0 && u->status == CORE_OK; i--) {
-        const har__section *s = &p->section[i];
-        if (s->part == now->part && s->like == now->like &&
-            s->n_row == now->n_row && s->t == u->t &&
-            s->tier == u->tier[CORE_AXIS_TP]) {
-            u->status = recall(u, s, now);
-            return true;
-        }
+    /* whose exchanges go on has steps to tell its records apart by */
+    if (u->status != CORE_OK || (u->begins && now->part >= HAR_COST_PACK))
+        return false;
+    const har__place place = place_of(u, now);
+    int32_t *at = find(p, &place);
+    if (*at > 0) {
+        u->status = recall(u, &p->section[*at - 1], now);
+        return true;
     }
-    if (u->status == CORE_OK)
-        u->status = begin(u, now);
+    if (p->n_section < MOST_SECTIONS)
+        u->status = begin(u, &place, at, now->sent != NULL);
     return false;
 }
 
@@ -321,6 +459,8 @@ static void ends(void *self)
     if (u->is_kept) {
         har__section *s = &p->section[p->n_section - 1];
         s->n = p->n_known - s->first;
+        s->n_event = p->n_event - s->event;
+        u->first = p->n_event;
     }
     u->is_kept = false;
 }
@@ -381,7 +521,9 @@ core_status har__lane_make(har_predictor *p, const har_predict_case *r,
     putting u = {.p = p,
                  .lane = lane,
                  .n_tick = n_tick,
+                 .first = p->n_event,
                  .t = lay.t,
+                 .etp_i = lay.etp_i,
                  .has_interval = !r->no_interval,
                  .begins = p->is_planned,
                  .step = PAR_STEP_MIX,
@@ -390,7 +532,9 @@ core_status har__lane_make(har_predictor *p, const har_predict_case *r,
     const har_cost_reader reader = {.self = &u,
                                     .put = put,
                                     .has = p->machine->rates.n > 0 ? NULL : has,
-                                    .ends = ends};
+                                    .ends = ends,
+                                    .gathered =
+                                        r->all_ranks ? &p->gathered : NULL};
     p->timer.before = 0;
     p->first[(int64_t)lane * (n_tick + 1)] = p->n_event;
     p->most_rows[lane] = 0;

@@ -24,12 +24,17 @@ struct har_predictor {
     par_plan plan;          /* whose records it is made of                    */
     int64_t n_b;
     bool is_planned;        /* exchanges of experts go on as the plan has it  */
+    har_predict_case last;  /* the case last predicted; borrows               */
+    bool looks_closer;      /* somebody wants to know which event is whose    */
+    bool is_whole;          /* an event for each record: as is_planned needs it,
+                             * or looks_closer                                */
     int64_t n_event, n_event_room;
     har_event *event;       /* owned                                          */
     core_arena turn;        /* of a turn that is put in order                 */
     int64_t n_section, n_section_room, n_known, n_known_room;
     har__section *section;  /* owned: events that come again                  */
     har__known *known;      /* owned                                          */
+    int32_t *find;          /* owned: sections by their places, counted from 1 */
     core_arena lanes;       /* of what follows                                */
     int64_t *first;
     int *from, *rank_of, *n_member;
@@ -48,6 +53,7 @@ struct har_predictor {
     int64_t n_own_room;
     double n_choice, n_kept;
     core_arena layout, counts, records;
+    har_gathered gathered;  /* owned                                          */
     har_replay_work work;
 
     int n_class;
@@ -77,6 +83,11 @@ double har__model_flops(const har_predict_case *request);
 CORE_NODISCARD core_status har__lanes(har_predictor *p,
                                       const har_predict_case *request,
                                       har__purpose purpose);
+
+/* Before the first lane of a case, and after its last: sections that come again.
+ * Errors: E_MEMORY.    [local] */
+CORE_NODISCARD core_status har__forget_sections(har_predictor *p);
+void har__add_sections(har_predictor *p);
 
 /* The events of a lane, after those of the lanes before; n_tick: of a lane.
  * Errors: E_MEMORY.    [local] */

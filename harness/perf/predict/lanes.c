@@ -58,6 +58,7 @@ static void choose_plan(har_predictor *p, const har_predict_case *r,
     const bool fills = purpose == HAR__SERVING && har__is_never_full(r);
     p->plan = *r->plan;
     p->is_planned = is_planned(r);
+    p->is_whole = p->is_planned || p->looks_closer;
     if (!p->is_planned)
         p->plan.overlap = 0; /* what is aside the replay says */
     p->n_b = r->n_b;
@@ -332,6 +333,7 @@ static void make_plays(har_predictor *p, const har_predict_case *r, int n_tick)
 core_status har__lanes(har_predictor *p, const har_predict_case *r,
                        har__purpose purpose)
 {
+    par_layout lay;
     choose_plan(p, r, purpose);
     const int n_lane = r->all_ranks ? par_plan_world(&p->plan) : p->plan.pp;
     const int n_tick = p->plan.rounds * par_ticks(&p->plan);
@@ -358,17 +360,22 @@ core_status har__lanes(har_predictor *p, const har_predict_case *r,
                                      (r->overlap == HAR_OVERLAP_PLANNED &&
                                       !r->all_ranks)};
     memset(p->n_member, 0, (size_t)n_group_ids(&p->plan) * sizeof(int));
-    p->n_event = p->n_section = p->n_known = 0;
+    p->n_event = 0;
+    CORE_TRY(har__forget_sections(p));
     p->n_class = 0;
     p->flops = p->bytes = 0;
     make_plays(p, r, n_tick);
     CORE_TRY(make_load(p, r));
     CORE_TRY(choose_ranks(p, r));
+    CORE_TRY(par_layout_make(&lay, &p->layout, r->spec, &p->plan, 0));
+    if (r->all_ranks)
+        CORE_TRY(har_gathered_make(&p->gathered, &p->load, &lay));
     for (int i = 0; i < n_lane; i++) {
         CORE_TRY(har__lane_make(p, r, i, n_tick));
         if (p->tell != NULL)
             p->tell(p->tell_self, p->done + p->share * (i + 1) / n_lane);
     }
+    har__add_sections(p);
     p->done += p->share;
     p->schedule.event = p->event;
     p->schedule.n_class = p->n_class;

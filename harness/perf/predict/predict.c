@@ -19,6 +19,7 @@ core_status har_predictor_make(har_predictor **out, const har_machine *machine)
                          .lanes = core_arena_measure(),
                          .layout = core_arena_measure(),
                          .counts = core_arena_measure(),
+                         .gathered.arena = core_arena_measure(),
                          .records = core_arena_measure()};
     const core_status status = har_timer_make(&p->timer, machine);
     if (status != CORE_OK) {
@@ -37,6 +38,7 @@ void har_predictor_free(har_predictor *p)
     free(p->event);
     free(p->section);
     free(p->known);
+    free(p->find);
     har_load_free(&p->own);
     har_draws_free(&p->draws);
     core_arena_free(&p->turn);
@@ -44,6 +46,7 @@ void har_predictor_free(har_predictor *p)
     core_arena_free(&p->layout);
     core_arena_free(&p->counts);
     core_arena_free(&p->records);
+    core_arena_free(&p->gathered.arena);
     har_replay_work_free(&p->work);
     free(p);
 }
@@ -394,6 +397,8 @@ core_status har_predict(har_predictor *p, const har_predict_case *r,
     CORE_TRY(har_predict_check(p, r));
     const worlds w = make_worlds(p->machine, r->no_interval);
     har__aim(p, r);
+    p->last = *r;
+    p->looks_closer = false;
     p->done = 0;
     p->share = 1.0 / (n_draws(r) + 1) / (har__is_never_full(r) ? 2 : 1);
     CORE_TRY(replay_draws(p, r, &spread));
@@ -448,5 +453,11 @@ core_status har_predict_spans(har_predictor *p,
 {
     showing s = {p, show, self};
     har_replay replay = {.lane = p->lane_time, .show = show_event, .self = &s};
+    p->looks_closer = true;
+    if (!p->is_whole) {
+        har__aim(p, &p->last);
+        CORE_TRY(har__lanes(p, &p->last, HAR__PASS));
+        replay.lane = p->lane_time;
+    }
     return har_replay_run(&p->schedule, p->pass, p->n_pass, &p->work, &replay);
 }

@@ -198,7 +198,7 @@ CORE_NODISCARD core_status har_predict(har_predictor *predictor,
                                        const har_predict_case *request,
                                        har_prediction *out);
 
-/* Show the timeline of the case last predicted: of each rank in order of time,
+/* Show the timeline of the case last predicted, which is still there: of each rank in order of time,
  * ranks interleaved.  Without all_ranks: of the rank that speaks for a stage.
  * Errors: E_MEMORY.    [local] */
 CORE_NODISCARD core_status har_predict_spans(

@@ -85,9 +85,8 @@ static double most(double a, double b)
 static void seconds_of(const replay *r, const har_event *e, double *seconds)
 {
     const double *factor = r->factor[e->cause], *more = r->more[e->cause];
-    const double more_seconds = (double)e->more;
     for (int k = 0; k < r->n_world; k++)
-        seconds[k] = e->seconds * factor[k] + more_seconds * more[k];
+        seconds[k] = e->seconds * factor[k] + e->more * more[k];
 }
 
 /* a += b */
@@ -334,7 +333,7 @@ static void compute(replay *r, int i, int64_t end)
         for (; n_cause <= cause; n_cause++)
             sum[n_cause] = more[n_cause] = 0;
         sum[cause] += e[done].seconds;
-        more[cause] += (double)e[done].more;
+        more[cause] += e[done].more;
     }
     worlds seconds = {0};
     for (int c = 0; c < n_cause; c++)

@@ -32,7 +32,7 @@ typedef struct har_event {
     int16_t layer;
     int16_t mb;
     int32_t group;       /* of a meeting: below n_group                       */
-    float more;          /* seconds in worlds where its cause is worse        */
+    double more;         /* seconds in worlds where its cause is worse        */
 } har_event;
 
 typedef struct har_schedule {

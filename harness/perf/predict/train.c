@@ -456,6 +456,7 @@ core_status har_predict_training(har_predictor *p, const har_train_case *r,
     const int n_mb = w.plan->mb * w.plan->rounds;
     *out = (har_training_step){.n_mb = n_mb};
     har__aim(p, &w);
+    p->looks_closer = true;
     CORE_TRY(har__lanes(p, &w, HAR__PASS));
     for (int i = 0; i < w.plan->pp; i++) {
         training t = {.p = p, .r = &asked};
