@@ -59,7 +59,8 @@ static void forbid(core_arena *arena, size_t begin, size_t end)
 static void permit(core_arena *arena, size_t begin, size_t bytes)
 {
 #if defined(__SANITIZE_ADDRESS__)
-    ASAN_UNPOISON_MEMORY_REGION(arena->base + begin, bytes);
+    if (arena->base != NULL)
+        ASAN_UNPOISON_MEMORY_REGION(arena->base + begin, bytes);
 #endif
     (void)arena, (void)begin, (void)bytes;
 }
