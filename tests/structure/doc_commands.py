@@ -24,6 +24,7 @@ ELSEWHERE = {
     r"scaled\.yaml": "an operator that is not there: adding_operator",
     r"^scripts/|launch\.sh": "scripts, and a file of the reader",
     r"compare bundle dump": "a dump by torch: cli.foreign_docs",
+    r"compare golden-onnx dump-onnx": "a dump by onnxruntime: cli.foreign_engines",
     r"measured:taps\.safetensors|--trace t\.json|counts\.txt": "a file of the reader, or written by it",
 }
 # What is shown to be refused, or to be found wrong.

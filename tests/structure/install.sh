@@ -25,8 +25,9 @@ export PKG_CONFIG_PATH=$prefix/lib/pkgconfig:$(echo "$prefix"/lib/*/pkgconfig)
 for command in $(moeparity --words); do
     page=$prefix/share/man/man1/moeparity-$command.1
     [ -s "$page" ] || fail "no page of $command"
+    help=$(moeparity "$command" --help)
     for option in $(moeparity "$command" --words); do
-        moeparity "$command" --help | grep -q -- "$option" || fail "$command --help has no $option"
+        grep -q -- "$option" <<<"$help" || fail "$command --help has no $option"
         grep -q -- "\\\\-\\\\-$(echo "${option#--}" | sed 's/-/\\\\-/g')" "$page" || fail "$page has no $option"
     done
 done
