@@ -1,7 +1,9 @@
 /* harness/perf/search/front.c -- the front.
  *
- * Only a plan with as few GPUs beats another: a buyer pays for each.  Trap: a
- * figure that is not a number is on no front.
+ * Only a plan with as few GPUs beats another: a buyer pays for each.  Traps: a
+ * figure that is not a number is on no front; figures that are the same but for
+ * the order of their sums differ in the last bits of doubles, so floats are
+ * compared.
  */
 #include "harness/perf/search/search.h"
 
@@ -10,7 +12,7 @@
 
 static int by_number(double a, double b)
 {
-    return (a > b) - (a < b);
+    return ((float)a > (float)b) - ((float)a < (float)b);
 }
 
 static int by_latency(const void *left, const void *right)
@@ -42,7 +44,8 @@ static bool is_beaten(const har_search_point *p, const har_search_point *front,
 {
     const int n_gpu = har_shape_world(&p->shape);
     for (int64_t i = 0; i < n_front; i++)
-        if (front[i].figures.tokens_per_s >= p->figures.tokens_per_s &&
+        if (by_number(front[i].figures.tokens_per_s,
+                      p->figures.tokens_per_s) >= 0 &&
             har_shape_world(&front[i].shape) <= n_gpu)
             return true;
     return false;
