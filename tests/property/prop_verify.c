@@ -114,7 +114,8 @@ static bool goes_back;
 static int64_t n_back;
 
 /* What is left of a drawn model when it is one of the seed's family: sizes, and
- * the settings that shadow-a and shadow-b differ in.                         */
+ * the settings that shadow-a and shadow-b differ in; of its plan what
+ * gradients are known for, but for cp.                                       */
 static void make_family(random_case *c)
 {
     const core_spec drawn = c->spec;
@@ -138,6 +139,10 @@ static void make_family(random_case *c)
     s->bias_router = drawn.bias_router, s->bias_ffn = drawn.bias_ffn;
     s->twin_expert = -1;
     c->pads = false;
+    c->plan.sp = false;
+    c->plan.overlap = 0;
+    c->plan.batch_reduce = 1;
+    c->plan.n_mapped = c->plan.n_physical = 0;
 }
 
 /* The pass back, where the model and the plan have one; sums that do not fit are
