@@ -338,7 +338,7 @@ static void lay_out(par_layout *out, core_arena *arena, const core_spec *spec,
                     const par_plan *plan, int rank)
 {
     memset(out, 0, sizeof *out);
-    out->plan = *plan;
+    par_plan_copy(&out->plan, plan);
     out->size = par_plan_world(plan);
     out->rank = rank;
     core_assert(rank >= 0 && rank < out->size);

@@ -9,6 +9,7 @@
 #include "core/pass/batch.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +32,12 @@ bool par_plan_preset(int i, const char **name, const char **text)
     *name = presets[i].name;
     *text = presets[i].text;
     return true;
+}
+
+void par_plan_copy(par_plan *to, const par_plan *from)
+{
+    const size_t n = (size_t)from->n_mapped * (size_t)from->n_physical;
+    memcpy(to, from, offsetof(par_plan, physical) + n * sizeof *from->physical);
 }
 
 int par_plan_world(const par_plan *plan)

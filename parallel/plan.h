@@ -57,7 +57,7 @@ typedef struct par_plan {
     int n_physical;           /* of a layer: p is slot p % n of ep index p / n,
                                * n = n_physical / ep                            */
     uint16_t physical[PAR_MAX_PHYSICAL]; /* [n_mapped, n_physical] the logical
-                               * expert that each is                            */
+                               * expert that each is: last, for par_plan_copy   */
 } par_plan;
 
 /* Read a plan: preset, string or YAML file (its name ends in .yaml or .yml), the
@@ -68,6 +68,10 @@ typedef struct par_plan {
  * Errors: E_USAGE (string), E_FORMAT (YAML, with file:line:column), E_FILE, and
  * E_PLAN for an edp that does not follow from the others.            [local] */
 CORE_NODISCARD core_status par_plan_parse(par_plan *out, const char *text);
+
+/* The same plan.  Most of the struct is room for physical experts: only those
+ * that there are are copied.                                         [local] */
+void par_plan_copy(par_plan *to, const par_plan *from);
 
 /* "gather", "ring", "ulysses".                                       [local] */
 const char *par_cp_kind_name(par_cp_kind kind);

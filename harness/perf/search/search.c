@@ -14,6 +14,7 @@
 
 #include <math.h>
 #include <omp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,18 +22,19 @@
 
 void har_shape_plan(const har_shape *shape, par_plan *out)
 {
-    *out = (par_plan){.dp = shape->dp,
-                      .cp = 1,
-                      .pp = shape->pp,
-                      .vpp = shape->vpp > 1 ? shape->vpp : 1,
-                      .tp = shape->tp,
-                      .ep = shape->ep,
-                      .etp = shape->etp,
-                      .batch_reduce = 1,
-                      .mb = shape->mb,
-                      .rounds = 1,
-                      .scope = shape->scope,
-                      .sp = shape->sp == 1};
+    memset(out, 0, offsetof(par_plan, physical));
+    out->dp = shape->dp;
+    out->cp = 1;
+    out->pp = shape->pp;
+    out->vpp = shape->vpp > 1 ? shape->vpp : 1;
+    out->tp = shape->tp;
+    out->ep = shape->ep;
+    out->etp = shape->etp;
+    out->batch_reduce = 1;
+    out->mb = shape->mb;
+    out->rounds = 1;
+    out->scope = shape->scope;
+    out->sp = shape->sp == 1;
     par_plan_format(out, out->text);
 }
 
