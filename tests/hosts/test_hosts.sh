@@ -132,8 +132,8 @@ case_refused()
     n_rank=8
 }
 
-# Proxies that stumble over a killed rank may end the others before these have said anything.
-silenced() { [ $how = started ] && grep -q 'process manager error' err && ! grep -q '^moeparity: rank' err; }
+# Proxies that stumble over a killed rank may end the others before these have said anything, or before it was passed on.
+silenced() { [ $how = started ] && ! grep -q '^moeparity: rank' err; }
 
 case_killed()
 {
