@@ -616,6 +616,10 @@ void par__context_carve(par_work *work, const core_spec *spec,
 /* Values of my kv heads side by side, tokens ld apart.                        */
 void par__pack_values(const par_model *m, const par_heads *mine, double *to,
                       int64_t ld);
+static inline int64_t par__min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 static inline int64_t par__max(int64_t a, int64_t b)
 {
     return a > b ? a : b;

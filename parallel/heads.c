@@ -101,11 +101,6 @@ static void hide_others(const par__query_head *h, const par__query_block *b,
     }
 }
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static void fill(double *p, int64_t n, double value)
 {
     for (int64_t j = 0; j < n; j++)
@@ -134,7 +129,7 @@ static void softmax(const par_model *m, par__query_head *h,
         h->run > 0 ? 0 : core_spec_first_key(m->spec, h->layer, i) - b->j0;
     const int64_t hi = i + 1 - b->j0;
     int64_t n_pair = h->seen != NULL
-                         ? least(hi - lo, h->sets.n_key * h->sets.n_wide)
+                         ? par__min(hi - lo, h->sets.n_key * h->sets.n_wide)
                          : hi - lo;
     if (h->run > 0)
         n_pair = hide_digests(m, h, b, i, s);

@@ -20,11 +20,6 @@ typedef struct span {
     int64_t ld_k, ld_v;
 } span;
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* The block's keys of part i of the view, which may be none. */
 static span keys_of(const par__query_head *h, const par__query_block *b, int i)
 {
@@ -32,7 +27,7 @@ static span keys_of(const par__query_head *h, const par__query_block *b, int i)
     const par_keys *keys = &view->keys[i];
     const int64_t end = keys->run.i0 + keys->run.n;
     const int64_t j0 = par__max(b->j0, keys->run.i0);
-    const int64_t j1 = least(b->j1, end);
+    const int64_t j1 = par__min(b->j1, end);
     if (j1 <= j0)
         return (span){.n = 0};
     const int64_t token = par__token_of(h, keys, j0);
@@ -87,7 +82,7 @@ static double merge_largest(const par__query_head *h, const par__query_block *b,
                             const span *part, int64_t lo, int64_t hi, double *s,
                             double largest)
 {
-    const int64_t end = least(hi, part->at + part->n);
+    const int64_t end = par__min(hi, part->at + part->n);
     for (int64_t j = par__max(lo, part->at); j < end; j++)
         if (is_visible(h, b, b->j0 + j)) {
             s[j] *= h->of->scale;
@@ -113,7 +108,7 @@ static double merge_sum(const par_model *m, const par__query_head *h,
                         int64_t hi, double *s, double largest, double sum)
 {
     const int64_t from = par__max(lo, part->at);
-    const int64_t end = least(hi, part->at + part->n);
+    const int64_t end = par__min(hi, part->at + part->n);
     for (int64_t j = from; j < end; j++)
         s[j] = is_visible(h, b, b->j0 + j) ? exp(s[j] - largest) : 0.0;
     if (end > from)

@@ -428,6 +428,14 @@ void par_layout_slice(const par_layout *layout, int64_t n_t, int64_t *t0,
     *t1 = core_split_first(n_t, layout->plan.tp, layout->t + 1);
 }
 
+bool par_experts_has(const par_experts *x, int64_t e, int ep_i)
+{
+    for (int i = x->replica_first[e]; i < x->replica_first[e + 1]; i++)
+        if (x->replica_ep[i] == ep_i)
+            return true;
+    return false;
+}
+
 int par_layout_holder(const par_layout *layout, int layer, int64_t e,
                       int64_t token)
 {

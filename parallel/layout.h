@@ -82,6 +82,9 @@ CORE_NODISCARD core_status par_layout_make(par_layout *out, core_arena *arena,
 void par_layout_rearrange(par_layout *layout, const core_spec *spec,
                           const uint16_t *physical);
 
+/* Does an ep index hold an expert?                                   [local] */
+bool par_experts_has(const par_experts *experts, int64_t e, int ep_i);
+
 /* Where a rank of the plan is on both meshes: the layout's coordinates. [local] */
 typedef struct par_place {
     int stage, d, c, t, ep_i, etp_i, edp_i;

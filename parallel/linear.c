@@ -187,8 +187,7 @@ static void read_tile(par_model *m, const par_shard *w, int64_t r, int64_t n)
 static void linear_by_tile(par_model *m, const product *whole,
                            const par_shard *w, core_tap tap)
 {
-    const int64_t rows_of_tile = PAR_TILE_ELEMENTS / w->n_col;
-    const int64_t step = rows_of_tile > 0 ? rows_of_tile : 1;
+    const int64_t step = par__rows_at_a_time(PAR_TILE_ELEMENTS, w->n_col);
     const bool is_float = core_uses_floats(m->numerics);
     product p = *whole;
     for (int64_t r = 0; r < w->n_row; r += step) {

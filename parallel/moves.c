@@ -78,14 +78,6 @@ typedef struct change {
     int64_t *in_at, *in_bytes, *out_at, *out_bytes; /* [members of ep_group]  */
 } change;
 
-static bool had(const change *c, int ep_i, int e)
-{
-    for (int i = c->old->replica_first[e]; i < c->old->replica_first[e + 1]; i++)
-        if (c->old->replica_ep[i] == ep_i)
-            return true;
-    return false;
-}
-
 /* The ep index that sends expert e to ep index `to`, which does not have it. */
 static int sender(const change *c, int to, int e)
 {
@@ -98,7 +90,7 @@ static int sender(const change *c, int to, int e)
 static bool goes(const change *c, int from, int to, int slot)
 {
     const int e = c->wanted[to * c->lay->n_my_expert + slot];
-    return !had(c, to, e) && sender(c, to, e) == from;
+    return !par_experts_has(c->old, e, to) && sender(c, to, e) == from;
 }
 
 /* Experts of mine for every other rank, in order of ranks and slots. */
@@ -255,9 +247,7 @@ void par_take_rows(par_model *m, int64_t *n_row)
 static bool is_right(par_model *m, const par_shard *s, int expert)
 {
     core_weight id = s->id;
-    const int64_t rows_of_tile =
-        s->n_col > 0 ? PAR_TILE_ELEMENTS / s->n_col : 0;
-    const int64_t step = rows_of_tile > 0 ? rows_of_tile : 1;
+    const int64_t step = par__rows_at_a_time(PAR_TILE_ELEMENTS, s->n_col);
     bool is_equal = true;
     id.expert = expert;
     for (int64_t r = 0; r < s->n_row && s->n_col > 0 && is_equal; r += step) {

@@ -27,8 +27,7 @@ static double *read_f64(par_model *m, core_weight id, int64_t r0, int64_t r1,
 /* Floats are converted a tile of rows at a time. */
 static void read_f32(par_model *m, const par_shard *s, float *out)
 {
-    const int64_t rows_of_tile = PAR_TILE_ELEMENTS / s->n_col;
-    const int64_t step = rows_of_tile > 0 ? rows_of_tile : 1;
+    const int64_t step = par__rows_at_a_time(PAR_TILE_ELEMENTS, s->n_col);
     for (int64_t r = 0; r < s->n_row; r += step) {
         const int64_t end = r + step < s->n_row ? r + step : s->n_row;
         const int64_t n = (end - r) * s->n_col;

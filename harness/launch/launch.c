@@ -96,10 +96,7 @@ static int count_arrived(const par_board *board)
 static void look_for_newcomers(watch *w)
 {
     static const int64_t quiet_ns = 500000000;
-    enum {
-        MOST_TICKS = 100
-    }; /* far more than it takes to come: who uses more
-        * does not come                              */
+    enum { MOST_TICKS = 100 }; /* who uses more does not come */
     if (count_arrived(w->board) < w->board->n_rank &&
         par_now_ns() - atomic_load(&w->board->progress_ns) > quiet_ns &&
         har__newcomers_move(w->board, w->mpiexec, MOST_TICKS,

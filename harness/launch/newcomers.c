@@ -5,6 +5,7 @@
  * nothing of it moves on the board: the launcher, below whom it happens, looks
  * at the processor time that it takes, and whether it waits for a processor.
  */
+#include "core/base/arena.h"
 #include "harness/launch/impl.h"
 #include "parallel/process.h"
 
@@ -17,32 +18,24 @@ typedef struct found {
     bool is_ready, is_below;
 } found;
 
-static bool push(found **all, int *n, found one)
-{
-    if ((*n & (*n - 1)) == 0) { /* full: room for twice as many */
-        found *more = realloc(*all, (*n ? 2 * (size_t)*n : 1) * sizeof *more);
-        if (more == NULL)
-            return false;
-        *all = more;
-    }
-    (*all)[(*n)++] = one;
-    return true;
-}
-
 /* Every process there is to see; what has no room is not counted. */
 static int read_all(found **all, pid_t top)
 {
     int n = 0;
+    int64_t room = 0;
     const struct dirent *entry;
     DIR *folder = opendir("/proc");
     while (folder && (entry = readdir(folder)) != NULL) {
         const int pid = atoi(entry->d_name);
         par_process process;
-        if (pid > 0 && par_process_read(&process, pid) &&
-            !push(all, &n,
-                  (found){pid, process.parent, process.cpu_ticks,
-                          process.state == 'R', pid == top}))
+        if (pid <= 0 || !par_process_read(&process, pid))
+            continue;
+        found *more = core_grow(*all, &room, n + 1, sizeof *more, "processes");
+        if (more == NULL)
             break;
+        *all = more;
+        more[n++] = (found){pid, process.parent, process.cpu_ticks,
+                            process.state == 'R', pid == top};
     }
     if (folder)
         closedir(folder);

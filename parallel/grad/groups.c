@@ -36,11 +36,8 @@ static bool is_holder(const par_layout *mine, const par_place *at, int expert)
     if (at->etp_i != mine->etp_i ||
         (mine->plan.scope == PAR_SCOPE_STAGE && at->stage != mine->stage))
         return false;
-    const par_experts *x = mine->experts; /* of all layers: backward.c */
-    for (int i = x->replica_first[expert]; i < x->replica_first[expert + 1]; i++)
-        if (x->replica_ep[i] == at->ep_i)
-            return true;
-    return false;
+    /* The experts are of all layers: backward.c. */
+    return par_experts_has(mine->experts, expert, at->ep_i);
 }
 
 /* Their ranks, ascending; how many. */

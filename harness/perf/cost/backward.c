@@ -181,10 +181,7 @@ static int holders(const par_layout *lay, int layer, int e, int *me)
     *me = 0;
     for (int r = 0; r < lay->size; r++) {
         const par_place at = par_layout_place(&lay->plan, r);
-        bool has = false;
-        for (int i = x->replica_first[e]; i < x->replica_first[e + 1]; i++)
-            has |= x->replica_ep[i] == at.ep_i;
-        if (!has || at.etp_i != lay->etp_i ||
+        if (!par_experts_has(x, e, at.ep_i) || at.etp_i != lay->etp_i ||
             (by_stage && at.stage != lay->stage))
             continue;
         if (r == lay->rank)

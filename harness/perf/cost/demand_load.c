@@ -228,7 +228,16 @@ static void make_key(draw_key *key, const har_demand *demand,
            (size_t)demand->n_e * sizeof *demand->share);
 }
 
-/* The set of a key, or an empty one for it (*is_new); NULL: not to be kept. */
+/* The set of a key; NULL: there is none. */
+static struct har__drawn *known_set(const har_draws *draws, const draw_key *key)
+{
+    for (int i = 0; i < N_SET; i++)
+        if (memcmp(&draws->set[i].key, key, sizeof *key) == 0)
+            return &draws->set[i];
+    return NULL;
+}
+
+/* The same, or an empty one for it (*is_new); NULL: not to be kept. */
 static struct har__drawn *find_drawn(har_draws *draws, const draw_key *key,
                                      int64_t n_domain, bool *is_new)
 {
@@ -237,11 +246,11 @@ static struct har__drawn *find_drawn(har_draws *draws, const draw_key *key,
         draws->set = calloc(N_SET, sizeof *draws->set);
     if (draws->set == NULL || n > MOST_KEPT)
         return NULL;
-    *is_new = false;
-    for (int i = 0; i < N_SET; i++)
-        if (memcmp(&draws->set[i].key, key, sizeof *key) == 0)
-            return &draws->set[i];
-    struct har__drawn *set = &draws->set[draws->next];
+    struct har__drawn *set = known_set(draws, key);
+    *is_new = set == NULL;
+    if (set != NULL)
+        return set;
+    set = &draws->set[draws->next];
     for (int k = 0; k < N_SPLIT; k++)
         set->split[k].tp = 0;
     if (n > set->room) {
@@ -256,7 +265,6 @@ static struct har__drawn *find_drawn(har_draws *draws, const draw_key *key,
     }
     draws->next = (draws->next + 1) % N_SET;
     set->key = *key;
-    *is_new = true;
     return set;
 }
 
@@ -466,10 +474,7 @@ static struct har__drawn *set_of(har_draws *draws, const har_demand *demand,
         return NULL;
     make_key(&key, demand, spec, (int64_t)plan->rounds * plan->dp * plan->mb,
              n_b, n_t);
-    for (int i = 0; i < N_SET; i++)
-        if (memcmp(&draws->set[i].key, &key, sizeof key) == 0)
-            return &draws->set[i];
-    return NULL;
+    return known_set(draws, &key);
 }
 
 bool har_draws_find(har_draws *draws, const har_demand *demand,

@@ -56,7 +56,7 @@ static void choose_plan(har_predictor *p, const har_predict_case *r,
 {
     const bool in_step = r->plan->scope == PAR_SCOPE_REPLICA;
     const bool fills = purpose == HAR__SERVING && har__is_never_full(r);
-    p->plan = *r->plan;
+    par_plan_copy(&p->plan, r->plan);
     p->is_planned = is_planned(r);
     p->is_whole = p->is_planned || p->looks_closer;
     if (!p->is_planned)
@@ -367,9 +367,10 @@ core_status har__lanes(har_predictor *p, const har_predict_case *r,
     make_plays(p, r, n_tick);
     CORE_TRY(make_load(p, r));
     CORE_TRY(choose_ranks(p, r));
-    CORE_TRY(par_layout_make(&lay, &p->layout, r->spec, &p->plan, 0));
-    if (r->all_ranks)
+    if (r->all_ranks) {
+        CORE_TRY(par_layout_make(&lay, &p->layout, r->spec, &p->plan, 0));
         CORE_TRY(har_gathered_make(&p->gathered, &p->load, &lay));
+    }
     for (int i = 0; i < n_lane; i++) {
         CORE_TRY(har__lane_make(p, r, i, n_tick));
         if (p->tell != NULL)
