@@ -41,16 +41,25 @@ static bool row_is_new(const int64_t *ids, int64_t row, int64_t n_t)
     return true;
 }
 
+/* popular NULL: all n_v ids alike. */
+static int64_t draw_id(int64_t n_v, const core_popular *popular, uint64_t seed,
+                       uint64_t stream, int64_t i)
+{
+    return popular != NULL
+               ? core_popular_draw(popular, seed, stream, (uint64_t)i)
+               : (int64_t)core_rng_below(seed, stream, (uint64_t)i,
+                                         (uint64_t)n_v);
+}
+
 static void make_ids(int64_t *ids, int64_t n_b, int64_t n_t, int64_t n_v,
-                     uint64_t seed)
+                     const core_popular *popular, uint64_t seed)
 {
     enum { MAX_ATTEMPTS = 16 };
     const uint64_t stream = core_rng_stream("batch.input_ids");
     for (int64_t b = 0; b < n_b; b++) {
         for (uint64_t attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
             for (int64_t i = b * n_t; i < (b + 1) * n_t; i++)
-                ids[i] = (int64_t)core_rng_below(seed, stream + attempt,
-                                                 (uint64_t)i, (uint64_t)n_v);
+                ids[i] = draw_id(n_v, popular, seed, stream + attempt, i);
             if (row_is_new(ids, b, n_t))
                 break;
         }
@@ -68,8 +77,9 @@ static void make_hidden(double *hidden, int64_t n, uint64_t seed)
     }
 }
 
-core_status core_batch_make(core_batch *out, const core_spec *spec, int64_t n_b,
-                            int64_t n_t, uint64_t seed)
+static core_status make_batch(core_batch *out, const core_spec *spec,
+                              int64_t n_b, int64_t n_t, uint64_t seed,
+                              const core_popular *popular)
 {
     const int64_t limit = INT32_MAX;
     CORE_FAIL_IF(n_b < 1 || n_t < 1 || n_b > limit / n_t, CORE_E_INPUT,
@@ -80,7 +90,7 @@ core_status core_batch_make(core_batch *out, const core_spec *spec, int64_t n_b,
     void *memory = NULL;
     if (spec->n_h > 0) {
         CORE_TRY(core_alloc(&memory, n_b * n_t, sizeof(int64_t), "token ids"));
-        make_ids(memory, n_b, n_t, spec->n_v, seed);
+        make_ids(memory, n_b, n_t, spec->n_v, popular, seed);
         batch.ids = memory;
     } else {
         const int64_t n = n_b * n_t * spec->n_d;
@@ -90,6 +100,25 @@ core_status core_batch_make(core_batch *out, const core_spec *spec, int64_t n_b,
     }
     *out = batch;
     return CORE_OK;
+}
+
+core_status core_batch_make(core_batch *out, const core_spec *spec, int64_t n_b,
+                            int64_t n_t, uint64_t seed)
+{
+    return make_batch(out, spec, n_b, n_t, seed, NULL);
+}
+
+core_status core_batch_draw(core_batch *out, const core_spec *spec, int64_t n_b,
+                            int64_t n_t, uint64_t seed, const core_drift *drift)
+{
+    core_popular popular;
+    if (!(drift->part > 0) || spec->n_h == 0)
+        return core_batch_make(out, spec, n_b, n_t, seed);
+    CORE_TRY(core_popular_make(&popular, spec->n_v, drift));
+    const core_status status =
+        make_batch(out, spec, n_b, n_t, seed, &popular);
+    core_popular_free(&popular);
+    return status;
 }
 
 static core_status refuse_padding(const core_spec *spec)

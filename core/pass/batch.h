@@ -6,6 +6,7 @@
 #define CORE_BATCH_H
 
 #include "core/model/spec.h"
+#include "core/pass/popular.h"
 
 typedef struct core_batch {
     int64_t n_b, n_t;      /* rows, tokens per row                            */
@@ -42,6 +43,13 @@ int64_t core_split_first(int64_t n_row, int64_t n_part, int64_t i);
 CORE_NODISCARD core_status core_batch_make(core_batch *out,
                                            const core_spec *spec, int64_t n_b,
                                            int64_t n_t, uint64_t seed);
+
+/* The same where tokens are asked for as `drift` says; its part 0, or a Switch
+ * layer: as above.  Errors also: E_MEMORY.                           [local] */
+CORE_NODISCARD core_status core_batch_draw(core_batch *out,
+                                           const core_spec *spec, int64_t n_b,
+                                           int64_t n_t, uint64_t seed,
+                                           const core_drift *drift);
 
 /* Give a batch of tokens a mask with left padding: row b loses the first
  * (2b + 1) mod T of its T tokens, so lengths differ and a token stays.  The ids

@@ -34,7 +34,7 @@ typedef struct request { /* the command line                              */
     bool is_forced, keeps, is_padded, allows_partial, cuts_blocks, act_quant;
     bool wants_grad;
     const char *decode, *chunk;
-    const char *passes, *slots, *nodes;
+    const char *passes, *slots, *nodes, *drift;
 } request;
 
 typedef struct task {     /* what it means                                 */
@@ -46,6 +46,7 @@ typedef struct task {     /* what it means                                 */
     int64_t n_b, n_t;
     har_decode decode; /* --decode, of which the batch then is                */
     int n_pass, n_node; /* --passes, --nodes                                  */
+    double drift;       /* --drift; 0: none                                   */
     double stall_seconds;
     int n_rank;        /* of the largest plan                           */
     har_limits limits; /* of the launcher, and of rank 0: with rates          */
@@ -119,6 +120,10 @@ static void read_command_line(request *r, int argc, char **argv)
         {"nodes", .text = &r->nodes, .argument = "N",
          .help = "with --passes: experts are dealt by node, then by ep index; "
                  "1: over all of them"},
+        {"drift", .text = &r->drift, .argument = "D",
+         .help = "with --passes: tokens are asked for like 1, 1/2, 1/3 .., and a "
+                 "share D of the vocabulary trades places after each pass; 0: "
+                 "all alike"},
         {"allow-partial", .flag = &r->allows_partial,
          .help = "exit 0 too if all is right that ran, but not all ran"},
         {"cut-blocks", .flag = &r->cuts_blocks,
@@ -290,6 +295,8 @@ static core_status read_passes(task *t, const request *r)
                  "--slots: it is of --passes, which is not there");
     CORE_FAIL_IF(r->passes == NULL && r->nodes != NULL, CORE_E_USAGE,
                  "--nodes: it is of --passes, which is not there");
+    CORE_FAIL_IF(r->passes == NULL && r->drift != NULL, CORE_E_USAGE,
+                 "--drift: it is of --passes, which is not there");
     if (r->passes == NULL)
         return CORE_OK;
     CORE_FAIL_IF(t->n_numerics != 1 || t->numerics[0] != CORE_EXACT,
@@ -304,6 +311,13 @@ static core_status read_passes(task *t, const request *r)
         CORE_TRY(har_parse_count(&n_slot, "--slots", r->slots));
     if (r->nodes != NULL)
         CORE_TRY(har_parse_count(&n_node, "--nodes", r->nodes));
+    if (r->drift != NULL)
+        CORE_TRY(har_parse_number(&t->drift, "--drift", r->drift, 0, 1,
+                                  "a share from 0 to 1"));
+    CORE_FAIL_IF(t->drift > 0 && t->model.spec.n_h == 0, CORE_E_USAGE,
+                 "--drift: it is of the tokens that prompts ask for, and %s has "
+                 "no vocabulary",
+                 t->model.spec.name);
     CORE_FAIL_IF(n_pass > HAR_MAX_NUMERICS, CORE_E_USAGE,
                  "--passes: expected at most %d, found '%s'", HAR_MAX_NUMERICS,
                  r->passes);
@@ -440,16 +454,15 @@ static core_status open_model(rank_run *run)
 {
     const task *t = run->task;
     CORE_TRY(har_model_weights(&t->model, &run->weights));
-    CORE_TRY(core_batch_make(&run->batch, &t->model.spec, t->n_b, t->n_t,
-                             t->model.seed));
-    if (run->request->is_padded)
-        CORE_TRY(core_batch_pad_left(&run->batch, &t->model.spec));
     run->job.spec = &t->model.spec;
     run->job.weight_spec = &t->model.stored;
     run->job.weights = run->weights;
-    run->job.batch = &run->batch;
     run->job.seed = t->model.seed;
+    run->job.drift = (core_drift){.part = t->drift, .seed = t->model.seed};
     run->job.is_padded = run->request->is_padded;
+    CORE_TRY(har_job_draw(&run->batch, &run->job, t->n_b, t->n_t,
+                          t->model.seed));
+    run->job.batch = &run->batch;
     run->job.decode = t->decode.n_step > 0 ? &t->decode : NULL;
     run->job.folder = run->ranks.folder;
     run->job.keeps_files = run->request->keeps;
@@ -562,6 +575,7 @@ static core_status write_report(const rank_run *run)
                                t->n_plan,
                                t->n_numerics,
                                t->n_pass,
+                               t->drift,
                                t->plan,
                                t->numerics,
                                t->estimate,

@@ -30,9 +30,10 @@ typedef struct har_job {
     const core_spec
         *weight_spec; /* of the weights: has all layers; NULL: spec */
     core_weights *weights;
-    const core_batch *batch; /* core_batch_make of `seed`                     */
+    const core_batch *batch; /* har_job_draw of `seed`                        */
     uint64_t seed;
-    bool is_padded;     /* and core_batch_pad_left                       */
+    core_drift drift;   /* of what prompts ask for; zeros: none               */
+    bool is_padded;     /* core_batch_pad_left                           */
     const har_decode *decode; /* its steps; NULL: it is one pass              */
     const char *folder; /* for the reference's files, on this host       */
     bool keeps_files;
@@ -64,6 +65,12 @@ typedef struct har_job {
 
 /* The batch at hand.                                                 [local] */
 const core_batch *har_job_batch(const har_job *job);
+
+/* A batch of n_b rows of n_t tokens as this job has them.  Free with
+ * core_batch_free.  Errors: E_MEMORY, E_INPUT.                       [local] */
+CORE_NODISCARD core_status har_job_draw(core_batch *out, const har_job *job,
+                                        int64_t n_b, int64_t n_t,
+                                        uint64_t seed);
 
 /* Draw the batch with seed + n_redraw.  Errors: E_MEMORY, E_INPUT.   [local] */
 CORE_NODISCARD core_status har_job_redraw(har_job *job, int n_redraw);

@@ -87,6 +87,11 @@ static void write_model(const har_report *r, FILE *out)
             r->batch_was_chosen ? ", chosen so that every part has a row and "
                                   "experts have slots"
                                 : "");
+    if (r->drift > 0)
+        fprintf(out,
+                "drift      tokens are asked for like 1, 1/2, 1/3 ..; %.3g of "
+                "the %lld trade places after each pass\n",
+                r->drift, (long long)s->n_v);
     if (r->decode != NULL)
         write_steps(r->decode, out);
 }

@@ -408,6 +408,7 @@ static json_t *report_object(const har_report *r)
     core_json_put(o, "batch",
                   json_pack("[I,I]", (json_int_t)r->n_b, (json_int_t)r->n_t));
     core_json_put(o, "padded", json_boolean(r->is_padded));
+    core_json_put_number(o, "drift", r->drift);
     core_json_put_number(o, "seconds", r->seconds);
     for (int i = 0; i < r->n_plan; i++)
         json_array_append_new(plans, plan_object(r, i));

@@ -655,13 +655,12 @@ static core_status verify_next(rank_state *s, har_case_result *out,
     core_status status = CORE_OK;
     har_job_drop_references(job);
     job->n_redraw = 0;
+    job->drift.n_pass = number;
     job->plan = NULL; /* everything takes part anew */
     if (number > 0) {
         job->seed += (uint64_t)number * (HAR_MAX_REDRAWS + 1);
-        status = core_batch_make(batch, job->spec, first->n_b, first->n_t,
-                                 job->seed);
-        if (status == CORE_OK && job->is_padded)
-            status = core_batch_pad_left(batch, job->spec);
+        status =
+            har_job_draw(batch, job, first->n_b, first->n_t, job->seed);
         job->batch = batch;
     }
     status = par_agree(s->comm, status);

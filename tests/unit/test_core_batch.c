@@ -66,6 +66,80 @@ START_TEST(made_ids_are_in_range_reproducible_and_distinct)
 }
 END_TEST
 
+/* Places are asked for like 1, 1/2, 1/3 ..: of 37 ids 8, 4, 2.7 .. in 33.6 draws. */
+START_TEST(popular_ids_are_drawn_by_their_shares)
+{
+    enum { V = 37, N = 40000 };
+    const core_drift drift = {.part = 0.1, .seed = 3};
+    core_popular p;
+    int n_of[V] = {0};
+    double all = 0;
+    ck_assert_int_eq(core_popular_make(&p, V, &drift), CORE_OK);
+    for (uint64_t i = 0; i < N; i++)
+        n_of[core_popular_draw(&p, 5, 7, i)]++;
+    for (int r = 0; r < V; r++)
+        all += 1.0 / (r + 1);
+    for (int r = 0; r < V; r++) {
+        const double want = N / all / (r + 1);
+        ck_assert_msg(fabs(n_of[p.id[r]] - want) < 5 * sqrt(want), "place %d: %d",
+                      r, n_of[p.id[r]]);
+    }
+    core_popular_free(&p);
+}
+END_TEST
+
+static int64_t n_moved(const core_popular *a, const core_popular *b)
+{
+    int64_t n = 0;
+    for (int64_t r = 0; r < a->n; r++)
+        n += a->id[r] != b->id[r];
+    return n;
+}
+
+/* Behind each pass other places trade: of 1,000 ids 25 pairs, and no id is lost. */
+START_TEST(a_part_of_the_ids_trades_after_each_pass)
+{
+    enum { V = 1000 };
+    core_popular first, second, third;
+    core_drift drift = {.part = 0.05, .seed = 3};
+    uint8_t seen[V] = {0};
+    ck_assert_int_eq(core_popular_make(&first, V, &drift), CORE_OK);
+    drift.n_pass = 1;
+    ck_assert_int_eq(core_popular_make(&second, V, &drift), CORE_OK);
+    drift.n_pass = 2;
+    ck_assert_int_eq(core_popular_make(&third, V, &drift), CORE_OK);
+    for (int r = 0; r < V; r++)
+        seen[third.id[r]]++;
+    for (int r = 0; r < V; r++)
+        ck_assert_int_eq(seen[r], 1);
+    ck_assert_int_gt(n_moved(&first, &second), 40);
+    ck_assert_int_le(n_moved(&first, &second), 50);
+    ck_assert_int_gt(n_moved(&second, &third), 40);
+    ck_assert_int_le(n_moved(&second, &third), 50);
+    ck_assert_int_gt(n_moved(&first, &third), 80);
+    core_popular_free(&first);
+    core_popular_free(&second);
+    core_popular_free(&third);
+}
+END_TEST
+
+START_TEST(prompts_without_drift_are_made_as_before)
+{
+    enum { B = 5, T = 11 };
+    const core_spec spec = preset("shadow-a");
+    const core_drift none = {0}, drift = {.part = 0.1, .seed = 3};
+    core_batch made, same, other;
+    ck_assert_int_eq(core_batch_make(&made, &spec, B, T, 3), CORE_OK);
+    ck_assert_int_eq(core_batch_draw(&same, &spec, B, T, 3, &none), CORE_OK);
+    ck_assert_int_eq(core_batch_draw(&other, &spec, B, T, 3, &drift), CORE_OK);
+    ck_assert_mem_eq(made.ids, same.ids, sizeof(int64_t) * B * T);
+    ck_assert_mem_ne(made.ids, other.ids, sizeof(int64_t) * B * T);
+    core_batch_free(&made);
+    core_batch_free(&same);
+    core_batch_free(&other);
+}
+END_TEST
+
 START_TEST(left_padding_leaves_rows_of_other_lengths)
 {
     enum { B = 7, T = 11 };
@@ -370,6 +444,9 @@ int main(void)
     TCase *tcase = tcase_create("batch");
     tcase_add_test(tcase, splits_cover_in_order_longer_parts_first);
     tcase_add_test(tcase, made_ids_are_in_range_reproducible_and_distinct);
+    tcase_add_test(tcase, popular_ids_are_drawn_by_their_shares);
+    tcase_add_test(tcase, a_part_of_the_ids_trades_after_each_pass);
+    tcase_add_test(tcase, prompts_without_drift_are_made_as_before);
     tcase_add_test(tcase, left_padding_leaves_rows_of_other_lengths);
     tcase_add_test(tcase, padding_and_blocks_of_keys_do_not_mix);
     tcase_add_test(tcase, padding_and_a_state_space_do_not_mix);

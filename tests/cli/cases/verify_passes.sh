@@ -18,6 +18,21 @@ P
 expect 0 moeparity verify shadow-a --plan own.yaml --batch 5x11 --passes 2 --layers 2
 has out ' 44 of 44 experts on their owners, '
 
+# Prompts that drift: the first pass asks alike however many ids trade behind it, the second does not; without drift all is as without the word.
+load() { jq -c "[.plans[0].cases[$2].routing, .plans[0].cases[$2].dealt]" "$1"; }
+for drift in 0 0.1 1; do
+    expect 0 moeparity verify shadow-a --plan dp=4,ep=4 --batch 9x11 --layers 2 --passes 2 --slots 7 --drift $drift --set capacity.rule=none --json d$drift.json
+    [ $drift = 0 ] || has out "^drift      tokens are asked for like 1, 1/2, 1/3 \.\.; $drift of the 37 trade places after each pass$"
+done
+[ "$(load d0.1.json 0)" = "$(load d1.json 0)" ] || fail 'drift in the first pass'
+[ "$(load d0.1.json 1)" != "$(load d1.json 1)" ] || fail 'no drift behind the first pass'
+expect 0 moeparity verify shadow-a --plan dp=4,ep=4 --batch 9x11 --layers 2 --passes 2 --slots 7 --set capacity.rule=none --json none.json
+for i in 0 1; do [ "$(load d0.json $i)" = "$(load none.json $i)" ] || fail '--drift 0 is not none'; done
+[ "$(load d0.json 0)" != "$(load d1.json 0)" ] || fail 'tokens that are not popular'
+# Prompts are data: the same for another plan.
+expect 0 moeparity verify shadow-a --plan tp=2,ep=2 --batch 9x11 --layers 2 --passes 2 --slots 14 --drift 0.1 --set capacity.rule=none --json other.json
+jq -e --slurpfile a d0.1.json '[.plans[0].cases[].routing] == [$a[0].plans[0].cases[].routing]' other.json >/dev/null || fail 'choices depend on the plan'
+
 passes=(moeparity verify shadow-a --batch 5x11 --layers 2 --passes)
 refused 2 "passes: expected at most 8, found '9'" "${passes[@]}" 9 --plan dp=2,ep=2
 refused 2 'passes: they are compared in exact numerics, found --numerics fp32' "${passes[@]}" 2 --plan dp=2,ep=2 --numerics fp32
@@ -28,5 +43,7 @@ refused 2 '21 physical experts on a GPU, expected at most 20' "${passes[@]}" 2 -
 refused 2 '2 GPUs x 9 physical experts = 18, expected 20 to' "${passes[@]}" 2 --plan dp=2,ep=2 --slots 9
 refused 2 'GPUs % nodes = 2 % 3 = 2, expected 0' "${passes[@]}" 2 --plan dp=2,ep=2 --nodes 3
 refused 2 'slots: it is of --passes' moeparity verify shadow-a --plan dp=2,ep=2 --slots 11
+refused 2 'drift: it is of --passes' moeparity verify shadow-a --plan dp=2,ep=2 --drift 0.1
+refused 2 "drift: expected a share from 0 to 1, found '1.5'" "${passes[@]}" 2 --plan dp=2,ep=2 --drift 1.5
 refused 2 'nodes: it is of --passes' moeparity verify shadow-a --plan dp=2,ep=2 --nodes 2
 refused 2 'events: a line lists the experts of a rank' "${passes[@]}" 2 --plan dp=2,ep=2 --events e
