@@ -120,4 +120,11 @@ void par_plan_each_legal(const core_spec *spec, int n_rank,
                          void (*visit)(void *self, const par_plan *plan),
                          void *self);
 
+/* The same of plans whose rows are cut over cp ranks, a divisor of n_rank above
+ * 1, in a kind.                                                      [local] */
+void par_plan_each_legal_cp(const core_spec *spec, int n_rank, int cp,
+                            par_cp_kind kind,
+                            void (*visit)(void *self, const par_plan *plan),
+                            void *self);
+
 #endif

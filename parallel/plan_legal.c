@@ -81,6 +81,15 @@ void par_plan_each_legal(const core_spec *spec, int n_rank,
     each_with(spec, 1, PAR_CP_GATHER, 1, n_rank, &v);
 }
 
+void par_plan_each_legal_cp(const core_spec *spec, int n_rank, int cp,
+                            par_cp_kind kind,
+                            void (*visit)(void *self, const par_plan *plan),
+                            void *self)
+{
+    const visitor v = {visit, self};
+    each_with(spec, cp, kind, 1, n_rank / cp, &v);
+}
+
 /* --- nearest -------------------------------------------------------------- */
 
 enum { N_NEAREST = 3 };

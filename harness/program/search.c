@@ -82,12 +82,12 @@ static void read_command_line(request *r, int argc, char **argv)
 
 /* --- options --- */
 
-enum { MOST_GPUS = 4096, MOST_REPLAYS = 20000 };
+enum { MOST_REPLAYS = 20000 };
 
 static core_status parse_gpus(const char *text, har_search_case *out)
 {
     int64_t a, b;
-    CORE_TRY(har_parse_range(&a, &b, "--gpus", text, MOST_GPUS));
+    CORE_TRY(har_parse_range(&a, &b, "--gpus", text, HAR_SEARCH_GPUS));
     out->n_gpu0 = (int)a;
     out->n_gpu1 = (int)b;
     return CORE_OK;
@@ -171,6 +171,7 @@ static core_status parse_case(const request *r, har_search_case *c,
     CORE_TRY(parse_objective(r->objective, c));
     CORE_TRY(parse_work(r, e));
     c->n_b = e->n_b;
+    c->n_t = e->n_kv > 0 ? 0 : e->n_t;
     c->n_thread = omp_get_max_threads() < HAR_SEARCH_THREADS
                       ? omp_get_max_threads()
                       : HAR_SEARCH_THREADS;
@@ -207,6 +208,33 @@ static core_status choose_runner(const char *text, runner *out,
 
 /* --- marked plans --- */
 
+/* Is the plan one of those that a search looks at, but for its size?         */
+static core_status check_mark(const par_plan *plan, const har_quick *e,
+                              const char *text)
+{
+    CORE_FAIL_IF(plan->n_stage > 0 || plan->n_placed > 0 ||
+                     plan->n_mapped > 0 || plan->overlap != 0 ||
+                     plan->batch_reduce > 1,
+                 CORE_E_USAGE,
+                 "--mark: expected a plan without stages, placement, overlap "
+                 "and batch_reduce, found '%s'",
+                 text);
+    CORE_FAIL_IF(par_plan_world(plan) > HAR_SEARCH_GPUS, CORE_E_USAGE,
+                 "--mark: expected at most %d GPUs, found '%s'",
+                 HAR_SEARCH_GPUS, text);
+    CORE_FAIL_IF(plan->cp > 1 && e->n_kv > 0, CORE_E_USAGE,
+                 "--mark: expected a plan without cp, as a step of decode has "
+                 "one token of each row, found '%s'",
+                 text);
+    CORE_FAIL_IF(plan->vpp > 1 && (plan->scope == PAR_SCOPE_REPLICA ||
+                                   plan->mb * plan->rounds % plan->pp != 0),
+                 CORE_E_USAGE,
+                 "--mark: vpp = %d, expected scope=stage and a number of "
+                 "micro-batches that pp = %d divides, found '%s'",
+                 plan->vpp, plan->pp, text);
+    return CORE_OK;
+}
+
 static core_status price(har_replayer *r, har_quick *e,
                          const har_search_case *c, const par_plan *plan,
                          const char *name, har_mark *out)
@@ -233,15 +261,7 @@ static core_status mark_asked(const request *r, const har_search_case *c,
         par_plan plan;
         CORE_TRY_CTX(par_plan_parse(&plan, r->mark[i]), "reading --mark");
         CORE_TRY_CTX(par_plan_check(&plan, c->spec), "reading --mark");
-        CORE_FAIL_IF(
-            plan.n_stage > 0 || plan.n_placed > 0 || plan.n_mapped > 0 ||
-                plan.cp > 1 ||
-                plan.vpp > 1 || plan.overlap != 0 ||
-                plan.batch_reduce > 1,
-            CORE_E_USAGE,
-            "--mark: expected a plan without stages, placement, cp, vpp, "
-            "overlap and batch_reduce, found '%s'",
-            r->mark[i]);
+        CORE_TRY(check_mark(&plan, e, r->mark[i]));
         CORE_TRY(price(replayer, e, c, &plan, r->mark[i], &mark[(*n)++]));
     }
     return CORE_OK;
@@ -452,7 +472,7 @@ static core_status search_with(const request *r, har_search_case *c,
     CORE_TRY(mark_seed(c, replayer, e, mark, &view.n_mark));
     c->cost = &cost;
     c->replay = &replayer->replay;
-    c->has_sp = true;
+    c->has_sp = c->has_vpp = true;
     c->most_replays = MOST_REPLAYS;
     c->progress = show_progress;
     c->progress_self = &waiting;

@@ -52,6 +52,7 @@ static core_status search(har_train_search *s, har_search_case *c,
     c->cost = &cost;
     c->allows = har_train_search_allows;
     c->has_sp = c->has_vpp = true;
+    c->n_t = s->what.n_t;
     har_waiting_say(&waiting, "search: laying out steps of training");
     core_status status = har_search_run(&result, c);
     har_waiting_end(&waiting);

@@ -362,6 +362,102 @@ START_TEST(of_twins_the_better_is_kept)
 }
 END_TEST
 
+typedef struct seen {
+    int n_cp, n_vpp, n_kind[PAR_N_CP_KINDS];
+} seen;
+
+/* Rows over cp where a micro-batch has fewer than cp, in parts of 1024 tokens
+ * and more; virtual stages of equal length, with whole groups of micro-batches. */
+static void see_memory(void *self, const har_shape *s, har_figures *out)
+{
+    seen *n = self;
+    const int rows = 8 / s->dp;
+    out->memory = 1;
+    n->n_cp += s->cp > 1;
+    n->n_vpp += s->vpp > 1;
+    if (s->cp > 1) {
+        n->n_kind[s->cp_kind]++;
+        ck_assert_int_le(s->cp, 4);
+        ck_assert_int_lt((rows + s->mb - 1) / s->mb, s->cp);
+    }
+    if (s->vpp > 1) {
+        ck_assert(s->scope == PAR_SCOPE_STAGE && s->pp > 1);
+        ck_assert_int_eq(s->mb % s->pp, 0);
+        ck_assert_int_eq(16 % (s->pp * s->vpp), 0);
+    }
+}
+
+START_TEST(long_rows_and_virtual_stages_are_candidates)
+{
+    core_spec spec;
+    ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
+    ck_assert_int_eq((int)spec.n_l, 16);
+    for (int i = 0; i < 3; i++) {
+        seen n = {0};
+        const har_search_cost cost = {&n, see_memory, hand_time};
+        const har_search_case c = {.spec = &spec,
+                                   .cost = &cost,
+                                   .n_gpu0 = 8,
+                                   .n_gpu1 = 8,
+                                   .n_b = 8,
+                                   .n_t = i == 0 ? 5000 : 2047,
+                                   .memory_bytes = 20,
+                                   .n_thread = 1,
+                                   .has_vpp = i < 2};
+        har_search_result r;
+        ck_assert_int_eq(har_search_run(&r, &c), CORE_OK);
+        ck_assert(i == 0 ? n.n_cp > 0 : n.n_cp == 0);
+        ck_assert(i < 2 ? n.n_vpp > 0 : n.n_vpp == 0);
+        for (int kind = 0; i == 0 && kind < PAR_N_CP_KINDS; kind++)
+            ck_assert_int_gt(n.n_kind[kind], 0);
+        ck_assert_int_gt(r.n_illegal, 0);
+        har_search_free(&r);
+    }
+}
+END_TEST
+
+/* The best of a question on 4 H100. */
+static har_search_point best_of(int64_t n_b, int64_t n_t)
+{
+    core_spec spec;
+    har_machine machine;
+    har_search_result r;
+    ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
+    ck_assert_int_eq(har_machine_open(&machine, "h100-sxm"), CORE_OK);
+    har_quick e = {.spec = &spec,
+                   .machine = &machine,
+                   .n_b = n_b,
+                   .n_t = n_t,
+                   .types.dtype = CORE_DTYPE_BF16,
+                   .n_thread = 1};
+    ck_assert_int_eq(har_quick_make(&e), CORE_OK);
+    const har_search_cost cost = {&e, har_quick_memory, har_quick_time};
+    const har_search_case c = {.spec = &spec,
+                               .cost = &cost,
+                               .n_gpu0 = 4,
+                               .n_gpu1 = 4,
+                               .n_b = n_b,
+                               .n_t = n_t,
+                               .memory_bytes = machine.memory_bytes,
+                               .n_thread = 1,
+                               .has_vpp = true};
+    ck_assert_int_eq(har_search_run(&r, &c), CORE_OK);
+    ck_assert_int_gt(r.n_front, 0);
+    const har_search_point best = r.front[0];
+    har_search_free(&r);
+    har_quick_free(&e);
+    return best;
+}
+
+/* One long prompt is cut; as many as there are GPUs are dealt out. */
+START_TEST(a_long_prompt_is_cut)
+{
+    ck_assert_int_gt(best_of(1, 16384).shape.cp, 1);
+    ck_assert_int_eq(best_of(4, 16384).shape.cp, 1);
+    ck_assert_int_eq(best_of(1, 1024).shape.cp, 1);
+}
+END_TEST
+
 START_TEST(replays_end)
 {
     wrong w = {.error = 0.1}, fails = {.status = CORE_E_MEMORY};
@@ -468,7 +564,8 @@ typedef struct holding {
     har_replayer *r;
     int64_t n_row;  /* of a micro-batch                                       */
     bool has_steps; /* scope=replica too: layers are alike                    */
-    int n_stage, n_replica, n_sp;
+    bool cuts;      /* rows over cp, too: experts divide a quarter of one     */
+    int n_stage, n_replica, n_sp, n_vpp, n_cp;
 } holding;
 
 static bool is_near(double a, double b)
@@ -478,54 +575,70 @@ static bool is_near(double a, double b)
 
 /* Equal micro-batches, and rows that every expert and slice divides: both have
  * the same records, and a chain of equal stages has a closed form. */
+static void hold_shape(holding *h, const har_shape *shape)
+{
+    har_quick *e = h->e;
+    const bool in_step = shape->scope == PAR_SCOPE_REPLICA;
+    /* the rank with most kv heads is not the one that the replay looks at */
+    const bool uneven = e->spec->n_g % shape->tp != 0;
+    par_plan plan;
+    har_figures quick = {0};
+    har_shape_plan(shape, &plan);
+    e->n_b = shape->dp * shape->mb * h->n_row;
+    har_quick_memory(e, shape, &quick);
+    har_quick_time(e, 0, shape, &quick);
+    har_figures replayed = quick;
+    ck_assert_int_eq(h->r->replay.run(h->r->replay.self, 0, shape, &replayed),
+                     CORE_OK);
+    /* the closed form leaves out the tables of groups and experts */
+    ck_assert_msg(replayed.memory <= quick.memory + 65536 &&
+                      replayed.weight_bytes <= quick.weight_bytes,
+                  "%s: %g bytes, replayed %g", plan.text, quick.memory,
+                  replayed.memory);
+    if (uneven)
+        return;
+    ck_assert_msg(is_near(quick.latency, replayed.latency) &&
+                      is_near(quick.tokens_per_s, replayed.tokens_per_s),
+                  "%s: latency %.9g, replayed %.9g; tokens/s %.9g, %.9g",
+                  plan.text, quick.latency, replayed.latency,
+                  quick.tokens_per_s, replayed.tokens_per_s);
+    double sum = 0;
+    for (int t = 0; t < HAR_N_TERM; t++) {
+        ck_assert_msg(in_step || fabs(quick.term[t] - replayed.term[t]) <=
+                                     1e-9 * replayed.latency,
+                      "%s: %s %g, replayed %g", plan.text, har_term_text(t),
+                      quick.term[t], replayed.term[t]);
+        sum += replayed.term[t];
+    }
+    ck_assert(is_near(sum, replayed.latency));
+    h->n_stage += !in_step;
+    h->n_replica += in_step;
+    h->n_sp += shape->sp;
+    h->n_vpp += shape->vpp > 1;
+    h->n_cp += shape->cp > 1;
+}
+
 static void hold(void *self, const par_plan *plan)
 {
     holding *h = self;
-    har_quick *e = h->e;
     har_shape shape;
+    const int n_l = (int)h->e->spec->n_l, pp = plan->pp;
     const bool in_step = plan->scope == PAR_SCOPE_REPLICA;
-    /* the rank with most kv heads is not the one that the replay looks at */
-    const bool uneven = e->spec->n_g % plan->tp != 0;
     /* pairs are interpolated between 2 and pp */
-    if (in_step && (plan->pp > 2 || !h->has_steps))
+    if (in_step && (pp > 2 || !h->has_steps))
         return;
     har_shape_of(plan, &shape);
     for (int mb = 1; mb <= 3; mb++) {
-        har_figures quick = {0};
         shape.mb = mb;
         shape.sp = mb == 3 && plan->tp > 1;
-        h->n_sp += shape.sp;
-        e->n_b = shape.dp * mb * h->n_row;
-        har_quick_memory(e, &shape, &quick);
-        har_quick_time(e, 0, &shape, &quick);
-        har_figures replayed = quick;
-        ck_assert_int_eq(
-            h->r->replay.run(h->r->replay.self, 0, &shape, &replayed), CORE_OK);
-        /* the closed form leaves out the tables of groups and experts */
-        ck_assert_msg(replayed.memory <= quick.memory + 65536 &&
-                          replayed.weight_bytes <= quick.weight_bytes,
-                      "%s,mb=%d: %g bytes, replayed %g", plan->text, mb,
-                      quick.memory, replayed.memory);
-        if (uneven)
-            continue;
-        ck_assert_msg(
-            is_near(quick.latency, replayed.latency) &&
-                is_near(quick.tokens_per_s, replayed.tokens_per_s),
-            "%s,mb=%d: latency %.9g, replayed %.9g; tokens/s %.9g, %.9g",
-            plan->text, mb, quick.latency, replayed.latency, quick.tokens_per_s,
-            replayed.tokens_per_s);
-        double sum = 0;
-        for (int t = 0; t < HAR_N_TERM; t++) {
-            ck_assert_msg(in_step || fabs(quick.term[t] - replayed.term[t]) <=
-                                         1e-9 * replayed.latency,
-                          "%s,mb=%d: %s %g, replayed %g", plan->text, mb,
-                          har_term_text(t), quick.term[t], replayed.term[t]);
-            sum += replayed.term[t];
-        }
-        ck_assert(is_near(sum, replayed.latency));
-        h->n_stage += !in_step;
-        h->n_replica += in_step;
+        hold_shape(h, &shape);
     }
+    shape.sp = 0;
+    for (shape.vpp = 2; pp > 1 && pp * shape.vpp <= n_l; shape.vpp++)
+        for (shape.mb = pp; n_l % (pp * shape.vpp) == 0 && shape.mb <= 5 * pp;
+             shape.mb += 2 * pp)
+            if (!in_step)
+                hold_shape(h, &shape);
 }
 
 static void hold_on(const har_machine *machine, core_types types,
@@ -544,8 +657,11 @@ static void hold_on(const har_machine *machine, core_types types,
     ck_assert_int_eq(har_replayer_make(&replayer, &e), CORE_OK);
     h->e = &e;
     h->r = &replayer;
-    for (int n = 1; n <= most_gpus; n++)
+    for (int n = 1; n <= most_gpus; n++) {
         par_plan_each_legal(spec, n, hold, h);
+        for (int kind = 0; h->cuts && n % 2 == 0 && kind < PAR_N_CP_KINDS; kind++)
+            par_plan_each_legal_cp(spec, n, 2, (par_cp_kind)kind, hold, h);
+    }
     ck_assert_int_eq(har_quick_status(&e), CORE_OK);
     har_replayer_free(&replayer);
     har_quick_free(&e);
@@ -590,7 +706,9 @@ START_TEST(closed_form_of_narrow_types)
     core_spec spec;
     core_types types;
     har_machine machine;
-    holding h = {.n_row = _i == 0 ? 1 : 512, .has_steps = true};
+    holding h = {.n_row = _i == 0 ? 1 : 512,
+                 .has_steps = true,
+                 .cuts = _i == 0};
     ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
     spec.capacity.rule = CORE_CAPACITY_NONE;
     ck_assert_int_eq(har_machine_open(&machine, "gpu-400t-64g"), CORE_OK);
@@ -656,8 +774,10 @@ START_TEST(closed_form_of_families)
 {
     core_spec spec = fix_family(_i);
     holding h = {.n_row = 1}, decode = {.n_row = 168};
+    holding cut = {.n_row = 1, .cuts = true};
     spec.capacity.domain = CORE_DOMAIN_GROUP;
     hold_all(&spec, 168, 0, 6, 4, &h);
+    hold_all(&spec, 4 * 168, 0, 4, 2, &cut);
     hold_all(&spec, 1, 300, 6, 4, &decode);
     ck_assert_int_gt(h.n_stage, 0);
     ck_assert_int_eq(h.n_stage, decode.n_stage);
@@ -667,13 +787,62 @@ END_TEST
 START_TEST(closed_form_of_the_seed)
 {
     core_spec spec;
-    holding h = {.n_row = 1, .has_steps = true};
+    holding h = {.n_row = 1, .has_steps = true, .cuts = true};
     ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
     spec.capacity.rule = CORE_CAPACITY_NONE;
     hold_all(&spec, 512, 0, 8, 4, &h);
     ck_assert_int_gt(h.n_stage, 0);
     ck_assert_int_gt(h.n_replica, 0);
     ck_assert_int_gt(h.n_sp, 0);
+    ck_assert_int_gt(h.n_vpp, 0);
+    ck_assert_int_gt(h.n_cp, 0);
+}
+END_TEST
+
+/* Why no plan is searched whose micro-batches have as many rows as cp: cp times
+ * the replicas take no longer. */
+static void hold_replicas(void *self, const par_plan *plan)
+{
+    har_quick *e = self;
+    har_shape cut, dealt;
+    har_figures a, b;
+    har_shape_of(plan, &cut);
+    dealt = cut;
+    dealt.cp = 1;
+    dealt.cp_kind = PAR_CP_GATHER;
+    dealt.dp *= cut.cp;
+    if (plan->scope == PAR_SCOPE_REPLICA) /* experts of other ranks */
+        return;
+    for (cut.mb = 1; cut.mb <= 2; cut.mb++) {
+        dealt.mb = cut.mb;
+        e->n_b = (int64_t)cut.dp * cut.mb * cut.cp;
+        har_quick_time(e, 0, &cut, &a);
+        har_quick_time(e, 0, &dealt, &b);
+        ck_assert_msg(b.latency <= a.latency &&
+                          b.tokens_per_s >= a.tokens_per_s,
+                      "%s,mb=%d: %g s, replicas %g", plan->text, cut.mb,
+                      a.latency, b.latency);
+    }
+}
+
+START_TEST(replicas_do_as_well_as_cp)
+{
+    core_spec spec;
+    har_machine machine;
+    ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
+    ck_assert_int_eq(har_machine_open(&machine, "h100-sxm"), CORE_OK);
+    har_quick e = {.spec = &spec,
+                   .machine = &machine,
+                   .n_b = 1,
+                   .n_t = 4096,
+                   .types.dtype = CORE_DTYPE_BF16,
+                   .n_thread = 1};
+    ck_assert_int_eq(har_quick_make(&e), CORE_OK);
+    for (int kind = 0; kind < PAR_N_CP_KINDS; kind++)
+        for (int cp = 2; cp <= 4; cp *= 2)
+            par_plan_each_legal_cp(&spec, 8, cp, (par_cp_kind)kind,
+                                   hold_replicas, &e);
+    har_quick_free(&e);
 }
 END_TEST
 
@@ -767,6 +936,9 @@ int main(void)
     tcase_add_test(tests, pruning_keeps_the_front);
     tcase_add_test(tests, front_is_that_of_the_replay);
     tcase_add_test(tests, no_kind_is_overlooked);
+    tcase_add_test(tests, long_rows_and_virtual_stages_are_candidates);
+    tcase_add_test(tests, a_long_prompt_is_cut);
+    tcase_add_test(tests, replicas_do_as_well_as_cp);
     tcase_add_test(tests, replays_end);
     tcase_add_test(tests, of_twins_the_better_is_kept);
     tcase_add_test(tests, closed_form_of_the_seed);

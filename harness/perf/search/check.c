@@ -39,7 +39,8 @@ static core_status predict(har_predictor *predictor, const har_quick *e,
 static double next_token(const har_shape *shape, const har_prediction *p,
                          const har_figures *quick)
 {
-    if (shape->scope == PAR_SCOPE_STAGE) /* one micro-batch through all */
+    /* one micro-batch through all */
+    if (shape->scope == PAR_SCOPE_STAGE && har_shape_vpp(shape) == 1)
         return p->latency.value - p->period.value * (shape->mb - 1) / shape->mb;
     return quick->next_token * p->latency.value / quick->latency;
 }

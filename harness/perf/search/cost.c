@@ -2,7 +2,8 @@
  *
  * scope=stage: a stage's time t is the sum of its parts; a pass takes sum(t) +
  * (mb - 1) max(t), which is what a chain of stages does with equal
- * micro-batches.  scope=replica: stages move in step, so a tick takes the
+ * micro-batches; virtual stages are played, group by group, until groups take
+ * as long as one another.  scope=replica: stages move in step, so a tick takes the
  * longest own time of the stages at work and the pairs of all.  A pair's time
  * is asked for 1, 2, 4, ... stages at work and all of them, and taken as linear
  * in between.
@@ -39,7 +40,8 @@ static void add(har__part *sum, const har__part *more, double times)
 static har_mesh mesh_of(const har_shape *s)
 {
     return (har_mesh){.dp = s->dp,
-                      .cp = 1,
+                      .cp = har_shape_cp(s),
+                      .vpp = s->vpp,
                       .pp = s->pp,
                       .tp = s->tp,
                       .ep = s->ep,
@@ -59,8 +61,11 @@ static har__part_key key_of(const pricing *p, har__part_kind kind, int i,
 {
     har__part_key key = {
         .n_row = p->n_row, .kind = kind, .i = i, .tp = p->shape->tp, .etp = 1};
+    key.cp = har_shape_cp(p->shape);
+    key.cp_kind = (uint8_t)p->shape->cp_kind;
     key.sp = (uint8_t)p->shape->sp;
     key.tier[CORE_AXIS_TP] = (uint8_t)tier[CORE_AXIS_TP];
+    key.tier[CORE_AXIS_CP] = (uint8_t)tier[CORE_AXIS_CP];
     return key;
 }
 
@@ -88,7 +93,7 @@ har__part_key har__pair_key(const har_quick *e, const har_shape *shape,
 
 /* --- a stage --- */
 
-/* A stage but its pairs, for one micro-batch. */
+/* A stage or a virtual one but its pairs, for one micro-batch. */
 typedef struct own_time {
     har__part all;
     double start, end;             /* seconds: embedding; head or send        */
@@ -96,42 +101,51 @@ typedef struct own_time {
     int n_moe;                     /* its pairs                               */
 } own_time;
 
-/* The layer that a stage ends with, where what it sends depends on the next. */
-static int sender_of(const pricing *p, int stage)
+static int n_parts(const pricing *p)
 {
-    const core_spec *spec = p->e->spec;
-    const int64_t next = core_split_first(spec->n_l, p->shape->pp, stage + 1);
-    return spec->n_seen > 0 ? (int)next - 1 : 0;
+    return p->shape->pp * har_shape_vpp(p->shape);
 }
 
-static void add_ends(const pricing *p, int stage, const int *tier,
+static int first_layer(const pricing *p, int part)
+{
+    return (int)core_split_first(p->e->spec->n_l, n_parts(p), part);
+}
+
+/* The layer that a part ends with, where what it sends depends on the next. */
+static int sender_of(const pricing *p, int part)
+{
+    const core_spec *spec = p->e->spec;
+    const int next = first_layer(p, part + 1);
+    return spec->n_seen > 0 ? next - 1 : 0;
+}
+
+static void add_ends(const pricing *p, int part_i, const int *tier,
                      own_time *out)
 {
     har__part part;
-    if (stage == 0) {
+    if (part_i == 0) {
         const har__part_key key = key_of(p, HAR__EMBED, 0, tier);
         part = har__part_of(p->memo, &key);
         add(&out->all, &part, 1);
         out->start = part.seconds;
     }
-    const bool is_last = stage == p->shape->pp - 1;
+    const bool is_last = part_i == n_parts(p) - 1;
     har__part_key key = is_last
                             ? key_of(p, HAR__HEAD, 0, tier)
-                            : key_of(p, HAR__SEND, sender_of(p, stage), tier);
+                            : key_of(p, HAR__SEND, sender_of(p, part_i), tier);
     key.tier[CORE_AXIS_PP] = (uint8_t)tier[CORE_AXIS_PP];
     part = har__part_of(p->memo, &key);
     add(&out->all, &part, 1);
     out->end = part.seconds;
 }
 
-static void find_own(const pricing *p, int stage, own_time *out)
+/* Part number part_i: a stage, or with virtual ones a chunk of a stage. */
+static void find_own(const pricing *p, int part_i, own_time *out)
 {
     const har_search_memo *m = p->memo;
-    const int n_l = (int)p->e->spec->n_l, pp = p->shape->pp;
-    const int first = (int)core_split_first(n_l, pp, stage);
-    const int end = (int)core_split_first(n_l, pp, stage + 1);
+    const int first = first_layer(p, part_i), end = first_layer(p, part_i + 1);
     int tier[CORE_N_AXES];
-    find_tiers(p->e, p->shape, stage, tier);
+    find_tiers(p->e, p->shape, part_i % p->shape->pp, tier);
     har__part_key key = key_of(p, HAR__OWN, 0, tier);
     out->all = (har__part){0};
     out->start = 0;
@@ -147,7 +161,7 @@ static void find_own(const pricing *p, int stage, own_time *out)
         out->layer[i] = part.seconds;
         add(&out->all, &part, n);
     }
-    add_ends(p, stage, tier, out);
+    add_ends(p, part_i, tier, out);
 }
 
 /* --- a pass --- */
@@ -184,6 +198,52 @@ static void by_stage(const pricing *p, pass *out)
     out->latency = sum + (s->mb - 1) * most;
     out->period = s->mb * most;
     out->token = sum;
+}
+
+/* One after another the stages work on a group of pp micro-batches, with their
+ * first chunks, then with their second, and so on (parallel/turns.h): seconds of
+ * each part into the ends of so many groups; *token: of the first micro-batch. */
+enum { GROUPS = 3 };
+
+static void play_groups(const double *seconds, int pp, int n_part,
+                        double end[GROUPS], double *token)
+{
+    double idle[CORE_MAX_LAYERS] = {0}; /* [pp] a stage has nothing to do     */
+    double sent[CORE_MAX_LAYERS];       /* [pp] a micro-batch leaves the last */
+    for (int group = 0; group < GROUPS; group++) {
+        for (int i = 0; i < pp; i++)
+            sent[i] = 0;
+        for (int k = 0; k < n_part * pp; k++) {
+            const int i = k / pp % pp, part = k / (pp * pp) * pp + k % pp;
+            double *at = &idle[k % pp];
+            *at = (sent[i] <= *at ? *at : sent[i]) + seconds[part];
+            sent[i] = *at;
+        }
+        end[group] = sent[pp - 1];
+        *token = group == 0 ? sent[0] : *token;
+    }
+}
+
+static void by_chunk(const pricing *p, pass *out)
+{
+    const har_shape *s = p->shape;
+    const int n_part = n_parts(p), n_group = s->mb / s->pp;
+    double seconds[CORE_MAX_LAYERS], end[GROUPS];
+    for (int part = 0; part < n_part; part++) {
+        own_time mine;
+        find_own(p, part, &mine);
+        const har__part pair = pair_part(p, part % s->pp, 0);
+        add(&mine.all, &pair, mine.n_moe);
+        add(&out->work, &mine.all, (double)s->mb / s->pp);
+        seconds[part] = mine.all.seconds;
+        out->balance = pair.balance;
+    }
+    play_groups(seconds, s->pp, n_part, end, &out->token);
+    const double more = end[GROUPS - 1] - end[GROUPS - 2];
+    out->latency = n_group <= GROUPS
+                       ? end[n_group - 1]
+                       : end[GROUPS - 1] + (n_group - GROUPS) * more;
+    out->period = n_group * more;
 }
 
 static double largest(const double *own, int first, int last)
@@ -400,7 +460,9 @@ void har_quick_time(void *self, int thread, const har_shape *shape,
                        .n_row = har__rows_of(e, shape),
                        .has_pairs = e->spec->n_e > 0};
     pass at = {0};
-    if (shape->scope == PAR_SCOPE_STAGE)
+    if (har_shape_vpp(shape) > 1)
+        by_chunk(&p, &at);
+    else if (shape->scope == PAR_SCOPE_STAGE)
         by_stage(&p, &at);
     else
         in_step(&p, &at);

@@ -33,10 +33,11 @@ enum { HAR__NOBODY = -1 }; /* pair: no stage sends rows                       */
 
 typedef struct har__part_key {
     int64_t n_row; /* of the micro-batch                                      */
-    int kind, i, tp, ep, etp;
+    int kind, i, tp, cp, ep, etp;
     int n_near;                /* of the expert group in a node               */
     uint8_t tier[CORE_N_AXES]; /* of links                                    */
-    uint8_t sp, none;          /* none: 0, keys are compared byte for byte    */
+    uint8_t sp, cp_kind;
+    uint8_t none; /* 0: keys are compared byte for byte                       */
 } har__part_key;
 
 /* The bytes that the memory of a rank is made of, by har__size_kind.         */
@@ -54,12 +55,19 @@ typedef enum har__size_kind {
 typedef struct har__size_key {
     int64_t n_row;
     int16_t kind, sp;
-    int i, tp, etp;
-    int first, end; /* layers: WORK_SIZE of a model with two sorts of mixer   */
+    int i, tp, etp, cp, cp_kind;
+    int stage, pp, vpp; /* WORK_SIZE of a model with two sorts of mixer: whose
+                         * layers; else 0                                     */
+    int none;           /* 0                                                  */
 } har__size_key;
 
 /* One thread's. */
-enum { HAR__PARTS = 1 << 16, HAR__SIZES = 1 << 12, HAR__KEPT = 1 << 8 };
+enum {
+    HAR__PARTS = 1 << 16,
+    HAR__SIZES = 1 << 12,
+    HAR__KEPT = 1 << 8,
+    HAR__MOST_TP = HAR_SEARCH_GPUS
+};
 
 struct har_search_memo {
     const har_quick *e;
@@ -86,7 +94,12 @@ struct har_search_memo {
     core_arena layout, flow;
     par_plan plan;       /* that of lay                                       */
     int lay_tp, lay_etp; /* its degrees                                       */
+    int lay_cp;
+    par_cp_kind lay_cp_kind;
     int *all_layers;     /* [L] of lay                                        */
+    int some_layers[CORE_MAX_LAYERS]; /* those of a stage                     */
+    bool knows[HAR__MOST_TP + 1];     /* by tp: is there one in fullest?      */
+    int fullest[HAR__MOST_TP + 1];    /* the tensor rank that holds most      */
     par_layout lay;
     har_cost_reader reader;
     har__walk walk;
@@ -102,8 +115,10 @@ static inline int har__count(const har_search_memo *m, int class_i, int first,
 har__part har__part_of(har_search_memo *memo, const har__part_key *key);
 double har__size_of(har_search_memo *memo, const har__size_key *key);
 
-/* Rows of the fullest micro-batch of a shape.                                */
+/* Rows of the fullest micro-batch of a shape; tokens of each that the fullest of
+ * cp ranks has, number *c.                                                   */
 int64_t har__rows_of(const har_quick *e, const har_shape *shape);
+int64_t har__tokens_of(int cp, int64_t n_t, int *c);
 
 /* The pair of a stage; n_stage: how many send to an expert at once (or
  * HAR__NOBODY), 0 with scope=stage.                                          */

@@ -27,22 +27,41 @@ static double size_of(const sizing *z, har__size_kind kind, int i)
                                .sp = (int16_t)z->shape->sp,
                                .i = i,
                                .tp = z->shape->tp,
+                               .cp = har_shape_cp(z->shape),
+                               .cp_kind = (int)z->shape->cp_kind,
                                .etp = by_column ? z->shape->etp : 1};
     return har__size_of(z->memo, &key);
 }
 
-static double work_of(const sizing *z, int first, int end, bool is_last)
+static double work_of(const sizing *z, int stage, bool is_last)
 {
     const bool mixed = z->memo->is_mixed;
+    const har_shape *shape = z->shape;
     const har__size_key key = {.n_row = z->n_row,
                                .kind = HAR__WORK_SIZE,
-                               .sp = (int16_t)z->shape->sp,
+                               .sp = (int16_t)shape->sp,
                                .i = is_last,
-                               .tp = z->shape->tp,
+                               .tp = shape->tp,
+                               .cp = har_shape_cp(shape),
+                               .cp_kind = (int)shape->cp_kind,
                                .etp = 1,
-                               .first = mixed ? first : 0,
-                               .end = mixed ? end : 0};
+                               .stage = mixed ? stage : 0,
+                               .pp = mixed ? shape->pp : 0,
+                               .vpp = mixed ? har_shape_vpp(shape) : 0};
     return har__size_of(z->memo, &key);
+}
+
+/* Layers of a class in a stage, in all its chunks. */
+static int count_layers(const sizing *z, int class_i, int stage)
+{
+    const int n_l = (int)z->memo->e->spec->n_l;
+    const int n_part = z->shape->pp * har_shape_vpp(z->shape);
+    int n = 0;
+    for (int part = stage; part < n_part; part += z->shape->pp)
+        n += har__count(z->memo, class_i,
+                        (int)core_split_first(n_l, n_part, part),
+                        (int)core_split_first(n_l, n_part, part + 1));
+    return n;
 }
 
 /* Bytes of weights, and of all, of a rank of a stage. */
@@ -51,13 +70,11 @@ static void add_stage(const sizing *z, int stage, double *weights, double *all)
     const har_search_memo *m = z->memo;
     const har_shape *shape = z->shape;
     const int n_l = (int)m->e->spec->n_l;
-    const int first = (int)core_split_first(n_l, shape->pp, stage);
-    const int end = (int)core_split_first(n_l, shape->pp, stage + 1);
     const bool is_first = stage == 0, is_last = stage == shape->pp - 1;
     const bool everywhere = shape->scope == PAR_SCOPE_REPLICA;
     double mine = size_of(z, HAR__END_SIZE, is_first + 2 * is_last), kept = 0;
     for (int c = 0; c < m->n_class; c++) {
-        const int n = har__count(m, c, first, end);
+        const int n = count_layers(z, c, stage);
         const int n_served = everywhere ? har__count(m, c, 0, n_l) : n;
         mine += n * size_of(z, HAR__LAYER_SIZE, c);
         kept += n * (size_of(z, HAR__KV_SIZE, c) * z->n_kept +
@@ -66,7 +83,7 @@ static void add_stage(const sizing *z, int stage, double *weights, double *all)
             mine += n_served * z->n_expert * size_of(z, HAR__EXPERT_SIZE, c);
     }
     const double sum =
-        mine + kept + z->pair_bytes + work_of(z, first, end, is_last);
+        mine + kept + z->pair_bytes + work_of(z, stage, is_last);
     *weights = mine > *weights ? mine : *weights;
     *all = sum <= *all ? *all : sum; /* NaN stays */
 }
@@ -93,9 +110,13 @@ void har_quick_memory(void *self, const har_shape *shape, har_figures *out)
         .shape = shape,
         .n_row = har__rows_of(e, shape),
         .n_expert = (double)core_split_first(e->spec->n_e, shape->ep, 1),
-        .n_mine = (double)n_mine,
-        .n_kept = (double)n_mine * (double)(e->n_kv > 0 ? e->n_kv : e->n_t)};
+        .n_mine = (double)n_mine};
     double weights = 0, all = 0;
+    int c;
+    z.n_kept = z.n_mine *
+               (double)(e->n_kv > 0
+                            ? e->n_kv
+                            : har__tokens_of(har_shape_cp(shape), e->n_t, &c));
     z.pair_bytes = pair_bytes(&z);
     for (int stage = 0; stage < shape->pp; stage++)
         add_stage(&z, stage, &weights, &all);

@@ -24,6 +24,15 @@ int64_t har__rows_of(const har_quick *e, const har_shape *shape)
     return (e->n_b + n_part - 1) / n_part;
 }
 
+/* A rank has two of 2 cp parts, number c from either end; the first parts are
+ * longer where they are not equal. */
+int64_t har__tokens_of(int cp, int64_t n_t, int *c)
+{
+    const int n_part = 2 * cp, n_long = (int)(n_t % n_part);
+    *c = n_long > cp ? n_part - n_long : 0;
+    return n_t / n_part * 2 + (n_long > cp ? 2 : n_long > 0 ? 1 : 0);
+}
+
 /* FNV-1a over the words of a key, mixed: keys differ in few low bits. */
 static uint64_t hash_of(const void *key, size_t bytes)
 {
@@ -50,10 +59,49 @@ static double layer_bytes(const har_search_memo *m)
     return n;
 }
 
-/* One stage, all experts on etp ranks, for the tensor rank that holds most:
- * what tp does not divide, as kv heads, one that begins in the middle of it has
- * one more of.                                                               */
-static core_status make_layout(har_search_memo *m, int tp, int etp)
+/* The tensor rank that holds most: what tp does not divide, as kv heads, one that
+ * begins in the middle of it has one more of.  t0 is the first of those that
+ * share all other coordinates.                                               */
+static core_status find_fullest(har_search_memo *m, int tp, int t0)
+{
+    double most = -1;
+    for (int t = 0; t < tp; t++) {
+        CORE_TRY(par_layout_make(&m->lay, &m->layout, m->e->spec, &m->plan,
+                                 t0 + t));
+        const double n = layer_bytes(m);
+        if (n > most) {
+            most = n;
+            m->fullest[tp] = t;
+        }
+    }
+    m->knows[tp] = true;
+    return CORE_OK;
+}
+
+/* One stage, all experts on etp ranks, for its fullest rank. */
+static core_status make_layout(har_search_memo *m, const har_shape *shape)
+{
+    const int tp = shape->tp;
+    int c;
+    m->lay_tp = 0;
+    har_shape_plan(shape, &m->plan);
+    (void)har__tokens_of(m->plan.cp, m->e->n_t, &c);
+    if (!m->knows[tp])
+        CORE_TRY(find_fullest(m, tp, c * tp));
+    CORE_TRY(par_layout_make(&m->lay, &m->layout, m->e->spec, &m->plan,
+                             c * tp + m->fullest[tp]));
+    m->all_layers = m->lay.my_layer; /* one stage has them all */
+    m->lay_tp = tp;
+    m->lay_etp = shape->etp;
+    m->lay_cp = shape->cp;
+    m->lay_cp_kind = shape->cp_kind;
+    return CORE_OK;
+}
+
+/* A plan is 84 KB, so the layout is kept where it is used; what parts
+ * change of it is put right first. */
+static core_status lay_out(har_search_memo *m, int tp, int etp, int cp,
+                           par_cp_kind cp_kind, int sp)
 {
     const har_shape shape = {.dp = etp,
                              .pp = 1,
@@ -61,35 +109,13 @@ static core_status make_layout(har_search_memo *m, int tp, int etp)
                              .ep = 1,
                              .etp = etp,
                              .mb = 1,
-                             .scope = PAR_SCOPE_STAGE};
-    double most = -1;
-    int fullest = 0;
-    m->lay_tp = 0;
-    har_shape_plan(&shape, &m->plan);
-    for (int t = 0; t < tp; t++) {
-        CORE_TRY(par_layout_make(&m->lay, &m->layout, m->e->spec, &m->plan, t));
-        const double n = layer_bytes(m);
-        if (n > most) {
-            most = n;
-            fullest = t;
-        }
-    }
-    if (fullest < tp - 1) /* else it is the one that was made last */
-        CORE_TRY(par_layout_make(&m->lay, &m->layout, m->e->spec, &m->plan,
-                                 fullest));
-    m->all_layers = m->lay.my_layer; /* one stage has them all */
-    m->lay_tp = tp;
-    m->lay_etp = etp;
-    return CORE_OK;
-}
-
-/* A plan is 84 KB, so the layout is kept where it is used; what parts
- * change of it is put right first. */
-static core_status lay_out(har_search_memo *m, int tp, int etp, int sp)
-{
+                             .scope = PAR_SCOPE_STAGE,
+                             .cp = cp,
+                             .cp_kind = cp_kind};
     par_layout *lay = &m->lay;
-    if (m->lay_tp != tp || m->lay_etp != etp)
-        CORE_TRY(make_layout(m, tp, etp));
+    if (m->lay_tp != tp || m->lay_etp != etp || m->lay_cp != cp ||
+        m->lay_cp_kind != cp_kind)
+        CORE_TRY(make_layout(m, &shape));
     lay->plan.pp = lay->plan.ep = 1;
     lay->plan.sp = sp == 1;
     lay->stage = lay->etp_i = 0;
@@ -161,7 +187,7 @@ static core_status room_for_flow(har_search_memo *m, int n_member,
 /* What the members of a pair send, in rows. */
 typedef struct flow {
     const double *sum; /* running sums of a token group's choices             */
-    int n_set, n_sender, n_bucket;
+    int n_set, n_sender, n_bucket, n_slice; /* slices of a token group        */
     double n_group; /* token groups that send to a bucket                     */
     int me;         /* the fullest member of those with etp_i = 0, / etp      */
     int64_t e0, e1; /* its experts                                            */
@@ -174,10 +200,11 @@ static flow find_flow(har_search_memo *m, const har__part_key *k)
               .n_set = n_set,
               .n_sender = n_set,
               .n_bucket = 1,
-              .n_group = (double)n_set / k->tp};
+              .n_slice = k->cp * k->tp,
+              .n_group = (double)n_set / (k->cp * k->tp)};
     if (k->i != 0) {
         f.n_bucket = k->i == HAR__NOBODY ? 1 : k->i;
-        f.n_sender = k->i == HAR__NOBODY ? 0 : k->i * k->tp;
+        f.n_sender = k->i == HAR__NOBODY ? 0 : k->i * f.n_slice;
         f.n_group = k->i == HAR__NOBODY ? 0 : 1;
     }
     f.me = fullest(m, f.sum, k->ep);
@@ -210,7 +237,7 @@ static core_status set_flow(har_search_memo *m, const har__part_key *k,
         const int64_t end =
             core_split_first(m->demand.n_e, k->ep, i / k->etp + 1);
         if (i % k->etp == 0)
-            next = f->n_sender == 0 ? 0 : deal(f->sum[end] / k->tp, up, &dealt);
+            next = f->n_sender == 0 ? 0 : deal(f->sum[end] / f->n_slice, up, &dealt);
         w->to[i] = next;
     }
     dealt = 0;
@@ -297,15 +324,17 @@ static core_status prepare(har_search_memo *m, const har__part_key *k,
                            adding *a)
 {
     har__walk *w = &m->walk;
-    CORE_TRY(lay_out(m, k->tp, k->etp, k->sp));
+    int c;
+    CORE_TRY(lay_out(m, k->tp, k->etp, k->cp, k->cp_kind, k->sp));
     m->reader.self = a;
     w->n_row = k->n_row;
-    w->n = k->n_row * m->e->n_t;
+    w->n = k->n_row * har__tokens_of(k->cp, m->e->n_t, &c);
     w->n_slice = core_split_first(w->n, k->tp, 1);
     w->n_s = k->sp == 1 ? w->n_slice : w->n;
     w->n_sum = w->n;
     w->n_sum_s = w->n_s;
     m->batch = (core_batch){.n_b = k->n_row, .n_t = m->e->n_t};
+    m->timer.n_cut = k->cp_kind == PAR_CP_ULYSSES ? 1 : k->cp;
     m->timer.n_near = k->n_near;
     m->timer.before = 0; /* whatever part was asked for before this one */
     return CORE_OK;
@@ -381,12 +410,25 @@ static double widest_bytes(const core_types *types)
                 bytes_of(types, CORE_SLOT_RESIDUAL));
 }
 
+/* The layers of a stage, chunk by chunk. */
+static void set_layers(har_search_memo *m, const har__size_key *k)
+{
+    const int64_t n_l = m->e->spec->n_l, n_part = (int64_t)k->pp * k->vpp;
+    int n = 0;
+    for (int64_t part = k->stage; part < n_part; part += k->pp)
+        for (int64_t l = core_split_first(n_l, n_part, part);
+             l < core_split_first(n_l, n_part, part + 1); l++)
+            m->some_layers[n++] = m->all_layers[l];
+    m->lay.my_layer = m->some_layers;
+    m->lay.n_my_layer = n;
+}
+
 static core_status make_size(har_search_memo *m, const har__size_key *k,
                              double *out)
 {
     const core_spec *s = m->e->spec;
     const core_types *types = &m->e->types;
-    CORE_TRY(lay_out(m, k->tp, k->etp, k->sp));
+    CORE_TRY(lay_out(m, k->tp, k->etp, k->cp, k->cp_kind, k->sp));
     par_layout *lay = &m->lay;
     switch ((har__size_kind)k->kind) {
     case HAR__LAYER_SIZE:
@@ -411,10 +453,8 @@ static core_status make_size(har_search_memo *m, const har__size_key *k,
         *out = har_cost_end_size(s, lay, types);
         break;
     case HAR__WORK_SIZE:
-        if (k->end > 0) {
-            lay->my_layer = m->all_layers + k->first;
-            lay->n_my_layer = k->end - k->first;
-        }
+        if (k->pp > 0)
+            set_layers(m, k);
         lay->plan.pp = k->i == 1 ? 1 : 2;
         *out = widest_bytes(types) / sizeof(double) *
                (double)par_arena_bytes(s, lay, k->n_row, m->e->n_t);

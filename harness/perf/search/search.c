@@ -24,9 +24,10 @@ void har_shape_plan(const har_shape *shape, par_plan *out)
 {
     memset(out, 0, offsetof(par_plan, physical));
     out->dp = shape->dp;
-    out->cp = 1;
+    out->cp = har_shape_cp(shape);
+    out->cp_kind = shape->cp_kind;
     out->pp = shape->pp;
-    out->vpp = shape->vpp > 1 ? shape->vpp : 1;
+    out->vpp = har_shape_vpp(shape);
     out->tp = shape->tp;
     out->ep = shape->ep;
     out->etp = shape->etp;
@@ -48,7 +49,9 @@ void har_shape_of(const par_plan *plan, har_shape *out)
                        .mb = plan->mb,
                        .scope = plan->scope,
                        .sp = plan->sp,
-                       .vpp = plan->vpp};
+                       .vpp = plan->vpp,
+                       .cp = plan->cp,
+                       .cp_kind = plan->cp_kind};
 }
 
 /* --- candidates --- */
@@ -79,32 +82,42 @@ static bool is_allowed(const har_search_case *request, const par_plan *plan)
            request->allows(request->allows_self, plan);
 }
 
-/* Is the plan with sp a candidate, too?  It exchanges as much, but holds less. */
-static bool takes_sp(const har_search_case *request, const par_plan *plan)
+/* Is a shape that differs from an allowed plan in sp or vpp a candidate, too? */
+static bool takes(const har_search_case *request, const har_shape *shape)
 {
-    if (!request->has_sp || plan->tp == 1)
-        return false;
+    par_plan plan;
     if (request->allows == NULL) /* a plan is 84 KB */
         return true;
-    par_plan with_sp = *plan;
-    with_sp.sp = true;
-    return is_allowed(request, &with_sp);
+    har_shape_plan(shape, &plan);
+    return is_allowed(request, &plan);
+}
+
+/* Is the plan with sp, too?  It exchanges as much, but holds less. */
+static bool takes_sp(const har_search_case *request, har_shape shape)
+{
+    shape.sp = 1;
+    return request->has_sp && shape.tp > 1 && takes(request, &shape);
+}
+
+static void keep_twins(candidates *c, har_shape shape, bool has_sp)
+{
+    keep(c, &shape);
+    shape.sp = 1;
+    if (has_sp)
+        keep(c, &shape);
 }
 
 /* A shape in every number of virtual stages, each without and with sp. */
-static void keep_all(candidates *c, har_shape shape, int most_sp)
+static void keep_all(candidates *c, har_shape shape, bool has_sp)
 {
     const int n_l = (int)c->request->spec->n_l, pp = shape.pp;
-    const bool interleaves =
-        c->request->has_vpp && pp > 1 && shape.mb % pp == 0;
-    for (shape.vpp = 1; shape.vpp == 1 || pp * shape.vpp <= n_l; shape.vpp++) {
-        if (shape.vpp > 1 && n_l % (pp * shape.vpp) != 0)
-            continue;
-        for (shape.sp = 0; shape.sp <= most_sp; shape.sp++)
-            keep(c, &shape);
-        if (!interleaves)
-            break;
-    }
+    keep_twins(c, shape, has_sp);
+    if (!c->request->has_vpp || pp == 1 || shape.mb % pp != 0 ||
+        shape.scope != PAR_SCOPE_STAGE)
+        return;
+    for (shape.vpp = 2; pp * shape.vpp <= n_l; shape.vpp++)
+        if (n_l % (pp * shape.vpp) == 0 && takes(c->request, &shape))
+            keep_twins(c, shape, has_sp);
 }
 
 static void add_plan(void *self, const par_plan *plan)
@@ -123,14 +136,15 @@ static void add_plan(void *self, const par_plan *plan)
     if (plan->dp > n_b || (whole && plan->dp > 1))
         return;
     har_shape_of(plan, &shape);
-    const int most_sp = takes_sp(request, plan) ? 1 : 0;
+    const bool has_sp = takes_sp(request, shape);
     for (int64_t r = rows, last = 0; r >= 1; r--) {
         const int64_t mb = (rows + r - 1) / r;
         if (mb == last)
             continue;
         last = mb;
         shape.mb = (int)mb;
-        keep_all(c, shape, most_sp);
+        if (plan->cp == 1 || r < plan->cp)
+            keep_all(c, shape, has_sp);
         if (whole)
             break;
     }
@@ -154,21 +168,36 @@ static int64_t n_expert_mesh(int n_scope)
     return count;
 }
 
-static int64_t n_mesh(int n_gpu)
+static int64_t n_mesh(int n_gpu, int cp)
 {
+    const int n = n_gpu / cp;
     int64_t count = 0;
-    for (int tp = 1; tp <= n_gpu; tp++)
-        for (int pp = 1; n_gpu % tp == 0 && pp <= n_gpu / tp; pp++)
-            if (n_gpu / tp % pp == 0)
-                count += n_expert_mesh(n_gpu / pp) + n_expert_mesh(tp * pp);
+    for (int tp = 1; tp <= n; tp++)
+        for (int pp = 1; n % tp == 0 && pp <= n / tp; pp++)
+            if (n / tp % pp == 0)
+                count +=
+                    n_expert_mesh(n_gpu / pp) + n_expert_mesh(tp * cp * pp);
     return count;
+}
+
+/* Plans of n GPUs that cut rows over cp of them. */
+static void collect_cp(candidates *c, int n, int cp, har_search_result *out)
+{
+    for (par_cp_kind kind = PAR_CP_GATHER; kind < PAR_N_CP_KINDS; kind++) {
+        out->n_illegal += n_mesh(n, cp);
+        par_plan_each_legal_cp(c->request->spec, n, cp, kind, add_plan, c);
+    }
 }
 
 static core_status collect(candidates *c, har_search_result *out)
 {
     for (int n = c->request->n_gpu0; n <= c->request->n_gpu1; n++) {
-        out->n_illegal += n_mesh(n);
+        out->n_illegal += n_mesh(n, 1);
         par_plan_each_legal(c->request->spec, n, add_plan, c);
+        const int64_t most_cp = c->request->n_t / HAR_LEAST_TOKENS;
+        for (int cp = 2; cp <= n && cp <= most_cp; cp++)
+            if (n % cp == 0)
+                collect_cp(c, n, cp, out);
     }
     out->n_illegal -= c->n_legal;
     out->n_barred = c->n_barred;

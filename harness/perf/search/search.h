@@ -20,11 +20,23 @@ typedef struct har_shape {
     par_scope scope;
     int sp;  /* 1: sequence parallel                                          */
     int vpp; /* virtual stages of a stage; 0 is 1                             */
+    int cp;  /* ranks that share the tokens of a row; 0 is 1                  */
+    par_cp_kind cp_kind;
 } har_shape;
+
+static inline int har_shape_cp(const har_shape *shape)
+{
+    return shape->cp > 1 ? shape->cp : 1;
+}
+
+static inline int har_shape_vpp(const har_shape *shape)
+{
+    return shape->vpp > 1 ? shape->vpp : 1;
+}
 
 static inline int har_shape_world(const har_shape *shape)
 {
-    return shape->dp * shape->pp * shape->tp;
+    return shape->dp * har_shape_cp(shape) * shape->pp * shape->tp;
 }
 
 /* Where the latency goes, mean over the GPUs; they add up to the latency. */
@@ -78,7 +90,8 @@ typedef enum har_objective {
 typedef struct har_search_case { /* borrows everything                        */
     const core_spec *spec;
     const har_search_cost *cost;
-    int n_gpu0, n_gpu1;        /* from .. to, both included                 */
+    int n_gpu0, n_gpu1;        /* from .. to, both included, at most
+                                * HAR_SEARCH_GPUS                           */
     int64_t n_b;               /* rows of the batch                         */
     double memory_bytes;       /* of a GPU                                  */
     double most_latency;       /* 0: no limit                               */
@@ -89,8 +102,13 @@ typedef struct har_search_case { /* borrows everything                        */
     bool has_sp; /* of a plan with tp > 1 with sp and without it, which are one
                   * plan, the better is a candidate: what fits, the faster    */
 
-    bool has_vpp; /* virtual stages, too: of layers that pp * vpp divides, with
-                   * micro-batches that pp divides                            */
+    bool has_vpp; /* virtual stages, too: of scope=stage, of layers that pp * vpp
+                   * divides, with micro-batches that pp divides              */
+
+    /* Tokens of a row, whose parts of HAR_LEAST_TOKENS and more may be on cp
+     * ranks where a micro-batch has fewer rows than cp: with as many, cp times
+     * the replicas have as many tokens each and exchange none.  0: no cp.    */
+    int64_t n_t;
 
     /* Is a legal plan a candidate?  NULL: all are.                           */
     bool (*allows)(const void *self, const par_plan *plan);
@@ -102,7 +120,11 @@ typedef struct har_search_case { /* borrows everything                        */
     void *progress_self;
 } har_search_case;
 
-enum { HAR_SEARCH_THREADS = 64 };
+enum {
+    HAR_SEARCH_THREADS = 64,
+    HAR_SEARCH_GPUS = 4096, /* the most of a search                           */
+    HAR_LEAST_TOKENS = 1024 /* of a row on one of cp ranks                     */
+};
 
 typedef struct har_search_point {
     har_shape shape;

@@ -14,6 +14,9 @@ refused 4 'no plan fits: the smallest needs .* GB of a GPU.s 80.00 .--zero and -
 expect 0 moeparity search seed-30b --train --machine h100-sxm --gpus 26 --batch 64x2048 --zero 1 --recompute full --write split.yaml
 has out ' tp=2,dp=13,ep=13,etp=2,sp=1$'
 grep -q '^sp: 1$' split.yaml || fail "split.yaml: $(cat split.yaml)"
+# of a row too long for a GPU's share of the batch each of cp ranks has a part
+expect 0 moeparity search seed-mini --train --machine h100-sxm --gpus 2 --batch 1x16384 --dtype bf16
+has out ' cp=2,cp_kind=[a-z]+'
 # so are virtual stages
 expect 0 moeparity search seed-30b --train --machine h100-sxm --gpus 16 --batch 16x2048 --zero 1 --recompute full
 has out ' pp=2,vpp=8,dp=8,ep=8,mb=2$'
