@@ -82,13 +82,13 @@ static core_status read_deal(par_balancer *d, const request *r, int n_e)
 static core_status read_case(har_drift_case *c, const request *r,
                              har_demand *demand)
 {
-    const core_spec *s = c->spec;
+    const core_spec *s = c->dealing.spec;
     int64_t seed = 0;
     CORE_FAIL_IF(core_spec_count_moe(s, 0, (int)s->n_l) == 0 ||
                      s->n_e > PAR_MAX_EXPERTS,
                  CORE_E_SPEC, "%s: %lld experts, expected 1 to %d", s->name,
                  (long long)s->n_e, PAR_MAX_EXPERTS);
-    CORE_TRY(read_deal(&c->deal, r, (int)s->n_e));
+    CORE_TRY(read_deal(&c->dealing.deal, r, (int)s->n_e));
     CORE_TRY(har_demand_parse(demand, r->popularity, (int)s->n_e));
     CORE_TRY(har_parse_count(&c->n_token, "--tokens", r->tokens));
     CORE_FAIL_IF(c->n_token > 1 << 24, CORE_E_USAGE,
@@ -101,7 +101,7 @@ static core_status read_case(har_drift_case *c, const request *r,
     CORE_TRY(har_parse_count(&seed, "--seed", r->seed));
     c->seed = (uint64_t)seed;
     c->share = demand->share;
-    c->dtype = CORE_DTYPE_F16;
+    c->dealing.dtype = CORE_DTYPE_F16;
     return CORE_OK;
 }
 
@@ -138,8 +138,8 @@ static void write_means(const har_drift_case *c, const har_drift *d)
 static void write_report(const har_drift_case *c, const har_drift *d,
                          const har_demand *demand)
 {
-    const par_balancer *k = &c->deal;
-    printf("model      %s: %d layers of %d experts\n", c->spec->name,
+    const par_balancer *k = &c->dealing.deal;
+    printf("model      %s: %d layers of %d experts\n", c->dealing.spec->name,
            d->n_layer, k->n_e);
     printf("experts    %d physical on each of %d GPUs, %d redundant in a layer; "
            "dealt %s\n",
@@ -147,7 +147,7 @@ static void write_report(const har_drift_case *c, const har_drift *d,
            k->n_node > 1 ? "by node, then by GPU" : "over all GPUs");
     printf("popularity %s, of %lld choices in a layer and pass; %.3g of the "
            "experts trade theirs after each\n",
-           demand->text, (long long)(c->n_token * c->spec->n_k), c->drift);
+           demand->text, (long long)(c->n_token * c->dealing.spec->n_k), c->drift);
     printf("  pass   in order       kept      dealt    kept ms     dealt ms  "
            "  moved GB   move ms pays after\n");
     for (int i = 0; i < c->n_pass; i++)
@@ -158,13 +158,13 @@ static void write_report(const har_drift_case *c, const har_drift *d,
 static core_status write_maps(const char *path, const har_drift_case *c,
                               const har_drift *d)
 {
-    const par_balancer *k = &c->deal;
+    const par_balancer *k = &c->dealing.deal;
     const int n = k->n_gpu * k->n_slot;
     har_outfile out;
     int i = 0;
     CORE_TRY(har_outfile_open(&out, path));
-    for (int l = 0; l < (int)c->spec->n_l; l++) {
-        if (!core_spec_is_moe(c->spec, l))
+    for (int l = 0; l < (int)c->dealing.spec->n_l; l++) {
+        if (!core_spec_is_moe(c->dealing.spec, l))
             continue;
         const int *logical = d->logical + (int64_t)i++ * n;
         fprintf(out.file, "layer_%d:\n  logical_of_physical: [", l);
@@ -192,7 +192,7 @@ static core_status rebalance(const request *r, har_drift *d)
     static har_machine machine;
     static har_demand demand;
     core_config_facts facts;
-    har_drift_case c = {.spec = &spec, .machine = &machine};
+    har_drift_case c = {.dealing = {.spec = &spec, .machine = &machine}};
     CORE_TRY(core_config_open(&spec, &facts, &r->overrides, r->model));
     CORE_TRY(har_machine_open(&machine, r->machine));
     CORE_TRY(read_case(&c, r, &demand));

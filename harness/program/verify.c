@@ -13,6 +13,7 @@
 #include "harness/perf/cost/trace_run.h"
 #include "harness/program/command.h"
 #include "harness/program/model.h"
+#include "harness/program/verify_price.h"
 #include "harness/verify/gradients.h"
 #include "harness/verify/limits.h"
 #include "harness/verify/need.h"
@@ -34,7 +35,7 @@ typedef struct request { /* the command line                              */
     bool is_forced, keeps, is_padded, allows_partial, cuts_blocks, act_quant;
     bool wants_grad;
     const char *decode, *chunk;
-    const char *passes, *slots, *nodes, *drift;
+    const char *passes, *slots, *nodes, *drift, *machine;
 } request;
 
 typedef struct task {     /* what it means                                 */
@@ -47,6 +48,7 @@ typedef struct task {     /* what it means                                 */
     har_decode decode; /* --decode, of which the batch then is                */
     int n_pass, n_node; /* --passes, --nodes                                  */
     double drift;       /* --drift; 0: none                                   */
+    har_pricing *pricing; /* --machine; NULL: none                            */
     double stall_seconds;
     int n_rank;        /* of the largest plan                           */
     har_limits limits; /* of the launcher, and of rank 0: with rates          */
@@ -113,7 +115,8 @@ static void read_command_line(request *r, int argc, char **argv)
         {"passes", .text = &r->passes, .argument = "N",
          .help = "in exact numerics N passes, at most 8, with other prompts "
                  "each, between which experts are dealt anew by what was "
-                 "counted and move between ranks"},
+                 "counted and move between ranks; with --machine: when that "
+                 "pays"},
         {"slots", .text = &r->slots, .argument = "N",
          .help = "with --passes: physical experts of a layer on each ep index "
                  "(as many as there have to be)"},
@@ -124,6 +127,7 @@ static void read_command_line(request *r, int argc, char **argv)
          .help = "with --passes: tokens are asked for like 1, 1/2, 1/3 .., and a "
                  "share D of the vocabulary trades places after each pass; 0: "
                  "all alike"},
+        {"machine", .text = &r->machine},
         {"allow-partial", .flag = &r->allows_partial,
          .help = "exit 0 too if all is right that ran, but not all ran"},
         {"cut-blocks", .flag = &r->cuts_blocks,
@@ -297,6 +301,8 @@ static core_status read_passes(task *t, const request *r)
                  "--nodes: it is of --passes, which is not there");
     CORE_FAIL_IF(r->passes == NULL && r->drift != NULL, CORE_E_USAGE,
                  "--drift: it is of --passes, which is not there");
+    CORE_FAIL_IF(r->passes == NULL && r->machine != NULL, CORE_E_USAGE,
+                 "--machine: it is of --passes, which is not there");
     if (r->passes == NULL)
         return CORE_OK;
     CORE_FAIL_IF(t->n_numerics != 1 || t->numerics[0] != CORE_EXACT,
@@ -329,7 +335,8 @@ static core_status read_passes(task *t, const request *r)
     for (int i = 0; i < t->n_plan; i++)
         CORE_TRY(har_dealer_plan(&t->plan[i], &t->model.spec, (int)n_slot,
                                  t->n_node));
-    return CORE_OK;
+    return har_pricing_make(&t->pricing, r->machine, &t->model.spec, t->plan,
+                            t->n_plan);
 }
 
 /* The rows of the batch are prompts: it becomes that of their sequences. */
@@ -501,6 +508,7 @@ static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
     const har_passes passes =
         run->request->is_forced ? HAR_PASSES_FORCED : HAR_PASSES_USUAL;
     core_status status = CORE_OK;
+    run->job.price = har_pricing_of(t->pricing, i);
     if (events->fd >= 0) {
         run->job.tick = har_events_tick;
         run->job.tick_self = events;
@@ -528,6 +536,7 @@ static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
         if (!keeps_references(t, run->request))
             har_job_drop_references(&run->job);
     }
+    run->job.price = NULL;
     run->job.tick = NULL;
     run->job.steps.tell = NULL;
     run->job.cost = NULL;
@@ -575,6 +584,7 @@ static core_status write_report(const rank_run *run)
                                t->n_plan,
                                t->n_numerics,
                                t->n_pass,
+                               run->request->machine,
                                t->drift,
                                t->plan,
                                t->numerics,
@@ -687,6 +697,7 @@ int har_cmd_verify(int argc, char **argv)
     else
         exit_code = launch(&r, t, argv);
     har_decode_free(&t->decode);
+    free(t->pricing);
     free(t);
     return exit_code;
 }

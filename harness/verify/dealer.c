@@ -84,6 +84,12 @@ core_status har_dealer_open(har_dealer *out, const core_spec *spec,
     return CORE_OK;
 }
 
+int har_dealer_parts(const par_plan *plan)
+{
+    const int n_stage = plan->scope == PAR_SCOPE_STAGE ? plan->pp : 1;
+    return par_plan_world(plan) / n_stage / plan->ep;
+}
+
 void har_dealer_close(har_dealer *d) { core_arena_free(&d->arena); }
 
 /* --- counting --- */
@@ -115,23 +121,31 @@ static void add_up(har_dealer *d, par_comm *comm, const par_layout *lay)
             (double)d->rows[i];
 }
 
-/* Mean rows of an ep index / those of the fullest, layers added up: counted. */
-static double balance(const har_dealer *d)
+/* Rows of the fullest ep index, layers added up: counted. */
+static double fullest(const har_dealer *d)
 {
     const int n = d->plan.n_physical, n_slot = d->how.n_slot;
-    double mean = 0, most = 0;
+    double all = 0;
     for (int i = 0; i < d->n_moe; i++) {
-        double fullest = 0;
+        double most = 0;
         for (int g = 0; g < d->how.n_gpu; g++) {
             double sum = 0;
             for (int slot = 0; slot < n_slot; slot++)
                 sum += (double)d->rows[i * n + g * n_slot + slot];
-            mean += sum / d->how.n_gpu;
-            fullest = fmax(fullest, sum);
+            most = fmax(most, sum);
         }
-        most += fullest;
+        all += most;
     }
-    return most > 0 ? mean / most : 1;
+    return all;
+}
+
+/* Rows of an ep index in the mean, likewise. */
+static double mean_rows(const har_dealer *d)
+{
+    double all = 0;
+    for (int64_t i = 0; i < d->n_moe * d->spec->n_e; i++)
+        all += d->load[i];
+    return all / d->how.n_gpu;
 }
 
 static const int *to_ints(const uint16_t *physical, int n, int *out)
@@ -141,25 +155,56 @@ static const int *to_ints(const uint16_t *physical, int n, int *out)
     return out;
 }
 
-/* The same had the copies of `physical` shared the counted loads evenly. */
-static double balance_under(const har_dealer *d, const uint16_t *physical)
+/* Rows of the fullest had the copies of `physical` shared the counted loads
+ * evenly. */
+static double fullest_under(const har_dealer *d, const uint16_t *physical)
 {
     const int n = d->plan.n_physical;
-    double mean = 0, most = 0;
+    double all = 0;
     for (int i = 0; i < d->n_moe; i++) {
         const double *load = d->load + i * d->spec->n_e;
         double sum = 0;
         for (int e = 0; e < d->how.n_e; e++)
             sum += load[e];
-        if (sum <= 0)
-            continue;
-        mean += sum / d->how.n_gpu;
-        most += sum / d->how.n_gpu /
-                par_balancer_balance(&d->how, load,
-                                     to_ints(physical + (int64_t)i * n, n,
-                                             d->logical));
+        if (sum > 0)
+            all += sum / d->how.n_gpu /
+                   par_balancer_balance(&d->how, load,
+                                        to_ints(physical + (int64_t)i * n, n,
+                                                d->logical));
     }
-    return most > 0 ? mean / most : 1;
+    return all;
+}
+
+/* Of products of all layers, their copies sharing the counted loads evenly. */
+static double seconds_under(const har_dealer *d, const uint16_t *physical,
+                            const har_price *price)
+{
+    const int n = d->plan.n_physical;
+    double all = 0;
+    for (int i = 0; i < d->n_moe; i++)
+        all += price->products(price->self, d->load + i * d->spec->n_e,
+                               to_ints(physical + (int64_t)i * n, n,
+                                       d->logical));
+    return all;
+}
+
+void har_dealer_weigh(const har_dealer *d, har_dealt *out,
+                      const har_price *price)
+{
+    const double mean = mean_rows(d);
+    out->fullest = fullest(d);
+    out->fullest_kept = fullest_under(d, d->before);
+    out->balance = out->fullest > 0 ? mean / out->fullest : 1;
+    out->kept = out->fullest_kept > 0 ? mean / out->fullest_kept : 1;
+    out->n_bytes_before = d->moved_bytes;
+    out->is_priced = price != NULL;
+    if (price == NULL)
+        return;
+    out->seconds = seconds_under(d, d->plan.physical, price);
+    out->seconds_kept = seconds_under(d, d->before, price);
+    out->seconds_before = price->move(price->self, d->most);
+    out->pays =
+        price->pays(out->seconds_before, out->seconds_kept, out->seconds);
 }
 
 /* Rank 0: are the counts those of the reference's choices that have a slot? */
@@ -200,14 +245,14 @@ static core_status check_counts(const har_dealer *d, har_dealt *out,
 core_status har_dealer_count(har_dealer *d, har_dealt *out, par_comm *comm,
                              par_model *model, const par_layout *layout,
                              const core_batch *batch,
-                             const core_tapfile *reference)
+                             const core_tapfile *reference,
+                             const har_price *price)
 {
     core_status status = CORE_OK;
     out->is_there = true;
     par_take_rows(model, d->mine);
     add_up(d, comm, layout);
-    out->balance = balance(d);
-    out->kept = balance_under(d, d->before);
+    har_dealer_weigh(d, out, price);
     if (comm->rank == 0)
         status = check_counts(d, out, reference, batch->n_b * batch->n_t);
     CORE_TRY(par_agree(comm, status));
@@ -224,22 +269,17 @@ static int64_t deal(har_dealer *d)
     const int n = d->plan.n_physical;
     int *had = d->logical, *wants = d->logical + n;
     int64_t n_moved = 0;
+    d->most = 0;
     for (int i = 0; i < d->n_moe; i++) {
         int most;
         to_ints(d->plan.physical + (int64_t)i * n, n, had);
         par_balancer_deal(&d->how, d->load + i * d->spec->n_e, wants);
         n_moved += par_balancer_moved(&d->how, had, wants, &most);
+        d->most += most;
         for (int p = 0; p < n; p++)
             d->after[i * n + p] = (uint16_t)wants[p];
     }
     return n_moved;
-}
-
-/* How often the ranks have every expert of a layer, and in how many parts. */
-static int64_t n_parts(const par_layout *lay)
-{
-    const par_plan *p = &lay->plan;
-    return (int64_t)p->etp * (p->scope == PAR_SCOPE_REPLICA ? p->dp : lay->edp);
 }
 
 /* The first expert that lies where others' weights are, of the lowest rank. */
@@ -269,7 +309,7 @@ core_status har_dealer_move(har_dealer *d, har_dealt *out, par_comm *comm,
     const size_t bytes =
         (size_t)(d->n_moe * d->plan.n_physical) * sizeof *d->after;
     const int64_t sent_before = comm->n_bytes[PAR_ALL_TO_ALL];
-    const int64_t expected = deal(d) * n_parts(layout);
+    const int64_t expected = deal(d) * har_dealer_parts(&layout->plan);
     par_moved mine;
     memcpy(d->before, d->plan.physical, bytes);
     memcpy(d->plan.physical, d->after, bytes);
@@ -280,7 +320,7 @@ core_status har_dealer_move(har_dealer *d, har_dealt *out, par_comm *comm,
                       (uint64_t)(comm->n_bytes[PAR_ALL_TO_ALL] - sent_before)};
     par_all_reduce_u64(comm, &comm->world, all, 3);
     out->n_moved = (int64_t)all[0];
-    out->n_bytes = (int64_t)all[1];
+    out->n_bytes = d->moved_bytes = (int64_t)all[1];
     if (out->wrong[0] == '\0' && (out->n_moved != expected || all[1] != all[2]))
         snprintf(out->wrong, sizeof out->wrong,
                  "%lld experts of %lld bytes came from other ranks, %lld bytes "

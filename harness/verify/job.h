@@ -2,6 +2,7 @@
 #ifndef HAR_JOB_H
 #define HAR_JOB_H
 
+#include "harness/verify/dealer.h"
 #include "harness/verify/decode.h"
 #include "harness/verify/precision.h"
 #include "harness/verify/reach.h"
@@ -32,6 +33,7 @@ typedef struct har_job {
     core_weights *weights;
     const core_batch *batch; /* har_job_draw of `seed`                        */
     uint64_t seed;
+    const har_price *price; /* of moves between passes; NULL: nobody asks     */
     core_drift drift;   /* of what prompts ask for; zeros: none               */
     bool is_padded;     /* core_batch_pad_left                           */
     const har_decode *decode; /* its steps; NULL: it is one pass              */

@@ -23,6 +23,7 @@ typedef struct har_report {
     bool allows_partial;        /* --allow-partial                             */
     int n_plan, n_numerics;
     int n_pass;                 /* --passes, of each case; 1: one              */
+    const char *machine;        /* --machine, of moves; NULL: none             */
     double drift;               /* --drift, of the prompts between them        */
     const par_plan *plan;       /* [n_plan]                                    */
     const core_numerics *numerics; /* [n_numerics]                             */

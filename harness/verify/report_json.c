@@ -281,6 +281,19 @@ static json_t *decode_object(const har_decode *d, const har_greedy *greedy)
     return o;
 }
 
+/* null without --machine. */
+static json_t *priced_object(const har_dealt *d)
+{
+    if (!d->is_priced)
+        return json_null();
+    json_t *o = json_object();
+    core_json_put_number(o, "move_seconds", d->seconds_before);
+    core_json_put_number(o, "kept_seconds", d->seconds_kept);
+    core_json_put_number(o, "dealt_seconds", d->seconds);
+    core_json_put_number(o, "pays_after_passes", d->pays);
+    return o;
+}
+
 /* null without --passes. */
 static json_t *dealt_object(const har_dealt *d)
 {
@@ -290,6 +303,10 @@ static json_t *dealt_object(const har_dealt *d)
     core_json_put_int(o, "pass", d->number);
     core_json_put_number(o, "balance", d->balance);
     core_json_put_number(o, "balance_kept", d->kept);
+    core_json_put_number(o, "fullest_rows", d->fullest);
+    core_json_put_number(o, "fullest_rows_kept", d->fullest_kept);
+    core_json_put_int(o, "moved_bytes_before", d->n_bytes_before);
+    core_json_put(o, "priced", priced_object(d));
     core_json_put_int(o, "moved_experts", d->n_moved);
     core_json_put_int(o, "moved_bytes", d->n_bytes);
     core_json_put_text(o, "wrong", d->wrong);

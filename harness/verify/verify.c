@@ -425,7 +425,8 @@ static core_status run_passes(rank_state *s, har_case_result *out,
     CORE_TRY(run_pass(s, out, &s->main, is_forced ? HAR_FORCED : HAR_FREE));
     if (s->dealer != NULL)
         CORE_TRY(har_dealer_count(s->dealer, &out->dealt, s->comm, s->model,
-                                  &s->layout, s->main.batch, s->main.file));
+                                  &s->layout, s->main.batch, s->main.file,
+                                  s->job->price));
     if (!is_forced && har_verdict_is_bad(out->pass[0].verdict))
         CORE_TRY(run_pass(s, out, &s->main, HAR_FORCED));
     CORE_TRY(exercise(s, out));

@@ -6,7 +6,6 @@
 #ifndef HAR_VERIFY_H
 #define HAR_VERIFY_H
 
-#include "harness/verify/dealer.h"
 #include "harness/verify/distinct.h"
 #include "harness/verify/gradients.h"
 #include "harness/verify/job.h"

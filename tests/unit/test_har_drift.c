@@ -174,10 +174,10 @@ static har_drift drift_of(double drift, int every, core_spec *spec,
         sum += share[e] = 1.0 / (1 + e);
     for (int e = 0; e < 64; e++)
         share[e] /= sum;
-    const har_drift_case c = {.spec = spec,
-                              .machine = machine,
-                              .dtype = CORE_DTYPE_F16,
-                              .deal = {64, 16, 5, 1, 1, false},
+    const har_drift_case c = {.dealing = {.spec = spec,
+                                          .machine = machine,
+                                          .dtype = CORE_DTYPE_F16,
+                                          .deal = {64, 16, 5, 1, 1, false}},
                               .share = share,
                               .drift = drift,
                               .n_token = 8192,

@@ -20,7 +20,7 @@ typedef struct state {
     double *share;        /* [n_layer, n_e] now                               */
     double *load, *since; /* likewise: of this pass; since the last dealing   */
     int *in_order, *kept; /* [n_physical]; [n_layer, n_physical]              */
-    double *sum, *row;    /* [n_e]; [n_slot]                                  */
+    double *sum;          /* [n_e]                                            */
 } state;
 
 static int below(const state *s, uint64_t stream, uint64_t index, int n)
@@ -76,7 +76,7 @@ static void draw(const state *s, int pass, int l)
 {
     const double *share = s->share + (int64_t)l * s->n_e;
     double *load = s->load + (int64_t)l * s->n_e, total = 0;
-    const int64_t n = s->c->n_token * s->c->spec->n_k;
+    const int64_t n = s->c->n_token * s->c->dealing.spec->n_k;
     const uint64_t first =
         ((uint64_t)pass * (uint64_t)s->n_layer + (uint64_t)l) * (uint64_t)n;
     const uint64_t fine = UINT64_C(1) << 32;
@@ -94,85 +94,48 @@ static void draw(const state *s, int pass, int l)
         s->since[(int64_t)l * s->n_e + e] += load[e];
 }
 
-/* Seconds of one GPU's products of a layer. */
-static double gpu_seconds(const state *s, const double *load, const int *slot,
-                          const int *n_copy)
-{
-    const core_spec *spec = s->c->spec;
-    const double n_de = (double)core_spec_n_de(spec), n_f = (double)spec->n_f;
-    double n_row = 0;
-    int n = 0;
-    for (int i = 0; i < s->c->deal.n_slot; i++) {
-        const double row = load[slot[i]] / n_copy[slot[i]];
-        if (row > 0)
-            s->row[n++] = row;
-        n_row += row;
-    }
-    if (n == 0)
-        return 0;
-    return (spec->gated ? 2 : 1) *
-               har_time_grouped_gemm(s->c->machine, s->c->dtype, s->row, n,
-                                     n_row, n_f, n_de)
-                   .seconds +
-           har_time_grouped_gemm(s->c->machine, s->c->dtype, s->row, n, n_row,
-                                 n_de, n_f)
-               .seconds;
-}
-
 /* Of all layers: balance, and *seconds unless it is NULL.  ld: from a layer's
  * experts to the next one's. */
 static double judge(const state *s, const int *logical, int64_t ld,
                     double *seconds)
 {
-    const par_balancer *d = &s->c->deal;
-    int n_copy[PAR_MAX_SLOTS];
+    const par_balancer *d = &s->c->dealing.deal;
     double mean = 0, most = 0, slowest = 0;
     for (int l = 0; l < s->n_layer; l++) {
         const double *load = s->load + (int64_t)l * s->n_e;
         const int *mine = logical + l * ld;
-        double n = 0, longest = 0;
+        double n = 0;
         for (int e = 0; e < s->n_e; e++)
             n += load[e];
         mean += n / d->n_gpu;
         most += n / d->n_gpu / par_balancer_balance(d, load, mine);
-        par_balancer_copies(d, mine, n_copy);
-        for (int g = 0; seconds != NULL && g < d->n_gpu; g++)
-            longest = fmax(longest, gpu_seconds(s, load, mine + g * d->n_slot,
-                                                n_copy));
-        slowest += longest;
+        if (seconds != NULL)
+            slowest += har_dealing_seconds(&s->c->dealing, load, mine);
     }
     if (seconds != NULL)
         *seconds = slowest;
     return mean / most;
 }
 
-static int64_t expert_bytes(const har_drift_case *c)
-{
-    return (c->spec->gated ? 3 : 2) * core_spec_n_de(c->spec) * c->spec->n_f *
-           (int64_t)core_dtype_bytes(c->dtype);
-}
-
 /* Deal all layers by what was counted since the last time. */
 static void deal(const state *s, har_drift *out, har_drift_pass *p)
 {
-    const har_drift_case *c = s->c;
-    const int64_t bytes = expert_bytes(c), n = s->n_physical;
+    const har_dealing *d = &s->c->dealing;
+    const int64_t bytes = har_dealing_expert_bytes(d), n = s->n_physical;
     int most_of_gpu = 0;
     memcpy(s->kept, out->logical,
            (size_t)(s->n_layer * n) * sizeof *out->logical);
     for (int l = 0; l < s->n_layer; l++) {
         int most;
-        par_balancer_deal(&c->deal, s->since + (int64_t)l * s->n_e,
+        par_balancer_deal(&d->deal, s->since + (int64_t)l * s->n_e,
                          out->logical + l * n);
-        p->moved_bytes += bytes * par_balancer_moved(&c->deal, s->kept + l * n,
+        p->moved_bytes += bytes * par_balancer_moved(&d->deal, s->kept + l * n,
                                                  out->logical + l * n, &most);
         most_of_gpu += most;
     }
     memset(s->since, 0, (size_t)(s->n_layer * s->n_e) * sizeof *s->since);
-    const har_link *link = &c->machine->link[har_tier(c->machine, c->deal.n_gpu)];
     p->most_bytes = bytes * most_of_gpu;
-    p->move_seconds = (double)p->most_bytes /
-                      (link->bw * c->machine->coef[HAR_COEF_LINK].value);
+    p->move_seconds = har_dealing_move_seconds(d, most_of_gpu);
 }
 
 static void take(state *s, core_arena *a)
@@ -182,7 +145,6 @@ static void take(state *s, core_arena *a)
     s->load = core_arena_f64(a, n);
     s->since = core_arena_f64(a, n);
     s->sum = core_arena_f64(a, s->n_e);
-    s->row = core_arena_f64(a, s->c->deal.n_slot);
     s->in_order = core_arena_take(a, s->n_physical, sizeof *s->in_order);
     s->kept = core_arena_take(a, (int64_t)s->n_layer * s->n_physical,
                               sizeof *s->kept);
@@ -191,7 +153,7 @@ static void take(state *s, core_arena *a)
 static void run(state *s, har_drift *out)
 {
     const int64_t n = s->n_physical;
-    par_balancer_in_order(&s->c->deal, s->in_order);
+    par_balancer_in_order(&s->c->dealing.deal, s->in_order);
     memset(s->since, 0, (size_t)(s->n_layer * s->n_e) * sizeof *s->since);
     for (int l = 0; l < s->n_layer; l++) {
         first_shares(s, l);
@@ -215,12 +177,13 @@ static void run(state *s, har_drift *out)
 
 core_status har_drift_run(har_drift *out, const har_drift_case *c)
 {
+    const core_spec *spec = c->dealing.spec;
     core_arena arena = core_arena_measure();
     void *logical = NULL, *pass = NULL;
     state s = {.c = c,
-               .n_e = c->deal.n_e,
-               .n_physical = c->deal.n_gpu * c->deal.n_slot,
-               .n_layer = core_spec_count_moe(c->spec, 0, (int)c->spec->n_l)};
+               .n_e = c->dealing.deal.n_e,
+               .n_physical = c->dealing.deal.n_gpu * c->dealing.deal.n_slot,
+               .n_layer = core_spec_count_moe(spec, 0, (int)spec->n_l)};
     out->n_layer = s.n_layer;
     CORE_TRY(core_alloc(&logical, (int64_t)s.n_layer * s.n_physical,
                         sizeof *out->logical, "experts of all layers"));
@@ -245,6 +208,6 @@ void har_drift_free(har_drift *drift)
 double har_drift_pays(const har_drift *drift, int i)
 {
     const har_drift_pass *next = &drift->pass[i + 1];
-    const double saved = next->kept_seconds - next->dealt_seconds;
-    return saved > 0 ? drift->pass[i].move_seconds / saved : HUGE_VAL;
+    return har_dealing_pays(drift->pass[i].move_seconds, next->kept_seconds,
+                            next->dealt_seconds);
 }

@@ -9,15 +9,10 @@
 #ifndef HAR_PERF_DRIFT_H
 #define HAR_PERF_DRIFT_H
 
-#include "core/model/spec.h"
-#include "harness/perf/machine/machine.h"
-#include "parallel/balancer.h"
+#include "harness/perf/search/dealing.h"
 
 typedef struct har_drift_case { /* borrows everything                         */
-    const core_spec *spec;
-    const har_machine *machine;
-    core_dtype dtype;      /* of weights and activations                      */
-    par_balancer deal;
+    har_dealing dealing;
     const double *share;   /* [n_e] of the choices, adding up to 1            */
     double drift;          /* of the experts, those that trade, in a pass     */
     int64_t n_token;       /* of a pass, on all GPUs                          */

@@ -33,6 +33,18 @@ for i in 0 1; do [ "$(load d0.json $i)" = "$(load none.json $i)" ] || fail '--dr
 expect 0 moeparity verify shadow-a --plan tp=2,ep=2 --batch 9x11 --layers 2 --passes 2 --slots 14 --drift 0.1 --set capacity.rule=none --json other.json
 jq -e --slurpfile a d0.1.json '[.plans[0].cases[].routing] == [$a[0].plans[0].cases[].routing]' other.json >/dev/null || fail 'choices depend on the plan'
 
+# What a move is worth: rows counted, and on a machine the passes after which it pays, the figures of each other and of `rebalance`'s formula.
+expect 0 moeparity verify shadow-a --plan tp=2,dp=2,ep=4,mb=2 --batch 5x11 --passes 3 --slots 7 --drift 1 --machine h100-sxm --json p.json
+has out "^  saved      -?[0-9]+ of [0-9]+ rows of the layers' fullest ep indices, by [0-9.]+ MiB that moved before\$"
+[ "$(grep -c '^  pays       after [0-9.e+inf]* passes like this one on h100-sxm in f16: [0-9.e-]* ms to move, products ' out)" = 2 ] || fail 'two passes that a move precedes'
+jq -e '[.plans[0].cases[].dealt] | .[0].moved_bytes_before == 0 and all(.[1:][]; (.balance * .fullest_rows / (.balance_kept * .fullest_rows_kept) - 1 | fabs) < 1e-9)
+       and .[1].moved_bytes_before == .[0].moved_bytes and .[2].moved_bytes_before == .[1].moved_bytes
+       and all(.[1:][].priced; . as $p | $p.pays_after_passes | if . == "inf" then $p.kept_seconds <= $p.dealt_seconds
+                               else (. * ($p.kept_seconds - $p.dealt_seconds) / $p.move_seconds - 1 | fabs) < 1e-6 end)' p.json >/dev/null ||
+    fail "$(jq -c '[.plans[].cases[].dealt]' p.json)"
+expect 0 moeparity verify shadow-a --plan dp=4,ep=4 --batch 5x11 --layers 2 --passes 2 --slots 7 --json q.json
+jq -e '[.plans[0].cases[].dealt.priced] == [null, null]' q.json >/dev/null || fail 'prices without a machine'
+
 passes=(moeparity verify shadow-a --batch 5x11 --layers 2 --passes)
 refused 2 "passes: expected at most 8, found '9'" "${passes[@]}" 9 --plan dp=2,ep=2
 refused 2 'passes: they are compared in exact numerics, found --numerics fp32' "${passes[@]}" 2 --plan dp=2,ep=2 --numerics fp32
@@ -45,5 +57,8 @@ refused 2 'GPUs % nodes = 2 % 3 = 2, expected 0' "${passes[@]}" 2 --plan dp=2,ep
 refused 2 'slots: it is of --passes' moeparity verify shadow-a --plan dp=2,ep=2 --slots 11
 refused 2 'drift: it is of --passes' moeparity verify shadow-a --plan dp=2,ep=2 --drift 0.1
 refused 2 "drift: expected a share from 0 to 1, found '1.5'" "${passes[@]}" 2 --plan dp=2,ep=2 --drift 1.5
+refused 2 'machine: it is of --passes' moeparity verify shadow-a --plan dp=2,ep=2 --machine h100-sxm
+refused 2 'machine: expected an ep index to be one GPU, found 2 ranks of each' "${passes[@]}" 2 --plan dp=2,ep=1,etp=2 --slots 20 --machine h100-sxm
+refused 3 'no-such' "${passes[@]}" 2 --plan dp=2,ep=2 --machine no-such
 refused 2 'nodes: it is of --passes' moeparity verify shadow-a --plan dp=2,ep=2 --nodes 2
 refused 2 'events: a line lists the experts of a rank' "${passes[@]}" 2 --plan dp=2,ep=2 --events e
