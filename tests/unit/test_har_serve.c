@@ -342,6 +342,56 @@ START_TEST(redundant_experts_are_stored)
 }
 END_TEST
 
+/* Physical experts of each layer: n of each of two ep indices, whose first ones
+ * are the half that `first` says.  With 64 all of them. */
+static char *maps_of(int n, bool alternates)
+{
+    static char text[1 << 14];
+    size_t at = (size_t)sprintf(text, "dp=2,ep=2,physical=");
+    for (int l = 0; l < 16; l++)
+        for (int p = 0; p < 2 * n; p++)
+            at += (size_t)sprintf(
+                text + at, "%s%d", p > 0 ? "/" : l > 0 ? "+" : "",
+                (p / n * 32 + p % n + (alternates && l % 2 ? 32 : 0)) % 64);
+    return text;
+}
+
+/* Sixteen layers with one expert of half the rows.  If it is now here, now there
+ * each layer waits as long as with all of them on one GPU. */
+START_TEST(a_layer_waits_for_its_own_fullest)
+{
+    double step[2], balance[2];
+    for (int i = 0; i < 2; i++) {
+        world *w = make_world("seed-mini", maps_of(32, i == 1), "64x5");
+        w->spec.capacity.rule = CORE_CAPACITY_NONE;
+        w->even.share[0] = 0.5;
+        for (int e = 1; e < 64; e++)
+            w->even.share[e] = 0.5 / 63;
+        step[i] = serve(w, 4096)->step.value;
+        balance[i] = w->got.balance;
+        ck_assert_int_eq(w->got.n_stored, 64);
+        near(balance[i], 0.5 / (0.5 + 31 * 0.5 / 63), 0.01);
+        free_world(w);
+    }
+    near(step[1], step[0], 1e-9);
+    near(balance[1], balance[0], 1e-9);
+}
+END_TEST
+
+/* The same bytes as where a placement says that all are on both. */
+START_TEST(physical_experts_are_stored)
+{
+    world *w = make_world("seed-mini", maps_of(32, true), "64x5");
+    const double half = serve(w, 8)->memory - w->got.kv;
+    world *all = make_world("seed-mini", maps_of(64, true), "64x5");
+    const double whole = serve(all, 8)->memory - all->got.kv;
+    ck_assert_int_eq(all->got.n_stored, 128);
+    near(whole - half, 32.0 * 16 * 2 * 128 * 256 * 2, 0.01);
+    free_world(w);
+    free_world(all);
+}
+END_TEST
+
 START_TEST(limits_end_the_slots)
 {
     world *w = make_world("seed-30b", "dp=4,ep=4", "2048x512");
@@ -393,6 +443,8 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     const int n_bad = sizeof BAD_MIXES / sizeof BAD_MIXES[0];
     tcase_add_test(t, a_mix_of_one_length);
+    tcase_add_test(t, a_layer_waits_for_its_own_fullest);
+    tcase_add_test(t, physical_experts_are_stored);
     tcase_add_test(t, a_mix_of_two_lengths);
     tcase_add_loop_test(t, mixes_are_read_strictly, 0, n_bad);
     tcase_add_test(t, limits_are_words);

@@ -54,6 +54,7 @@ typedef struct passed {
     har_range latency, turn;
     double weights, kv, work; /* of the fullest rank                           */
     double states;            /* of kv                                         */
+    double balance;
 } passed;
 
 static passed passed_of(const par_plan *plan, const har_prediction *p)
@@ -66,7 +67,8 @@ static passed passed_of(const par_plan *plan, const har_prediction *p)
                     .weights = m->weights,
                     .kv = m->kv,
                     .states = m->states,
-                    .work = m->activations + m->buffers};
+                    .work = m->activations + m->buffers,
+                    .balance = p->has_experts ? p->balance.value : 1};
 }
 
 /* n_decode slots and n_prompt tokens of prompts in runs of chunk, of which
@@ -77,6 +79,8 @@ static core_status pass(const serving *s, const par_plan *plan, double n_decode,
     const har_mix *mix = s->ask->mix;
     har_predict_case c = s->ask->what;
     c.plan = plan;
+    /* a layer may have its fullest rank elsewhere than the next */
+    c.all_ranks = c.all_ranks || plan->n_mapped > 0;
     c.is_decode = true;
     c.n_t = 1;
     c.n_kv = resident(mix);
@@ -102,6 +106,7 @@ static void set_memory(const serving *s, double slots, double decoding,
     out->kv = step->kv * slots / fmax(1, rint(decoding));
     out->memory = step->weights + out->kv + fmax(step->work, prompt->work);
     out->fits = out->memory <= s->machine->memory_bytes;
+    out->balance = step->balance;
 }
 
 /* By chunks inside steps. */
@@ -204,6 +209,15 @@ static core_status apart(const serving *s, int64_t n_slot, har_served *out)
 
 /* --- how many --- */
 
+/* Experts of a layer that a plan stores, copies counted. */
+static int n_stored(const core_spec *spec, const par_plan *plan)
+{
+    int n = (int)spec->n_e;
+    for (int e = 0; e < plan->n_placed; e++)
+        n += plan->n_replica[e] - 1;
+    return plan->n_mapped > 0 ? plan->n_physical : n;
+}
+
 static core_status serve(const serving *s, int64_t n_slot, har_served *out)
 {
     const har_mix *mix = s->ask->mix;
@@ -211,6 +225,8 @@ static core_status serve(const serving *s, int64_t n_slot, har_served *out)
     const int n_gpu = par_plan_world(s->ask->what.plan);
     *out = (har_served){.n_gpu = n_gpu,
                         .n_slot = n_slot,
+                        .n_stored = n_stored(s->ask->what.spec,
+                                             s->ask->what.plan),
                         .end = HAR_SERVE_SAID,
                         .node_gpus = s->machine->n_link > 0
                                          ? s->machine->link[0].n_gpu

@@ -47,6 +47,9 @@ typedef struct har_served {
     double gpus;           /* of a deployment, with its share of the others    */
     double node_gpus;      /* of a node                                        */
     double memory, kv;     /* bytes on the fullest GPU                         */
+    int n_stored;          /* experts of a layer, copies counted               */
+    double balance;        /* of a step: mean rows of an EP rank / most of one,
+                            * of each layer its own                            */
     bool fits, meets;      /* the limits                                       */
     har_serve_end end;
 } har_served;

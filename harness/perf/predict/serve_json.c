@@ -24,7 +24,7 @@ core_status har_serve_json(const char *path, const har_serve_case *ask,
         par_plan_format(ask->prefill, other);
     json_t *o = json_pack(
         "{s:i,s:s,s:s,s:s,s:s,s:f,s:f,s:f,s:I,s:i,s:i,s:f,s:I,s:f,s:s,s:f,s:f,"
-        "s:f,s:f,s:b,s:b,s:o}",
+        "s:f,s:f,s:i,s:f,s:b,s:b,s:o}",
         "schema", 1, "model", ask->what.spec->name, "plan", plan,
         "prefill_plan", other, "machine", machine->name, "input",
         ask->mix->input, "output", ask->mix->output, "keys", ask->mix->keys,
@@ -32,7 +32,8 @@ core_status har_serve_json(const char *path, const har_serve_case *ask,
         s->n_prefill_gpu, "all_gpus", s->gpus, "slots", (json_int_t)s->n_slot,
         "decoding", s->n_decoding, "end", har_serve_end_text(s->end),
         "chunk_share", s->chunk_share, "transfer_ms", s->transfer * 1e3,
-        "memory_gb", s->memory * 1e-9, "kv_gb", s->kv * 1e-9, "fits", s->fits,
+        "memory_gb", s->memory * 1e-9, "kv_gb", s->kv * 1e-9,
+        "experts_stored", s->n_stored, "balance", s->balance, "fits", s->fits,
         "meets", s->meets, "figures", figures(ask, s));
     return har_json_write(path, o);
 }

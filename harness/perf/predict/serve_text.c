@@ -56,6 +56,14 @@ static void write_slots(FILE *out, const har_serve_case *ask,
     write_limit(out, "tpot_ms", ask->slo.tpot);
     fprintf(out, "\nmemory     %.3f GB of %.3g, keys and values %.3f\n",
             s->memory * 1e-9, machine->memory_bytes * 1e-9, s->kv * 1e-9);
+    if (ask->what.spec->n_e > 0)
+        fprintf(out,
+                "experts    %d of each layer stored for %lld, %s; balance of "
+                "a step %.1f %%\n",
+                s->n_stored, (long long)ask->what.spec->n_e,
+                ask->what.plan->n_mapped > 0 ? "each layer has its own places"
+                                             : "one placement for all layers",
+                100 * s->balance);
     if (!s->fits)
         fputs("WARNING    the plan does not fit\n", out);
     if (!s->meets)

@@ -34,6 +34,16 @@ printf 'input,output,weight\n2048,512,3\n2048,512,1\n' >mix.csv
 expect 0 $SERVE mix.csv --slots 64
 cmp -s out numbers || fail "a file of one length is another mix"
 
+# experts of each layer in places of its own, a copy of one of them in every layer
+for layer in $(seq 0 15); do
+    seq 0 63 | awk -v l="$layer" '{p = p ($1 ? ", " : "") ($1 + 4 * l) % 64; if ($1 % 32 == 31) p = p ", " ($1 + 4 * l + 32) % 64} END {print "  - [" p "]"}'
+done | sed '1i dp: 2\nep: 2\nphysical:' >maps.yaml
+expect 0 moeparity predict seed-mini --plan maps.yaml --machine h100-sxm --serve 64x64 --slots 64 --json maps.json
+has out '^experts +66 of each layer stored for 64, each layer has its own places; balance of a step [0-9.]+ %$'
+jq -e '.experts_stored == 66 and .balance > 0.5 and .balance <= 1' maps.json >/dev/null || fail "maps.json"
+expect 0 moeparity predict seed-mini --plan dp=2,ep=2 --machine h100-sxm --serve 64x64 --slots 64
+has out '^experts +64 of each layer stored for 64, one placement for all layers;'
+
 refused 3 'mix.csv:2:2: output: expected tokens from 2' sh -c 'printf "input,output\n7,1\n" >mix.csv; exec "$@"' sh $SERVE mix.csv
 refused 3 'no-such-file' $SERVE no-such-file
 refused 2 '--serve: expected an output of 2 tokens or more' $SERVE 2048x1
