@@ -11,6 +11,7 @@
  */
 #include "parallel/moves.h"
 
+#include "core/base/clock.h"
 #include "parallel/forward_impl.h"
 
 #include <string.h>
@@ -175,6 +176,41 @@ static void *room(par_model *m, par_grow *buffer, int64_t n)
     return buffer->at;
 }
 
+/* A layer's exchange as a record, for who asks. */
+static void show(const par_model *m, const change *c, int layer,
+                 int64_t bytes_before, const par_cost_time *since)
+{
+    enum { ELEMENT = 8, N_NORM = 3 }; /* of each expert: no weights           */
+    const par_layout *lay = m->layout;
+    const int64_t elements = c->bytes / ELEMENT - N_NORM;
+    int64_t n_in = 0, n_out = 0;
+    if (m->options.cost == NULL)
+        return;
+    for (int i = 0; i < lay->ep_group.n; i++) {
+        n_in += c->in_bytes[i] / c->bytes;
+        n_out += c->out_bytes[i] / c->bytes;
+    }
+    const core_cost cost = {
+        .kind = CORE_COST_COLLECTIVE,
+        .op = "moving experts",
+        .tap = {CORE_TAP_EXPERT_OUT, layer},
+        .stage = lay->stage,
+        .rank = lay->rank,
+        .mb = -1,
+        .tick = -1,
+        .collective = CORE_ALL_TO_ALL,
+        .axis = CORE_AXIS_EP,
+        .group = lay->ep_group.n,
+        .in = n_in * elements,
+        .out = n_out * elements,
+        .sent = (m->comm->n_bytes[PAR_ALL_TO_ALL] - bytes_before) / ELEMENT};
+    const par_cost_time took = {
+        .start = since->start,
+        .seconds = core_seconds(CLOCK_MONOTONIC) - since->start,
+        .wait_seconds = m->comm->wait_seconds - since->wait_seconds};
+    m->options.cost(m->options.cost_self, &cost, &took);
+}
+
 /* The experts of a layer that I serve. */
 static void move_layer(par_model *m, par_grow buffer[N_BUFFER], int layer,
                        const uint16_t *wanted, par_moved *moved)
@@ -194,6 +230,9 @@ static void move_layer(par_model *m, par_grow buffer[N_BUFFER], int layer,
                       .in_bytes = table + n_member,
                       .out_at = table + 2 * n_member,
                       .out_bytes = table + 3 * n_member};
+    const int64_t bytes_before = m->comm->n_bytes[PAR_ALL_TO_ALL];
+    const par_cost_time since = {.start = core_seconds(CLOCK_MONOTONIC),
+                                 .wait_seconds = m->comm->wait_seconds};
     char *sent = room(m, &buffer[0], pack_sent(&c, NULL));
     char *came = room(m, &buffer[1], count_coming(&c));
     char *kept = room(m, &buffer[2], lay->n_my_expert * c.bytes);
@@ -206,6 +245,7 @@ static void move_layer(par_model *m, par_grow buffer[N_BUFFER], int layer,
         moved->n_expert += c.out_bytes[i] / c.bytes;
     }
     write_slots(&c, kept, came);
+    show(m, &c, layer, bytes_before, &since);
 }
 
 void par_move_experts(par_model *m, par_layout *layout,

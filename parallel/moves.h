@@ -17,7 +17,8 @@ typedef struct par_moved {
 
 /* The model's physical experts become those of `physical` [n_mapped, n_physical],
  * as legal as the plan's, and so do those of *layout, which must be the model's.
- * The model must keep its experts.                    [collective, all ranks] */
+ * The model must keep its experts.  Each layer is a record of cost, where they
+ * are asked for (exact numerics).                    [collective, all ranks] */
 void par_move_experts(par_model *model, par_layout *layout,
                       const uint16_t *physical, par_moved *moved);
 

@@ -69,7 +69,8 @@ typedef struct core_cost {
 
     int stage, rank;
     int round, mb;         /* mb -1: no micro-batch of mine (scope=replica)   */
-    int64_t tick;          /* of the pass, counted over rounds                */
+    int64_t tick;          /* of the pass, counted over rounds; -1: between two
+                            * passes                                          */
     int64_t n_token;       /* of the micro-batch                              */
 
     int64_t m, n, k;       /* by kind, see there                              */

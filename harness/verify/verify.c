@@ -705,6 +705,7 @@ core_status har_job_verify_passes(har_case_result *out, har_job *job,
         status = verify_next(&s, &out[i], &batch, i);
         if (status == CORE_OK && i == 0)
             status = check_kept(&s);
+        s.is_first = true; /* what moves is in the trace, too */
         if (status == CORE_OK && i + 1 < n_pass)
             status = har_dealer_move(&dealer, &out[i].dealt, comm, s.model,
                                      &s.layout);

@@ -30,6 +30,7 @@ add_unit(test_har_cost
   SOURCES test_har_cost.c
   LIBS harness LABELS unit mpi NPROCS 36 TIMEOUT 240)
 add_unit(test_har_backward SOURCES test_har_backward.c LIBS harness LABELS unit mpi NPROCS 12 TIMEOUT 120)
+add_unit(test_har_moves SOURCES test_har_moves.c LIBS harness LABELS unit mpi NPROCS 12 TIMEOUT 120)
 add_unit(test_har_overlap SOURCES test_har_overlap.c LIBS harness m LABELS unit)
 add_unit(test_har_train SOURCES test_har_train.c LIBS harness m LABELS unit)
 add_unit(test_har_decode SOURCES test_har_decode.c LIBS harness m LABELS unit)

@@ -181,7 +181,10 @@ void har_trace_put_tick(FILE *out, int process, const core_cost *any,
                         double start_us, double dur_us)
 {
     char name[48];
-    snprintf(name, sizeof name, "tick %lld", (long long)any->tick);
+    if (any->tick < 0)
+        snprintf(name, sizeof name, "between passes");
+    else
+        snprintf(name, sizeof name, "tick %lld", (long long)any->tick);
     const har_trace_arg arg[] = {number("micro_batch", any->mb),
                                  number("round", any->round),
                                  number("tokens", any->n_token)};

@@ -44,6 +44,11 @@ jq -e '[.plans[0].cases[].dealt] | .[0].moved_bytes_before == 0 and all(.[1:][];
     fail "$(jq -c '[.plans[].cases[].dealt]' p.json)"
 expect 0 moeparity verify shadow-a --plan dp=4,ep=4 --batch 5x11 --layers 2 --passes 2 --slots 7 --json q.json
 jq -e '[.plans[0].cases[].dealt.priced] == [null, null]' q.json >/dev/null || fail 'prices without a machine'
+# What moves is in the trace between two passes: a record for each rank and layer.
+expect 0 moeparity verify shadow-a --plan dp=4,ep=4 --batch 5x11 --layers 2 --passes 3 --slots 7 --trace moves.trace
+jq -e '[.traceEvents[] | select(.name == "between passes")] | length == 8' moves.trace >/dev/null || fail 'moves of 4 ranks, twice'
+jq -e '[.traceEvents[] | select(.args.tick == -1)] | length == 16 and all(.[]; .cat == "collective" and .args.axis == "ep" and .args.group == 4) and any(.[]; .args.sent > 0)' moves.trace >/dev/null ||
+    fail "$(jq -c '[.traceEvents[] | select(.args.tick == -1)][0]' moves.trace)"
 
 passes=(moeparity verify shadow-a --batch 5x11 --layers 2 --passes)
 refused 2 "passes: expected at most 8, found '9'" "${passes[@]}" 9 --plan dp=2,ep=2
