@@ -16,7 +16,7 @@ bench_ref=$2
 shift 2
 here=$(dirname "$0")
 out=$(mktemp)
-trap 'rm -rf "$out" "$out.taps" "$out.folder" "$out.said"' EXIT
+trap 'rm -rf "$out" "$out.taps" "$out.folder" "$out.gguf" "$out.said"' EXIT
 : >"$out.said"
 begun=$(date +%s)
 
@@ -166,12 +166,15 @@ part() {
         ;;
     shards)
         python3 "$here/sparse_folder.py" "$out.folder"
+        python3 "$here/sparse_gguf.py" "$out.gguf"
         for command in inspect spec; do
-            { time -p "$program" $command "$out.folder" >/dev/null; } 2>"$out"
-            line "$command, 1,000 shards, 100,000 tensors" \
-                "$(awk '/user|sys/ { s += $2 } END { print s " s of processor time" }' "$out")" "1 s"
+            for model in folder gguf; do
+                { time -p "$program" $command "$out.$model" >/dev/null; } 2>"$out"
+                line "$command, 100,000 tensors, $model" \
+                    "$(awk '/user|sys/ { s += $2 } END { print s " s of processor time" }' "$out")" "1 s"
+            done
         done
-        rm -rf "$out.folder"
+        rm -rf "$out.folder" "$out.gguf"
         ;;
     many)
         show "seed-mini on 512 ranks" "a quarter of BEFORE, 3 GiB" verify \
