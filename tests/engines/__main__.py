@@ -1,6 +1,6 @@
 """Command line of scripts/engines: checkpoints through llama.cpp, held against goldens.
 
-    CONVERTER [--oracle FOLDER] [--page] [--dumps] [--defaults] [CASE]...
+    CONVERTER [--oracle FOLDER] [--page] [--dumps] [--defaults] [--go-on] [CASE]...
 """
 import argparse
 import datetime
@@ -12,8 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runs import (BATCH, HEAD, ROOT, WORK, Result, call, compare, judge, keep_dump, last_line, make_golden, moeparity,
-                  new_folder, ratio, write_table)
+from runs import (BATCH, HEAD, ROOT, Result, call, compare, folder_of, judge, keep_dump, last_line, make_golden, moeparity,
+                  new_folder, ratio, run_all, told, write_table)
 
 sys.path[:0] = [str(ROOT / "tests/gguf"), str(ROOT / "golden/capture")]
 import convert  # noqa: E402
@@ -62,7 +62,7 @@ def drive(model: Path, golden: Path, dump: Path, *flags: str) -> subprocess.Comp
 
 def at_defaults(converter: Path, source: Path) -> list[str]:
     """A table: an F16 cache, without flash attention and with it, held by the numerics that each kind of file states."""
-    folder = new_folder("defaults")
+    folder = new_folder("llama", "defaults")
     rows = ["| weights | numerics | without flash attention | with it, the default |", "|---|---|---|---|"]
     for kind, numerics in STATED.items():
         model, seen = folder / f"{kind}.gguf", {(): [], ("--flash",): []}
@@ -91,7 +91,7 @@ def with_quantised_activations(result: Result, model: Path, dump: Path) -> None:
 
 
 def run(converter: Path, source: Path, case: str, cut: bool) -> Result:
-    folder = new_folder(case)
+    folder = new_folder("llama", case)
     model, golden, dump = folder / "model.gguf", folder / "golden", folder / "dump"
     try:
         to_gguf(converter, source, model, cut)
@@ -118,6 +118,7 @@ def main() -> int:
     parser.add_argument("--page", action="store_true")
     parser.add_argument("--dumps", action="store_true")
     parser.add_argument("--defaults", action="store_true")
+    parser.add_argument("--go-on", action="store_true")
     parser.add_argument("case", nargs="*")
     wanted = parser.parse_intermixed_args()
     if wanted.defaults:
@@ -126,20 +127,18 @@ def main() -> int:
     cases = wanted.case or (list(COMMITTED) if wanted.dumps else [
         f"{family}/{folder.name}" for family in FAMILIES for folder in sorted((wanted.oracle / family).glob("*"))
         if (folder / "config.json").exists()])
-    results = []
-    for case in cases:
-        cut = wanted.dumps and case in FIRST_LAYER
-        results.append(run(wanted.converter, wanted.oracle / case, case, cut))
-        print(f"{results[-1].row()} {results[-1].seconds:.0f} s", flush=True)
-        if wanted.dumps:
-            keep_dump(case, DUMPS)
-            if cut:
-                folder = case.replace("/", "__")
-                shutil.copy(WORK / folder / "model.gguf", DUMPS / f"{folder}.gguf")
+    cut = FIRST_LAYER if wanted.dumps else ()
+    about = f"llama.cpp by llama-cpp-python {llama_cpp.__version__}, Python {sys.version.split()[0]}"
+    results = run_all("llama", (about, wanted.oracle, cut), cases,
+                      lambda case: run(wanted.converter, wanted.oracle / case, case, case in cut), wanted.go_on)
+    for case in cases if wanted.dumps else ():
+        keep_dump("llama", case, DUMPS)
+        if case in cut:
+            folder = folder_of("llama", case)
+            shutil.copy(folder / "model.gguf", DUMPS / f"{folder.name}.gguf")
     if wanted.page:
-        write_table(BEGIN, [f"{datetime.date.today()}, llama.cpp by llama-cpp-python {llama_cpp.__version__}, "
-                            f"Python {sys.version.split()[0]}, batch {BATCH}, F32 weights, F32 cache, no flash attention, one "
-                            f"thread; cases of {wanted.oracle.name}.", "", *HEAD, *(result.row() for result in results)])
+        write_table(BEGIN, [f"{datetime.date.today()}, {about}, batch {BATCH}, F32 weights, F32 cache, no flash attention, one thread; "
+                            f"cases of {told(wanted.oracle)}.", "", *HEAD, *(result.row() for result in results)])
     return 0
 
 

@@ -107,7 +107,7 @@ def with_tokenizer(source: Path, out: Path) -> Path:
     """The builder wants a tokenizer, which the cases have not."""
     shutil.copytree(source, out, dirs_exist_ok=True)
     (out / "tokenizer.json").write_text(json.dumps(TOKENIZER))
-    (out / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
+    (out / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "a"}))
     return out
 
 
@@ -123,16 +123,16 @@ def build(source: Path, out: Path, wanted: argparse.Namespace) -> None:
     builder.create_model(*how, **prepared)
 
 
-def main() -> int:
+def make(words: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="onnx_models")
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
     for option in ("--quantised", "--unnormalised", "--gelu"):
         parser.add_argument(option, action="store_true")
-    wanted = parser.parse_args()
+    wanted = parser.parse_args(words)
     wanted.out.mkdir(parents=True, exist_ok=True)
     build(with_tokenizer(wanted.source, wanted.out / "checkpoint"), wanted.out, wanted)
-    return 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    make(sys.argv[1:])

@@ -1,10 +1,13 @@
-"""What scripts/engines does with the dump of an engine: hold it against goldens, and write a table of docs/engines.md."""
+"""What scripts/engines does with the dumps of an engine: hold them against goldens, and write a table of docs/engines.md."""
+import hashlib
 import json
 import os
 import shutil
 import subprocess
+import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,9 +74,8 @@ def said_anew(words: tuple[str, ...], fields: list[str]) -> list[str]:
 
 def judge(names: str, case: str, source: Path, golden: Path, dump: Path, *words: str) -> Result:
     """The dump against its golden, made of source with the words, and against that of the model it is said to be."""
-    begin = time.monotonic()
     verdict, report = compare(names, golden, dump, "--explain", "--model", source)
-    result = Result(case, verdict, f"{ratio(report):.2g} of the bound", seconds=time.monotonic() - begin)
+    result = Result(case, verdict, f"{ratio(report):.2g} of the bound")
     explanation = report.get("explanation") or {}
     for found in (explanation.get("found") or [])[:1]:
         result.explained = f"`{found['model']}`"
@@ -88,17 +90,54 @@ def judge(names: str, case: str, source: Path, golden: Path, dump: Path, *words:
     return result
 
 
-def new_folder(case: str) -> Path:
-    folder = WORK / case.replace("/", "__").replace(" ", "")
+def folder_of(engine: str, case: str) -> Path:
+    return WORK / engine / case.replace("/", "__").replace(" ", "")
+
+
+def new_folder(engine: str, case: str) -> Path:
+    folder = folder_of(engine, case)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
-def keep_dump(case: str, dumps: Path) -> None:
-    folder = case.replace("/", "__").replace(" ", "")
-    shutil.rmtree(dumps / folder, ignore_errors=True)
-    shutil.copytree(WORK / folder / "dump", dumps / folder)
+def keep_dump(engine: str, case: str, dumps: Path) -> None:
+    folder = folder_of(engine, case)
+    shutil.rmtree(dumps / folder.name, ignore_errors=True)
+    shutil.copytree(folder / "dump", dumps / folder.name)
+
+
+def digest(about: object) -> str:
+    """Of what decides a result beside the case: the engine's versions and what was asked, the program, and these scripts and drivers."""
+    whole = hashlib.sha256(str(about).encode())
+    for file in (Path(moeparity()), *sorted(Path(__file__).parent.glob("*.py")), *sorted((ROOT / "golden/capture").glob("*.py"))):
+        whole.update(file.read_bytes())
+    return whole.hexdigest()
+
+
+def run_all(engine: str, about: object, cases: list[str], run: Callable[[str], Result], goes_on: bool) -> list[Result]:
+    """Every case's result, told as it comes and kept beside its dump, from where a run that goes on takes those of the same digest."""
+    made_by, results = digest(about), []
+    for case in cases:
+        place, file = f"[{len(results) + 1}/{len(cases)}]", folder_of(engine, case) / "result.json"
+        kept = json.loads(file.read_text()) if goes_on and file.exists() else {}
+        if kept.pop("made_by", None) == made_by:
+            result = Result(**kept)
+        else:
+            print(f"{place} {case} ..", file=sys.stderr, flush=True)
+            begin = time.monotonic()
+            result = run(case)
+            result.seconds = time.monotonic() - begin
+            file.write_text(json.dumps(asdict(result) | {"made_by": made_by}))
+        print(f"{place} {result.row()} {result.seconds:.0f} s", flush=True)
+        results.append(result)
+    return results
+
+
+def told(folder: Path) -> str:
+    """A folder of cases as the page names it."""
+    whole = folder.resolve()
+    return str(whole.relative_to(ROOT)) if whole.is_relative_to(ROOT) else "/".join(whole.parts[-2:])
 
 
 def write_table(begin: str, lines: list[str]) -> None:
