@@ -73,6 +73,7 @@ static void groups_to_nodes(const par_balancer *d, const double *load, int *node
     qsort(group, (size_t)d->n_group, sizeof *group, by_load);
     for (int i = 0; i < d->n_group; i++) {
         const int n = least(sum, held, d->n_node, d->n_group / d->n_node);
+        core_assert(n >= 0);
         node[group[i].id] = n;
         sum[n] += group[i].load;
         held[n]++;
@@ -98,6 +99,7 @@ static int copy_experts(const par_balancer *d, const double *load, const int *no
                 (best < 0 ||
                  load[mine[i]] * n_copy[best] > load[mine[best]] * n_copy[i]))
                 best = i;
+        core_assert(best >= 0); /* par_balancer_check: each has room for more */
         n_copy[best]++;
     }
     for (int i = 0; i < n_mine; i++)

@@ -30,7 +30,8 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void open(har__routing *r, int64_t token, int64_t n_t, bool spreads)
+static void open_token(har__routing *r, int64_t token, int64_t n_t,
+                       bool spreads)
 {
     const int64_t now = (int64_t)r->layer * CORE_N_TAP_KINDS + CORE_TAP_SEEN;
     const int64_t next = (int64_t)(r->layer + 1) * CORE_N_TAP_KINDS;
@@ -55,8 +56,8 @@ void har__keys_enter(har__pass *p)
         return;
     for (int64_t i = 0; i < edge->extent.n_b * edge->extent.n_t; i++)
         if (is_open(p, edge, i, n_key))
-            open(r, i, edge->extent.n_t,
-                 p->yard->forcing == HAR_FED_NOTHING);
+            open_token(r, i, edge->extent.n_t,
+                       p->yard->forcing == HAR_FED_NOTHING);
 }
 
 bool har__keys_are_open(const har__pass *p, const har_yard_tap *tap,

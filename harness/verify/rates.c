@@ -159,17 +159,19 @@ void har_rates_measure(har_limits *limits, const core_spec *spec,
     const size_t n_w = n_thread * (size_t)(s.n_row * s.n_col);
     double *doubles = calloc(n_x + n_y + n_w, sizeof *doubles);
     float *floats = calloc(n_x + n_y + n_w, sizeof *floats);
-    s.weights = weights;
-    s.x = doubles;
-    s.y = doubles + n_x;
-    s.w = s.y + n_y;
-    s.x32 = floats;
-    s.y32 = floats + n_x;
-    const core_blas_threads before = core_blas_set_threads(1);
-    for (int i = 0; doubles != NULL && floats != NULL && i < n_numerics; i++)
-        if (core_weights_prepare(weights, numerics[i], NULL) == CORE_OK)
-            measure_numerics(limits, &s, numerics[i], s.y32 + n_y);
-    core_blas_restore_threads(before);
+    if (doubles != NULL && floats != NULL) {
+        const core_blas_threads before = core_blas_set_threads(1);
+        s.weights = weights;
+        s.x = doubles;
+        s.y = doubles + n_x;
+        s.w = s.y + n_y;
+        s.x32 = floats;
+        s.y32 = floats + n_x;
+        for (int i = 0; i < n_numerics; i++)
+            if (core_weights_prepare(weights, numerics[i], NULL) == CORE_OK)
+                measure_numerics(limits, &s, numerics[i], s.y32 + n_y);
+        core_blas_restore_threads(before);
+    }
     core_message_clear();
     free(doubles);
     free(floats);

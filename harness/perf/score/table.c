@@ -118,6 +118,7 @@ static core_status refuse_header(const char *path, har_kind kind,
             at = agreeing(f, field, n);
         }
     }
+    core_assert(best != NULL); /* of every kind there is a table */
     CORE_FAIL(CORE_E_FORMAT,
               "%s:1:%d: the columns of no known table of kind %s (perf tables "
               "lists them): expected %s, found '%.40s' at column %d",

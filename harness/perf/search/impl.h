@@ -8,6 +8,8 @@
 #ifndef HAR_PERF_SEARCH_IMPL_H
 #define HAR_PERF_SEARCH_IMPL_H
 
+#include <stddef.h>
+
 #include "harness/perf/cost/demand.h"
 #include "harness/perf/cost/walk.h"
 #include "harness/perf/machine/record_time.h"
@@ -39,6 +41,11 @@ typedef struct har__part_key {
     uint8_t sp, cp_kind;
     uint8_t none; /* 0: keys are compared byte for byte                       */
 } har__part_key;
+
+_Static_assert(sizeof(har__part_key) ==
+                   offsetof(har__part_key, none) +
+                       sizeof(((har__part_key *)0)->none),
+               "no byte of a key is left to the compiler");
 
 /* The bytes that the memory of a rank is made of, by har__size_kind.         */
 typedef enum har__size_kind {
