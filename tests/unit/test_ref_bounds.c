@@ -79,7 +79,6 @@ static int64_t cols(const pass *p, core_tap_kind kind)
     return core_tap_cols(&p->spec, (core_tap){kind, p->l});
 }
 
-/* An assertion that holds costs a write, so none stands in the loops. */
 static const double *row(const pass *p, core_tap_kind kind, int64_t r)
 {
     for (int64_t i = 0; i < p->taps.n; i++)
