@@ -151,14 +151,17 @@ par_heads par_layout_heads(const core_heads *all, int tp, int t)
 
 /* --- experts -------------------------------------------------------------- */
 
-/* The only holder of expert e under contiguous placement. */
-static int contiguous_holder(const par_plan *plan, int64_t n_e, int64_t e)
+/* Experts that a placed plan gives to an ep index. */
+static int count_placed(const par_plan *plan, int ep_i)
 {
-    /* longer parts come first, so the even guess is never too low */
-    int64_t ep_i = e * plan->ep / n_e;
-    while (core_split_first(n_e, plan->ep, ep_i) > e)
-        ep_i--;
-    return (int)ep_i;
+    int n = 0;
+    for (int e = 0; e < plan->n_placed; e++)
+        for (int i = 0; i < plan->n_replica[e]; i++)
+            if (plan->replica[e][i] == ep_i) {
+                n++;
+                break;
+            }
+    return n;
 }
 
 static int n_replicas(const par_plan *plan, int64_t e)
@@ -166,31 +169,26 @@ static int n_replicas(const par_plan *plan, int64_t e)
     return plan->n_placed == 0 ? 1 : plan->n_replica[e];
 }
 
-/* ep index of replica i of expert e. */
-static int replica_at(const par_plan *plan, int64_t n_e, int64_t e, int i)
+static int n_contiguous(const par_layout *l, int64_t n_e)
 {
-    return plan->n_placed == 0 ? contiguous_holder(plan, n_e, e)
-                               : plan->replica[e][i];
-}
-
-static bool holds(const par_plan *plan, int64_t n_e, int64_t e, int ep_i)
-{
-    for (int i = 0; i < n_replicas(plan, e); i++)
-        if (replica_at(plan, n_e, e, i) == ep_i)
-            return true;
-    return false;
+    return (int)(core_split_first(n_e, l->plan.ep, l->ep_i + 1) -
+                 core_split_first(n_e, l->plan.ep, l->ep_i));
 }
 
 /* Where the plan places experts of all layers. */
 static void set_placed(const par_layout *l, par_experts *x, int64_t n_e)
 {
     const par_plan *p = &l->plan;
-    int n_entry = 0, n_mine = 0;
+    int n_entry = 0, n_mine = 0, holder = -1; /* of experts before `end` */
+    int64_t end = 0;
     for (int64_t e = 0; e < n_e; e++) {
         x->replica_first[e] = n_entry;
         x->slot[e] = -1;
+        while (e == end)
+            end = core_split_first(n_e, p->ep, ++holder + 1);
         for (int i = 0; i < n_replicas(p, e); i++, n_entry++) {
-            x->replica_ep[n_entry] = replica_at(p, n_e, e, i);
+            x->replica_ep[n_entry] =
+                p->n_placed == 0 ? holder : p->replica[e][i];
             if (x->replica_ep[n_entry] != l->ep_i)
                 continue;
             x->slot[e] = n_mine;
@@ -265,11 +263,11 @@ static void set_experts(par_layout *l, core_arena *arena, const core_spec *spec)
     int64_t n_all = p->n_physical;
     int n_table = 0;
     par_experts x;
-    l->n_my_expert = p->n_physical / p->ep;
-    for (int64_t e = 0; p->n_mapped == 0 && e < spec->n_e; e++) {
+    l->n_my_expert = p->n_mapped > 0   ? p->n_physical / p->ep
+                     : p->n_placed > 0 ? count_placed(p, l->ep_i)
+                                       : n_contiguous(l, spec->n_e);
+    for (int64_t e = 0; p->n_mapped == 0 && e < spec->n_e; e++)
         n_all += n_replicas(p, e);
-        l->n_my_expert += holds(p, spec->n_e, e, l->ep_i);
-    }
     l->experts = core_arena_take(arena, spec->n_l, sizeof *l->experts);
     for (int layer = 0; layer < (int)spec->n_l; layer++) {
         if (table_of(p, spec, layer) == n_table) {
@@ -334,25 +332,20 @@ static void set_groups(par_layout *l, core_arena *arena)
         etp_rank[i] = ep_rank[l->ep_i * p->etp + i];
 }
 
-static void lay_out(par_layout *out, core_arena *arena, const core_spec *spec,
-                    const par_plan *plan, int rank)
+/* From the plan, size and rank of a layout. */
+static void lay_out(par_layout *l, core_arena *arena, const core_spec *spec)
 {
-    memset(out, 0, sizeof *out);
-    par_plan_copy(&out->plan, plan);
-    out->size = par_plan_world(plan);
-    out->rank = rank;
-    core_assert(rank >= 0 && rank < out->size);
-
-    set_coordinates(out);
-    set_layers(out, arena, spec);
-    out->first_vocab = split_axis(arena, spec->n_v, plan->tp);
-    out->first_f = split_axis(arena, spec->n_f, plan->etp);
+    const par_plan *p = &l->plan;
+    set_coordinates(l);
+    set_layers(l, arena, spec);
+    l->first_vocab = split_axis(arena, spec->n_v, p->tp);
+    l->first_f = split_axis(arena, spec->n_f, p->etp);
     for (int kind = 0; kind < core_spec_head_kinds(spec); kind++) {
         const core_heads all = core_spec_heads_of(spec, kind);
-        out->heads[kind] = par_layout_heads(&all, plan->tp, out->t);
+        l->heads[kind] = par_layout_heads(&all, p->tp, l->t);
     }
-    set_experts(out, arena, spec);
-    set_groups(out, arena);
+    set_experts(l, arena, spec);
+    set_groups(l, arena);
 }
 
 /* --- interface ------------------------------------------------------------ */
@@ -362,9 +355,15 @@ core_status par_layout_make(par_layout *out, core_arena *arena,
                             int rank)
 {
     core_arena need = core_arena_measure();
-    lay_out(out, &need, spec, plan, rank);
+    /* a plan is mostly room: only what follows it is emptied */
+    memset((char *)out + sizeof out->plan, 0, sizeof *out - sizeof out->plan);
+    par_plan_copy(&out->plan, plan);
+    out->size = par_plan_world(plan);
+    out->rank = rank;
+    core_assert(rank >= 0 && rank < out->size);
+    lay_out(out, &need, spec);
     CORE_TRY(core_arena_room(arena, &need));
-    lay_out(out, arena, spec, plan, rank);
+    lay_out(out, arena, spec);
     return CORE_OK;
 }
 

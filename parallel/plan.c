@@ -36,8 +36,12 @@ bool par_plan_preset(int i, const char **name, const char **text)
 
 void par_plan_copy(par_plan *to, const par_plan *from)
 {
+    const size_t n_e = (size_t)from->n_placed;
     const size_t n = (size_t)from->n_mapped * (size_t)from->n_physical;
-    memcpy(to, from, offsetof(par_plan, physical) + n * sizeof *from->physical);
+    memcpy(to, from, offsetof(par_plan, n_replica));
+    memcpy(to->n_replica, from->n_replica, n_e * sizeof *from->n_replica);
+    memcpy(to->replica, from->replica, n_e * sizeof *from->replica);
+    memcpy(to->physical, from->physical, n * sizeof *from->physical);
 }
 
 int par_plan_world(const par_plan *plan)

@@ -49,15 +49,16 @@ typedef struct par_plan {
                                * else pp * vpp, and stage_layers holds lengths  */
     int stage_layers[CORE_MAX_LAYERS];
     int n_placed;             /* 0: contiguous placement; else E                */
-    uint8_t n_replica[PAR_MAX_EXPERTS];
-    uint16_t replica[PAR_MAX_EXPERTS][PAR_MAX_REPLICAS]; /* ep indices          */
     int n_mapped;             /* 0: one placement for all layers; else layers
                                * with experts, each with physical experts of
                                * its own                                        */
     int n_physical;           /* of a layer: p is slot p % n of ep index p / n,
                                * n = n_physical / ep                            */
+    /* room: the first n_placed, and n_mapped * n_physical, are there          */
+    uint8_t n_replica[PAR_MAX_EXPERTS];
+    uint16_t replica[PAR_MAX_EXPERTS][PAR_MAX_REPLICAS]; /* ep indices          */
     uint16_t physical[PAR_MAX_PHYSICAL]; /* [n_mapped, n_physical] the logical
-                               * expert that each is: last, for par_plan_copy   */
+                               * expert that each is                            */
 } par_plan;
 
 /* Read a plan: preset, string or YAML file (its name ends in .yaml or .yml), the
@@ -69,8 +70,8 @@ typedef struct par_plan {
  * E_PLAN for an edp that does not follow from the others.            [local] */
 CORE_NODISCARD core_status par_plan_parse(par_plan *out, const char *text);
 
-/* The same plan.  Most of the struct is room for physical experts: only those
- * that there are are copied.                                         [local] */
+/* The same plan.  Most of the struct is room for replicas and physical experts:
+ * only those that there are are copied.                              [local] */
 void par_plan_copy(par_plan *to, const par_plan *from);
 
 /* "gather", "ring", "ulysses".                                       [local] */

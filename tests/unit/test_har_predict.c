@@ -1105,20 +1105,27 @@ static void see(void *self, const har_span *span)
     s->end = fmax(s->end, span->end);
 }
 
-/* A prediction adds up what is computed between transfers; a timeline has every
- * record by itself, and ends with the pass.                                  */
+/* A prediction adds up what is computed between transfers, and transfers that
+ * follow each other where nothing hides them; a timeline has every record by
+ * itself, and ends with the pass.                                            */
 START_TEST(a_timeline_has_every_record)
 {
+    static const struct {
+        const char *plan;
+        har_overlap overlap;
+    } cases[] = {{"tp=2,pp=2,dp=2,ep=4,mb=2", HAR_OVERLAP_PIPELINE},
+                 {"cp=2,dp=2,ep=4,mb=2", HAR_OVERLAP_PIPELINE},
+                 {"tp=2,pp=2,dp=2,ep=4,mb=2", HAR_OVERLAP_ALL}};
     fixture f;
     har_demand uneven;
     har_predictor *p;
     har_prediction *out = malloc(sizeof *out);
-    open_case(&f, "seed-mini",
-              _i == 0 ? "tp=2,pp=2,dp=2,ep=4,mb=2" : "cp=2,dp=2,ep=4,mb=2", 0);
+    open_case(&f, "seed-mini", cases[_i].plan, 0);
     har_predict_case c = PREFILL;
     c.spec = &f.spec;
     c.plan = &f.plan;
     c.all_ranks = true;
+    c.overlap = cases[_i].overlap;
     c.demand = &uneven;
     ck_assert_int_eq(har_demand_parse(&uneven, "zipf:1", 64), CORE_OK);
     ck_assert_int_eq(har_predictor_make(&p, &f.machine), CORE_OK);
@@ -1347,7 +1354,7 @@ int main(void)
     tcase_add_test(t, a_spokesman_is_never_too_fast);
     tcase_add_loop_test(t, classes_are_the_sums_of_their_records, 0,
                         FIX_N_FAMILIES);
-    tcase_add_loop_test(t, a_timeline_has_every_record, 0, 2);
+    tcase_add_loop_test(t, a_timeline_has_every_record, 0, 3);
     tcase_add_test(t, kinds_are_added_up_apart);
     tcase_add_test(t, a_better_machine_is_never_slower);
     tcase_add_test(t, memory_is_the_models);

@@ -38,12 +38,12 @@ typedef struct har__place {
     int64_t n_row, n_flow;
 } har__place;
 
-/* What is known [first, first + n) of a section, its events where it came first
- * [event, event + n_event), and how many times more a pass has them.         */
+/* What is known [first, first + n) of a section, the sums of its events
+ * [sum, sum + n_sum), and how many times a pass has them.                    */
 struct har__section {
     har__place place;
     bool is_exchange; /* bytes are said anew                                  */
-    int64_t first, n, event, n_event;
+    int64_t first, n, sum, n_sum;
     double weight;
 };
 
@@ -55,7 +55,8 @@ typedef struct putting {
     int t, etp_i;
     int tier[CORE_N_AXES];
     int group[CORE_N_AXES];
-    bool is_kept; /* the records are those of a new section         */
+    bool is_kept;  /* the records are those of a new section         */
+    har_cost_section kept;
     int64_t first; /* event that others may be added to             */
     bool has_interval;
     bool begins;  /* exchanges of rows of experts go on             */
@@ -91,22 +92,28 @@ static core_status keep(har_predictor *p, const har__known *known)
     return CORE_OK;
 }
 
-/* An event of computing is added to one of its cause, if no transfer is between
- * them.                                                                      */
+/* An event of computing is added to one of its cause in [first, n), if no transfer
+ * is between them; false: there is none.                                     */
+static bool join_computing(har_event *list, int64_t first, int64_t n,
+                           const har_event *event)
+{
+    if (event->kind != HAR_EVENT_COMPUTE)
+        return false;
+    for (int64_t i = n - 1;
+         i >= first && list[i].kind == HAR_EVENT_COMPUTE; i--)
+        if (list[i].cause == event->cause) {
+            list[i].seconds += event->seconds;
+            list[i].more += event->more;
+            return true;
+        }
+    return false;
+}
+
 static core_status add(const putting *u, const har_event *event)
 {
     har_predictor *p = u->p;
-    for (int64_t i = p->n_event - 1; !p->is_whole && i >= u->first; i--) {
-        har_event *before = &p->event[i];
-        if (event->kind != HAR_EVENT_COMPUTE ||
-            before->kind != HAR_EVENT_COMPUTE)
-            break;
-        if (before->cause != event->cause)
-            continue;
-        before->seconds += event->seconds;
-        before->more += event->more;
+    if (!p->is_whole && join_computing(p->event, u->first, p->n_event, event))
         return CORE_OK;
-    }
     return push(p, event);
 }
 
@@ -267,15 +274,15 @@ static core_status take_record(putting *u, const core_cost *c)
                               .axis = c->axis,
                               .is_global = core_tap_is_global(c->tap.kind)};
     const double weight = p->weight[c->tick];
-    add_to_class(p, &known, weight, weight * known.bytes);
     if (c->kind == CORE_COST_GROUPED_GEMM && c->m > p->most_rows[u->lane])
         p->most_rows[u->lane] = c->m;
+    if (u->is_kept)
+        return keep(p, &known);
+    add_to_class(p, &known, weight, weight * known.bytes);
     if (kind == HAR_EVENT_BEGIN) {
         u->begun = known.event;
         u->n_begun++;
     }
-    if (u->is_kept)
-        CORE_TRY(keep(p, &known));
     return add(u, &known.event);
 }
 
@@ -337,7 +344,7 @@ static int32_t *find(const har_predictor *p, const har__place *place)
 core_status har__forget_sections(har_predictor *p)
 {
     void *find;
-    p->n_section = p->n_known = 0;
+    p->n_section = p->n_known = p->n_sum = 0;
     if (p->find == NULL) {
         CORE_TRY(core_alloc(&find, N_FIND, sizeof *p->find, "a schedule"));
         p->find = find;
@@ -368,18 +375,11 @@ static core_status recall_whole(putting *u, const har__section *known,
 static core_status recall_sums(putting *u, const har__section *known)
 {
     har_predictor *p = u->p;
-    har_event *more =
-        core_grow(p->event, &p->n_event_room, p->n_event + known->n_event,
-                  sizeof *more, "a schedule");
-    if (more == NULL)
-        return CORE_E_MEMORY;
-    p->event = more;
-    for (int64_t i = 0; i < known->n_event; i++) {
-        har_event *event = &p->event[p->n_event++];
-        *event = p->event[known->event + i];
-        event->group = u->group[p->class_of[event->class_i].axis];
+    for (int64_t i = 0; i < known->n_sum; i++) {
+        har_event event = p->sum[known->sum + i];
+        event.group = u->group[p->class_of[event.class_i].axis];
+        CORE_TRY(add(u, &event));
     }
-    u->first = p->n_event;
     return CORE_OK;
 }
 
@@ -413,7 +413,7 @@ void har__add_sections(har_predictor *p)
 }
 
 static core_status begin(putting *u, const har__place *place, int32_t *at,
-                         bool is_exchange)
+                         const har_cost_section *now)
 {
     har_predictor *p = u->p;
     har__section *more =
@@ -424,11 +424,11 @@ static core_status begin(putting *u, const har__place *place, int32_t *at,
     p->section = more;
     p->section[p->n_section++] = (har__section){
         .place = *place,
-        .is_exchange = is_exchange,
+        .is_exchange = now->sent != NULL,
         .first = p->n_known,
-        .event = p->n_event};
-    u->first = p->n_event;
+        .sum = p->n_sum};
     *at = (int32_t)p->n_section;
+    u->kept = *now;
     u->is_kept = true;
     return CORE_OK;
 }
@@ -448,21 +448,55 @@ static bool has(void *self, const har_cost_section *now)
         return true;
     }
     if (p->n_section < MOST_SECTIONS)
-        u->status = begin(u, &place, at, now->sent != NULL);
+        u->status = begin(u, &place, at, now);
     return false;
 }
 
+/* Do meetings of a section, one right after the other, come to one?  The same
+ * member of the group takes longest in each: all grow with what the section
+ * depends on.  Where they hide behind what was computed, only the first does. */
+static bool is_one_meeting(const har_predictor *p, const har_event *before,
+                           const har_event *event)
+{
+    return !p->schedule.meets_aside && before->kind == HAR_EVENT_MEET &&
+           event->kind == HAR_EVENT_MEET && before->class_i == event->class_i;
+}
+
+static core_status add_to_sums(har_predictor *p, har__section *s,
+                               const har_event *event)
+{
+    if (join_computing(p->sum, s->sum, p->n_sum, event))
+        return CORE_OK;
+    har_event *last = &p->sum[p->n_sum - 1];
+    if (p->n_sum > s->sum && is_one_meeting(p, last, event)) {
+        last->seconds += event->seconds;
+        last->more += event->more;
+        return CORE_OK;
+    }
+    har_event *more = core_grow(p->sum, &p->n_sum_room, p->n_sum + 1,
+                                sizeof *more, "a schedule");
+    if (more == NULL)
+        return CORE_E_MEMORY;
+    p->sum = more;
+    p->sum[p->n_sum++] = *event;
+    s->n_sum++;
+    return CORE_OK;
+}
+
+/* The section is known, and comes for the first time. */
 static void ends(void *self)
 {
     putting *u = self;
     har_predictor *p = u->p;
-    if (u->is_kept) {
-        har__section *s = &p->section[p->n_section - 1];
-        s->n = p->n_known - s->first;
-        s->n_event = p->n_event - s->event;
-        u->first = p->n_event;
-    }
+    if (!u->is_kept)
+        return;
+    har__section *s = &p->section[p->n_section - 1];
     u->is_kept = false;
+    s->n = p->n_known - s->first;
+    for (int64_t i = 0; i < s->n && u->status == CORE_OK; i++)
+        u->status = add_to_sums(p, s, &p->known[s->first + i].event);
+    if (u->status == CORE_OK)
+        u->status = recall(u, s, &u->kept);
 }
 
 /* --- lanes --- */

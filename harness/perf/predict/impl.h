@@ -32,8 +32,10 @@ struct har_predictor {
     har_event *event;       /* owned                                          */
     core_arena turn;        /* of a turn that is put in order                 */
     int64_t n_section, n_section_room, n_known, n_known_room;
+    int64_t n_sum, n_sum_room;
     har__section *section;  /* owned: events that come again                  */
-    har__known *known;      /* owned                                          */
+    har__known *known;      /* owned: of their records                        */
+    har_event *sum;         /* owned: their sums                              */
     int32_t *find;          /* owned: sections by their places, counted from 1 */
     core_arena lanes;       /* of what follows                                */
     int64_t *first;

@@ -38,6 +38,7 @@ void har_predictor_free(har_predictor *p)
     free(p->event);
     free(p->section);
     free(p->known);
+    free(p->sum);
     free(p->find);
     har_load_free(&p->own);
     har_draws_free(&p->draws);
