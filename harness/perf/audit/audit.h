@@ -28,6 +28,8 @@
     X(DP, "dp", COUNT, "data-parallel replicas")                                \
     X(EP, "ep", COUNT, "expert-parallel degree")                                \
     X(ETP, "etp", COUNT, "column parts of an expert")                           \
+    X(CP, "cp", COUNT, "context-parallel degree")                               \
+    X(VPP, "vpp", COUNT, "virtual stages of a pipeline stage")                  \
     X(MICRO_BATCHES, "micro_batches", COUNT, "micro-batches of a pass")         \
     X(MODULES, "modules", COUNT, "distinct parts that one replica is cut into") \
     X(MODULES_PER_GPU, "modules_per_gpu", RATIO, "such parts per GPU")          \
@@ -223,6 +225,8 @@ typedef struct har_rule {
     har_rule_scope scope;
     int word, meaning;   /* applies under this meaning only; meaning 0: always */
     har_quantity unless; /* stated, this does not hold; GPUS: always           */
+    bool needs_cut; /* holds for readings with a cp or vpp above 1 alone, of
+                     * which it has one as an input                           */
 } har_rule;
 
 /* Rule i, NULL after the last; what a rule gives for its inputs. */
@@ -236,7 +240,11 @@ typedef struct har_reading {
     int tp, pp, dp, ep, etp, mb, rounds;
     par_scope scope;
     int n_broken_degree; /* structural claims that it contradicts              */
+    int cp, vpp;         /* 0 is 1                                             */
 } har_reading;
+
+/* GPUs of a reading. */
+int har_reading_gpus(const har_reading *reading);
 
 typedef enum har_claim_verdict {
     HAR_CLAIM_HOLDS,

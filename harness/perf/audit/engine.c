@@ -124,10 +124,13 @@ static void check_plan(har_finding *f, const har__case *c)
             others |= bit(i);
     }
     const bool ok = mine->range.lo <= degree && degree <= mine->range.hi;
+    char cp[32] = "";
+    if (r->cp > 1)
+        snprintf(cp, sizeof cp, " * cp %d", r->cp);
     add_check(f, c, HAR_CHECK_PLAN, ok, others,
-              "degrees: tp * pp * dp = %d * %d * %d = %d GPUs, experts on ep * "
-              "etp = %d * %d; %s is %.0f, stated %.0f%s",
-              r->tp, r->pp, r->dp, r->tp * r->pp * r->dp, r->ep, r->etp,
+              "degrees: tp * pp * dp = %d * %d * %d%s = %d GPUs, experts on ep "
+              "* etp = %d * %d; %s is %.0f, stated %.0f%s",
+              r->tp, r->pp, r->dp, cp, har_reading_gpus(r), r->ep, r->etp,
               har_quantity_name(q), degree, mine->value,
               !ok && q == HAR_Q_DP ? as_other_thing(r, mine->value) : "");
 }

@@ -191,6 +191,17 @@ har_interval har_id_bubble(const har_interval *x)
     return (har_interval){lo, hi};
 }
 
+har_interval har_id_bubble_virtual(const har_interval *x)
+{
+    const har_interval of_chunks[] = {x[0], mul(x[1], x[2])};
+    return har_id_bubble(of_chunks);
+}
+
+har_interval har_id_busy_virtual(const har_interval *x)
+{
+    return rest(har_id_bubble_virtual(x));
+}
+
 har_interval har_id_bubble_lockstep(const har_interval *x)
 {
     /* waiting (pp-1) share of (mb+pp-1) share + mb (1-share): grows with pp and

@@ -53,6 +53,10 @@ har_interval har_id_attention_at_least(const har_interval *x);
 /* --- schedule --- */
 /* stages, micro-batches: (pp - 1) / (mb + pp - 1) */
 har_interval har_id_bubble(const har_interval *x);
+/* stages, micro-batches, virtual stages of a stage, which take turns: a pipeline
+ * fills for one chunk of each; 1 - that                                      */
+har_interval har_id_bubble_virtual(const har_interval *x);
+har_interval har_id_busy_virtual(const har_interval *x);
 /* stages, micro-batches, attention share, with scope=replica, where idle stages
  * still serve experts: from the ideal, where the experts of a tick with a busy
  * stages take a / pp of theirs, to the bubble of a schedule whose ticks all take

@@ -80,7 +80,7 @@ static json_t *reading(const har_audit *a, int i)
     har_reading_write(&r->reading, text, sizeof text);
     core_json_put_text(object, "plan", text);
     core_json_put_int(object, "gpus",
-                      (int64_t)r->reading.tp * r->reading.pp * r->reading.dp);
+                      (int64_t)har_reading_gpus(&r->reading));
     core_json_put(object, "best", json_boolean(i < a->n_best));
     for (int k = 0; k < a->claims->n; k++)
         json_array_append_new(claims, claim(a->claims, k, &r->claim[k]));

@@ -42,7 +42,7 @@ static const file_key OF_FILE[] = {
     {"assume", "quantities to numbers",
      "what nobody states and is taken for granted", false},
     {"plan", "PLAN",
-     "the one plan to judge by, without cp (every plan that the degrees may mean)", false},
+     "the one plan to judge by (every plan that the degrees may mean)", false},
     {"claims", "list", "the figures, each with the keys below", true},
 };
 enum { N_OF_FILE = sizeof OF_FILE / sizeof OF_FILE[0] };
@@ -463,9 +463,6 @@ static core_status read_text(reader *r, const core_yaml_entry *e)
     else if (strcmp(e->path, "plan") == 0) {
         CORE_TRY_CTX(par_plan_parse(&out->plan, e->text), "reading %s:%d:%d",
                      r->path, r->line, r->column);
-        if (out->plan.cp > 1) /* its ranks would not be counted */
-            return fail_at(r, "plan: expected one without cp, found '%s'",
-                           e->text);
         out->has_plan = true;
     } else if (strcmp(e->path, "document") == 0)
         snprintf(out->document, sizeof out->document, "%.199s", e->text);

@@ -7,17 +7,24 @@
  * ordered by how many claims about the structure they contradict, then by how
  * far their degrees are from the stated ones, then by whether the experts have
  * dp copies, then by size, then by how little is cut: replicas are the first
- * that an unstated degree is taken for, then tensor ranks, then stages.
+ * that an unstated degree is taken for, then tensor ranks, then stages.  Rows
+ * and stages are cut (cp, vpp) as stated, and not where nobody says so.
  */
 #include "harness/perf/audit/impl.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { MAX_WORLD = 1 << 14, MAX_WORLDS = 20 };
+enum { MAX_WORLD = 1 << 14, MAX_WORLDS = 40 };
 
-static const har_quantity degrees[] = {HAR_Q_TP, HAR_Q_PP, HAR_Q_DP, HAR_Q_EP};
+static const har_quantity degrees[] = {HAR_Q_TP, HAR_Q_PP, HAR_Q_DP, HAR_Q_EP,
+                                       HAR_Q_CP};
 enum { N_DEGREES = sizeof degrees / sizeof degrees[0] };
+
+int har_reading_gpus(const har_reading *r)
+{
+    return r->tp * r->pp * r->dp * (r->cp > 1 ? r->cp : 1);
+}
 
 /* The first figure of a quantity, or what the hardware is said to have; 0 if
  * nobody states it. */
@@ -48,9 +55,11 @@ static int list_worlds(int *world, const har_claims *claims)
 {
     const int64_t of_nodes = (int64_t)stated(claims, HAR_Q_NODES) *
                              stated(claims, HAR_Q_GPUS_PER_NODE);
+    const bool has_cp = stated(claims, HAR_Q_CP) > 0; /* the last degree      */
+    const unsigned n_set = 1u << (has_cp ? N_DEGREES : N_DEGREES - 1);
     int n = add_world(world, 0, stated(claims, HAR_Q_GPUS));
     n = add_world(world, n, of_nodes);
-    for (unsigned set = 1; set < 1u << N_DEGREES; set++) {
+    for (unsigned set = 1; set < n_set; set++) {
         int64_t size = 1;
         for (unsigned i = 0; i < N_DEGREES; i++)
             if ((set >> i & 1u) != 0 && stated(claims, degrees[i]) > 0)
@@ -72,7 +81,7 @@ typedef struct search {
 static bool is_structural(har_quantity q)
 {
     double ignored = 0.0;
-    const har_reading any = {true, 1, 1, 1, 1, 1, 1, 1, PAR_SCOPE_STAGE, 0};
+    const har_reading any = {true, 1, 1, 1, 1, 1, 1, 1, PAR_SCOPE_STAGE, 0, 1, 1};
     return har__degree(&any, q, &ignored) || q == HAR_Q_EXPERTS_PER_GPU ||
            q == HAR_Q_LAYERS_PER_STAGE || q == HAR_Q_HEADS_PER_GPU ||
            q == HAR_Q_MODULES || q == HAR_Q_MODULES_PER_GPU;
@@ -97,13 +106,13 @@ static int count_broken(const har_claims *claims, const har_reading *reading)
 static int copies(const har_reading *r)
 {
     const int in_scope = r->scope == PAR_SCOPE_STAGE ? r->dp : r->dp * r->pp;
-    return in_scope * r->tp / (r->ep * r->etp);
+    return in_scope * (r->cp > 1 ? r->cp : 1) * r->tp / (r->ep * r->etp);
 }
 
 /* How far the degrees are from the stated ones, in doublings. */
 static double distance(const har_claims *claims, const har_reading *r)
 {
-    const int number[] = {r->tp, r->pp, r->dp, r->ep};
+    const int number[] = {r->tp, r->pp, r->dp, r->ep, r->cp > 1 ? r->cp : 1};
     double sum = 0.0;
     for (int i = 0; i < N_DEGREES; i++)
         if (stated(claims, degrees[i]) > 0)
@@ -122,8 +131,8 @@ static bool is_better(const har_reading *a, const har_reading *b,
         return far_a < far_b;
     if ((copies(a) == dp) != (copies(b) == dp))
         return copies(a) == dp;
-    if (a->tp * a->pp * a->dp != b->tp * b->pp * b->dp)
-        return a->tp * a->pp * a->dp < b->tp * b->pp * b->dp;
+    if (har_reading_gpus(a) != har_reading_gpus(b))
+        return har_reading_gpus(a) < har_reading_gpus(b);
     if (a->pp != b->pp)
         return a->pp < b->pp;
     if (a->tp != b->tp)
@@ -147,7 +156,8 @@ static void keep(search *s, const har_reading *r)
 static har_reading reading_of(const par_plan *p)
 {
     return (har_reading){true,  p->tp, p->pp,     p->dp,    p->ep,
-                         p->etp, p->mb, p->rounds, p->scope, 0};
+                         p->etp, p->mb, p->rounds, p->scope, 0,
+                         p->cp,  p->vpp};
 }
 
 static void consider(void *self, const par_plan *plan)
@@ -160,7 +170,9 @@ static void consider(void *self, const par_plan *plan)
     har_reading r = reading_of(plan);
     const int dp = stated(claims, HAR_Q_DP);
     const int mb = stated(claims, HAR_Q_MICRO_BATCHES);
+    const int vpp = stated(claims, HAR_Q_VPP);
     r.mb = mb > 0 ? mb : 1;
+    r.vpp = r.pp > 1 && vpp > 0 && vpp <= (int)claims->spec.n_l / r.pp ? vpp : 1;
     r.rounds = r.dp < dp && dp % r.dp == 0 ? dp / r.dp : 1;
     r.n_broken_degree = count_broken(claims, &r);
     keep(s, &r);
@@ -169,14 +181,24 @@ static void consider(void *self, const par_plan *plan)
 bool har__reads_alike(const har_claims *claims, const har_reading *a,
                       const har_reading *b)
 {
-    const int of_a[] = {a->tp, a->pp, a->dp, a->ep};
-    const int of_b[] = {b->tp, b->pp, b->dp, b->ep};
+    const int of_a[] = {a->tp, a->pp, a->dp, a->ep, a->cp};
+    const int of_b[] = {b->tp, b->pp, b->dp, b->ep, b->cp};
     for (int i = 0; i < N_DEGREES; i++)
         if (stated(claims, degrees[i]) > 0 && of_a[i] != of_b[i])
             return false;
-    return a->tp * a->pp * a->dp == b->tp * b->pp * b->dp &&
+    return har_reading_gpus(a) == har_reading_gpus(b) &&
            (a->etp == b->etp || stated(claims, HAR_Q_ETP) == 0) &&
            a->scope == b->scope;
+}
+
+/* Legal plans on so many ranks, with the stated cp and without. */
+static void consider_world(search *s, int n_rank)
+{
+    const int cp = stated(s->claims, HAR_Q_CP);
+    par_plan_each_legal(&s->claims->spec, n_rank, consider, s);
+    if (cp > 1 && n_rank % cp == 0)
+        par_plan_each_legal_cp(&s->claims->spec, n_rank, cp, PAR_CP_GATHER,
+                               consider, s);
 }
 
 int har_readings_find(har_reading *out, const har_claims *claims,
@@ -198,7 +220,7 @@ int har_readings_find(har_reading *out, const har_claims *claims,
     }
     const int n = list_worlds(world, claims);
     for (int i = 0; i < n; i++)
-        par_plan_each_legal(&claims->spec, world[i], consider, &s);
+        consider_world(&s, world[i]);
     memcpy(out, s.best, (size_t)s.n * sizeof *out);
     *n_searched = s.n_searched;
     return s.n;
@@ -214,7 +236,9 @@ void har_reading_write(const har_reading *r, char *out, size_t bytes)
         return;
     }
     plan.tp = r->tp;
+    plan.cp = r->cp > 1 ? r->cp : 1;
     plan.pp = r->pp;
+    plan.vpp = r->vpp > 1 ? r->vpp : 1;
     plan.dp = r->dp;
     plan.ep = r->ep;
     plan.etp = r->etp;

@@ -35,7 +35,7 @@ static void write_readings(const har_audit *a, FILE *out)
         fprintf(out, "  %c %s", i < a->n_best ? '*' : ' ', text);
         if (r->reading.exists)
             fprintf(out, " on %d GPUs",
-                    r->reading.tp * r->reading.pp * r->reading.dp);
+                    har_reading_gpus(&r->reading));
         fprintf(out, ": %d of %d claims hold\n", r->n_verdict[HAR_CLAIM_HOLDS],
                 a->claims->n);
         if (r->n_alike > 0)

@@ -4,7 +4,8 @@
  * rule in which a claim takes part, as target or as input.  The order matters
  * where two rules derive one quantity: the first whose inputs are known gives
  * it.  A rule without inputs of other claims (hardware, model, plan only) makes
- * a broken claim impossible instead of contradicted.
+ * a broken claim impossible instead of contradicted.  Where a reading cuts rows or
+ * stages (cp, vpp), rules that do so stand for those that do not.
  */
 #include "harness/perf/audit/audit.h"
 
@@ -117,12 +118,17 @@ static const har_rule rules[] = {
     /* --- schedule --- */
     {"bubble of the schedule", Q(BUBBLE), HAR_RULE_IS, 2,
      {Q(PP), Q(MICRO_BATCHES)}, .formula = "($0 - 1) / ($1 + $0 - 1)",
-     .f = har_id_bubble, .scope = HAR_STAGE_ONLY},
+     .f = har_id_bubble, .scope = HAR_STAGE_ONLY, .unless = Q(VPP)},
+    {"bubble of virtual stages", Q(BUBBLE), HAR_RULE_IS, 3,
+     {Q(PP), Q(MICRO_BATCHES), Q(VPP)},
+     .formula = "($0 - 1) / ($1 * $2 + $0 - 1)", .f = har_id_bubble_virtual,
+     .scope = HAR_STAGE_ONLY, .needs_cut = true},
     {"bubble of the lockstep schedule", Q(BUBBLE), HAR_RULE_IS, 3,
      {Q(PP), Q(MICRO_BATCHES), Q(ATTENTION_SHARE)},
      .formula = "($0 - 1) a / ($1 + ($0 - 1) a) to ($0 - 1) / ($1 + $0 - 1) "
                 "with a = $2",
-     .f = har_id_bubble_lockstep, .scope = HAR_REPLICA_ONLY},
+     .f = har_id_bubble_lockstep, .scope = HAR_REPLICA_ONLY,
+     .unless = Q(VPP)},
     {"FLOPs outside experts", Q(ATTENTION_SHARE), HAR_RULE_IS, 6,
      {Q(MIXER_PARAMETERS), Q(CHOSEN_PARAMETERS), Q(LAYERS), Q(HEADS),
       Q(HEAD_SIZE), Q(SEQUENCE_LENGTH)},
@@ -138,11 +144,15 @@ static const har_rule rules[] = {
      {Q(BUBBLE), Q(COMMUNICATION_EXPOSED)}, .formula = "1 - $0 - $1"},
     {"busy time under the schedule", Q(BUSY), HAR_RULE_AT_MOST, 2,
      {Q(PP), Q(MICRO_BATCHES)}, .formula = "1 - ($0 - 1) / ($1 + $0 - 1)",
-     .f = har_id_busy_schedule, .scope = HAR_STAGE_ONLY},
+     .f = har_id_busy_schedule, .scope = HAR_STAGE_ONLY, .unless = Q(VPP)},
+    {"busy time under virtual stages", Q(BUSY), HAR_RULE_AT_MOST, 3,
+     {Q(PP), Q(MICRO_BATCHES), Q(VPP)},
+     .formula = "1 - ($0 - 1) / ($1 * $2 + $0 - 1)", .f = har_id_busy_virtual,
+     .scope = HAR_STAGE_ONLY, .needs_cut = true},
     {"busy time under the lockstep schedule", Q(BUSY), HAR_RULE_AT_MOST, 3,
      {Q(PP), Q(MICRO_BATCHES), Q(ATTENTION_SHARE)},
      .formula = "1 - ($0 - 1) a / ($1 + ($0 - 1) a) with a = $2",
-     .f = har_id_busy_lockstep, .scope = HAR_REPLICA_ONLY},
+     .f = har_id_busy_lockstep, .scope = HAR_REPLICA_ONLY, .unless = Q(VPP)},
     {"busy time and balance", Q(BUSY), HAR_RULE_CEILING, 4,
      {Q(BUBBLE), Q(COMMUNICATION_EXPOSED), Q(ATTENTION_SHARE), Q(BALANCE)},
      .formula = "(1 - $0 - $1) / (a + (1 - a) / $3) with a = $2",
@@ -156,7 +166,12 @@ static const har_rule rules[] = {
     {"weights, KV and activations", Q(MEMORY_USED), HAR_RULE_AT_LEAST, 8,
      {Q(WEIGHT_BYTES), Q(KV_BYTES), Q(BATCH), Q(SEQUENCE_LENGTH), Q(HIDDEN),
       Q(BYTES_PER_WEIGHT), Q(DP), Q(MICRO_BATCHES)},
-     .formula = "$0 + $1 + $2 * $3 * $4 * $5 / ($6 * $7)"},
+     .formula = "$0 + $1 + $2 * $3 * $4 * $5 / ($6 * $7)", .unless = Q(CP)},
+    {"weights, KV and activations, rows cut", Q(MEMORY_USED), HAR_RULE_AT_LEAST,
+     9, {Q(WEIGHT_BYTES), Q(KV_BYTES), Q(BATCH), Q(SEQUENCE_LENGTH), Q(HIDDEN),
+         Q(BYTES_PER_WEIGHT), Q(DP), Q(MICRO_BATCHES), Q(CP)},
+     .formula = "$0 + $1 + $2 * $3 * $4 * $5 / ($6 * $7 * $8)",
+     .needs_cut = true},
     {"share of memory", Q(MEMORY_FRACTION), HAR_RULE_IS, 2,
      {Q(MEMORY_USED), Q(MEMORY_CAPACITY)}, .formula = "$0 / $1"},
     {"headroom", Q(MEMORY_HEADROOM), HAR_RULE_IS, 2,
@@ -172,7 +187,12 @@ static const har_rule rules[] = {
      .formula = "($0 / ($3 * $4) + $1 / $8 * ($8 + $9) / ($5 * $6 * $7)) * $2"},
     {"KV cache of a GPU", Q(KV_BYTES), HAR_RULE_IS, 7,
      {Q(KV_PER_TOKEN), Q(BATCH), Q(SEQUENCE_LENGTH), Q(BYTES_PER_WEIGHT),
-      Q(TP), Q(PP), Q(DP)}, .formula = "$0 * $1 * $2 * $3 / ($4 * $5 * $6)"},
+      Q(TP), Q(PP), Q(DP)}, .formula = "$0 * $1 * $2 * $3 / ($4 * $5 * $6)",
+     .unless = Q(CP)},
+    {"KV cache of a GPU, rows cut", Q(KV_BYTES), HAR_RULE_IS, 8,
+     {Q(KV_PER_TOKEN), Q(BATCH), Q(SEQUENCE_LENGTH), Q(BYTES_PER_WEIGHT),
+      Q(TP), Q(PP), Q(DP), Q(CP)},
+     .formula = "$0 * $1 * $2 * $3 / ($4 * $5 * $6 * $7)", .needs_cut = true},
     {"weights alone", Q(MEMORY_USED), HAR_RULE_AT_LEAST, 1, {Q(WEIGHT_BYTES)},
      .formula = "$0"},
     {"memory that there is", Q(MEMORY_USED), HAR_RULE_AT_MOST, 1,
@@ -180,7 +200,13 @@ static const har_rule rules[] = {
     {"memory at the longest sequence", Q(MEMORY_CAPACITY), HAR_RULE_AT_LEAST, 8,
      {Q(WEIGHT_BYTES), Q(KV_PER_TOKEN), Q(BATCH), Q(SEQUENCE_MAX),
       Q(BYTES_PER_WEIGHT), Q(TP), Q(PP), Q(DP)},
-     .formula = "$0 + $1 * $2 * $3 * $4 / ($5 * $6 * $7)"},
+     .formula = "$0 + $1 * $2 * $3 * $4 / ($5 * $6 * $7)", .unless = Q(CP)},
+    {"memory at the longest sequence, rows cut", Q(MEMORY_CAPACITY),
+     HAR_RULE_AT_LEAST, 9,
+     {Q(WEIGHT_BYTES), Q(KV_PER_TOKEN), Q(BATCH), Q(SEQUENCE_MAX),
+      Q(BYTES_PER_WEIGHT), Q(TP), Q(PP), Q(DP), Q(CP)},
+     .formula = "$0 + $1 * $2 * $3 * $4 / ($5 * $6 * $7 * $8)",
+     .needs_cut = true},
 
     /* --- bandwidth --- */
     {"weights that a pass reads", Q(LEAST_READ), HAR_RULE_IS, 5,
@@ -213,7 +239,8 @@ static const har_rule rules[] = {
       Q(TP), Q(PP), Q(DP), Q(EP), Q(TOP_K)},
      .formula = "$0 * $1 * $2 * $3 / $7 * $4 / $6 * (2 ($5 - 1) / $5 + 2 * $9 "
                 "/ $5 * ($8 - 1) / $8)",
-     .f = har_id_traffic, .word = HAR_WORD_PASS, .meaning = 1},
+     .f = har_id_traffic, .word = HAR_WORD_PASS, .meaning = 1,
+     .unless = Q(CP)},
     {"time of the traffic", Q(COMMUNICATION_TOTAL), HAR_RULE_AT_LEAST, 3,
      {Q(TRAFFIC), Q(LATENCY), Q(LINK_EFFECTIVE)}, .formula = "$0 / ($1 * $2)"},
 };

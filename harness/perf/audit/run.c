@@ -192,7 +192,6 @@ static void judge_reading(har_reading_result *out, const har_reading *reading,
 
 /* --- choosing what is shown --- */
 
-static int n_gpus(const har_reading *r) { return r->tp * r->pp * r->dp; }
 
 /* The first of its number of GPUs and scope, on a number that the degrees give:
  * as stated, tp*pp*dp, tp*pp*dp*ep. */
@@ -210,11 +209,11 @@ static bool is_first_of_kind(const har_reading *all, int i,
             c->quantity == HAR_Q_DP)
             degrees *= c->value;
     }
-    const double world = n_gpus(&all[i]);
+    const double world = har_reading_gpus(&all[i]);
     if (world != gpus && world != degrees && world != degrees * ep)
         return false;
     for (int k = 0; k < i; k++)
-        if (n_gpus(&all[k]) == n_gpus(&all[i]) && all[k].scope == all[i].scope)
+        if (har_reading_gpus(&all[k]) == har_reading_gpus(&all[i]) && all[k].scope == all[i].scope)
             return false;
     return true;
 }

@@ -31,12 +31,14 @@ bool har__degree(const har_reading *r, har_quantity q, double *out)
     if (!r->exists)
         return false;
     switch (q) {
-    case HAR_Q_GPUS: *out = (double)r->tp * r->pp * r->dp; return true;
+    case HAR_Q_GPUS: *out = har_reading_gpus(r); return true;
     case HAR_Q_TP: *out = r->tp; return true;
     case HAR_Q_PP: *out = r->pp; return true;
     case HAR_Q_DP: *out = r->dp; return true;
     case HAR_Q_EP: *out = r->ep; return true;
     case HAR_Q_ETP: *out = r->etp; return true;
+    case HAR_Q_CP: *out = r->cp > 1 ? r->cp : 1; return true;
+    case HAR_Q_VPP: *out = r->vpp > 1 ? r->vpp : 1; return true;
     case HAR_Q_MODULES: *out = (double)r->tp * r->pp; return true;
     case HAR_Q_EXPERT_STAGES:
         *out = r->scope == PAR_SCOPE_STAGE ? r->pp : 1;
@@ -182,9 +184,28 @@ bool har__is_stated(const har_claims *claims, har_quantity q)
     return is_stated;
 }
 
+/* Does the reading cut rows, or stages, as rules without cp and vpp do not? */
+static bool is_cut(const har_reading *r, har_quantity q)
+{
+    return r->exists && ((q == HAR_Q_CP && r->cp > 1) ||
+                         (q == HAR_Q_VPP && r->vpp > 1));
+}
+
+static bool suits_cut(const har__case *c, const har_rule *rule)
+{
+    bool is_of_cut = false;
+    for (int i = 0; i < rule->n_input; i++)
+        is_of_cut = is_of_cut || is_cut(c->reading, rule->input[i]);
+    return rule->needs_cut ? is_of_cut : !is_cut(c->reading, rule->unless);
+}
+
 bool har__applies(const har__case *c, const har_rule *rule)
 {
-    if (rule->unless != HAR_Q_GPUS && har__is_stated(c->claims, rule->unless))
+    const bool is_degree = rule->unless == HAR_Q_CP || rule->unless == HAR_Q_VPP;
+    if (!suits_cut(c, rule))
+        return false;
+    if (rule->unless != HAR_Q_GPUS && !is_degree &&
+        har__is_stated(c->claims, rule->unless))
         return false;
     if (rule->meaning != 0 && c->meaning[rule->word] != rule->meaning)
         return false;
