@@ -130,7 +130,8 @@ void par_all_gather(par_comm *comm, const par_group *group, const void *in,
                     void *out, const int64_t *count_bytes);
 
 /* Member i receives the sum of everybody's block i: in holds sum(count) doubles,
- * out count[me].  Same order and rounding as par_all_reduce.                 */
+ * out count[me]; out may be block me of in.  Same order and rounding as
+ * par_all_reduce.                                                            */
 void par_reduce_scatter(par_comm *comm, const par_group *group,
                         const double *in, double *out, const int64_t *count,
                         core_numerics rounding);

@@ -78,6 +78,11 @@ static void reduce_mine(par_comm *comm, par__op *op, const char *in,
 {
     const par_group *g = op->group;
     const int64_t n = count[g->me];
+    if (g->n == 1) { /* nothing is added */
+        if (out != in)
+            copy(out, in, n);
+        return;
+    }
     char *slots = par__scratch(comm, g->n * n * ELEMENT);
     for (int i = 0; i < g->n; i++)
         if (i != g->me)
@@ -153,7 +158,9 @@ static void reduce(par_comm *comm, const par_group *group, void *buf, int64_t n,
 {
     core_assert(n >= 0);
     par__op op = par__begin(comm, group, PAR_ALL_REDUCE);
-    if (group->n > PAIRWISE) {
+    if (group->n == 1) {
+        /* the sum is what lies there */
+    } else if (group->n > PAIRWISE) {
         int64_t done = 0;
         do { /* once even for n = 0, so that everybody meets */
             const int64_t piece = n - done < PIECE ? n - done : PIECE;

@@ -69,6 +69,9 @@ static void pack(par_model *m, int layer)
     const int64_t n_k = m->spec->n_k, n_d = core_spec_n_de(m->spec);
     const double *in = m->spec->n_de > 0 ? w->narrow : par__expert_input(m);
     const int64_t c0 = m->now.t0 * n_k, c1 = m->now.t1 * n_k;
+    const int64_t flops = m->spec->weigh_input ? CORE_FLOPS_SCALE : 0;
+    par__cost_add_rows(m, w->send_first[m->layout->plan.ep], n_d, flops);
+#pragma omp parallel for num_threads(par__threads(m, (c1 - c0) * n_d))
     for (int64_t c = c0; c < c1; c++) {
         const int64_t to = w->position[c - c0], i = c / n_k;
         if (to < 0)
@@ -78,8 +81,6 @@ static void pack(par_model *m, int layer)
         meta[0] = layer;
         meta[1] = w->idx[c];
         meta[2] = w->send_id[to];
-        par__cost_add_rows(m, 1, n_d,
-                           m->spec->weigh_input ? CORE_FLOPS_SCALE : 0);
         const double factor = m->spec->weigh_input ? w->weight[c] : 1.0;
         for (int64_t d = 0; d < n_d; d++)
             w->send[to * n_d + d] = factor * in[i * n_d + d];
@@ -339,12 +340,14 @@ void par__order_by_part(par_model *m, int pair)
         for (int s = 0; s < lay->ep_group.n; s++) {
             int64_t r0, r1;
             part_of_block(lay, w->count_in[s], i, &r0, &r1);
-            for (int64_t r = w->recv_first[s] + r0; r < w->recv_first[s] + r1;
-                 r++, to += n_d) {
-                memcpy(to, y + lane->flow.place[r] * n_d,
+            r0 += w->recv_first[s];
+            r1 += w->recv_first[s];
+#pragma omp parallel for num_threads(par__threads(m, (r1 - r0) * n_d))
+            for (int64_t r = r0; r < r1; r++)
+                memcpy(to + (r - r0) * n_d, y + lane->flow.place[r] * n_d,
                        (size_t)n_d * sizeof *to);
-                if (i != lay->etp_i)
-                    continue;
+            to += (r1 - r0) * n_d;
+            for (int64_t r = r0; i == lay->etp_i && r < r1; r++) {
                 mine->id[mine->n] = from->id[r];
                 mine->layer[mine->n] = from->layer[r];
                 mine->expert[mine->n++] = from->expert[r];
@@ -354,21 +357,22 @@ void par__order_by_part(par_model *m, int pair)
     }
 }
 
-/* Sum the parts over etp, add the bias once, store: the expert's output, in the
- * lane's rows.                                                               */
-static void complete(par_model *m, int pair)
+/* Sum the parts over etp, add the bias once, store: the experts' outputs, which
+ * lie where my part of the lane's rows did.                                  */
+static const double *complete(par_model *m, int pair)
 {
     const par_layout *lay = m->layout;
     par_lane *lane = &m->lane[m->now.lane];
     const int64_t n_d = core_spec_n_de(m->spec), n = lane->flow.received.n;
     const par_choices *mine = &lane->flow.mine;
     const core_tap tap = par__pair_tap(m, CORE_TAP_EXPERT_OUT, pair);
-    double *y = par__grow(m, &m->sorted_rows, n * n_d, sizeof *y);
+    double *const parts = lane->rows.at;
+    double *const y = parts + sum(m->work.part_count, lay->etp_i);
     par__cost_collective(m, PAR_REDUCE_SCATTER, &lay->etp_group, tap, n * n_d,
                          mine->n * n_d);
     par__pause(m);
-    par_reduce_scatter(m->comm, &lay->etp_group, lane->rows.at, y,
-                       m->work.part_count, m->numerics);
+    par_reduce_scatter(m->comm, &lay->etp_group, parts, y, m->work.part_count,
+                       m->numerics);
     par__resume(m);
     par__cost_rows(m, tap, 0, n_d, 0);
     for (int64_t i = 0; i < mine->n; i++) {
@@ -380,8 +384,7 @@ static void complete(par_model *m, int pair)
     }
     par__store(m, CORE_TAP_EXPERT_OUT, y, mine->n * n_d);
     par__observe_choices(m, CORE_TAP_EXPERT_OUT, pair, y, mine, 0, n_d, 1, 0);
-    if (mine->n > 0)
-        memcpy(lane->rows.at, y, (size_t)(mine->n * n_d) * sizeof *y);
+    return y;
 }
 
 void par__return(par_model *m, int pair)
@@ -393,7 +396,7 @@ void par__return(par_model *m, int pair)
     const int64_t row_bytes = n_d * (int64_t)sizeof(double);
     const core_tap tap = par__pair_tap(m, CORE_TAP_BACK, pair);
     par__enter(m, PAR_OP_DISPATCH, tap);
-    complete(m, pair);
+    const double *y = complete(m, pair);
     par__poison(m, w->send, (size_t)(w->send_first[lay->plan.ep] * row_bytes));
     int64_t at = 0;
     for (int i = 0; i < lay->ep_group.n; i++) {
@@ -407,8 +410,8 @@ void par__return(par_model *m, int pair)
         w->out_bytes[i] = (r1 - r0) * row_bytes;
     }
     m->stats->n_returned += lane->flow.mine.n;
-    lane->back_coming = exchange(m, lane->rows.at, w->send, tap,
-                                 CORE_COST_VALUES, goes_on(m));
+    lane->back_coming =
+        exchange(m, y, w->send, tap, CORE_COST_VALUES, goes_on(m));
 }
 
 void par__returned(par_model *m, int layer)

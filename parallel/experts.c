@@ -64,8 +64,11 @@ static void sort_rows(par_model *m, int pair)
             to.layer[at] = from->layer[i];
             to.expert[at] = from->expert[i];
             to.lane[at] = w->joined[j];
-            memcpy(sorted + at * n_d, x + i * n_d, (size_t)n_d * sizeof *x);
         }
+#pragma omp parallel for num_threads(par__threads(m, from->n * n_d))
+        for (int64_t i = 0; i < from->n; i++)
+            memcpy(sorted + l->flow.place[i] * n_d, x + i * n_d,
+                   (size_t)n_d * sizeof *x);
     }
 }
 

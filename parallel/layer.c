@@ -34,6 +34,7 @@ static void add(par_model *m, const par_layer *layer, const double *y,
     core_cost *cost = par__cost_rows(m, tap, m->now.n_s, m->spec->n_d,
                                      CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
     cost->read += n;
+#pragma omp parallel for num_threads(par__threads(m, n))
     for (int64_t i = 0; i < n; i++)
         m->now.x[i] += m->spec->residual_scale * y[i];
     if (is_scaled) {
@@ -138,6 +139,7 @@ static void add_branch(par_model *m, const par_layer *layer, int l, double *out)
     const core_tap tap = par__tap(CORE_TAP_FFN_OUT, l);
     par__enter(m, PAR_OP_MLP, tap);
     par__cost_rows(m, tap, m->now.n_s, m->spec->n_d, CORE_FLOPS_ADD)->read += n;
+#pragma omp parallel for num_threads(par__threads(m, n))
     for (int64_t i = 0; i < n; i++)
         out[i] += mlp_out[i];
 }

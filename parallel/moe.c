@@ -21,10 +21,11 @@ static int64_t next_choice(const int64_t *idx, int64_t n_k, int64_t after)
     return best;
 }
 
-static void combine_token(par_model *m, int64_t i, double *out)
+/* How many rows it was. */
+static int64_t combine_token(const par_model *m, int64_t i, double *out)
 {
     const par_work *w = &m->work;
-    core_cost *cost = &m->cost.record;
+    int64_t n_row = 0;
     const int64_t n_k = m->spec->n_k, n_d = core_spec_n_de(m->spec);
     const int64_t *idx = w->idx + i * n_k;
     const bool pass = m->spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH;
@@ -40,9 +41,9 @@ static void combine_token(par_model *m, int64_t i, double *out)
         const double *y = at < 0 ? w->xn + i * n_d : w->send + at * n_d;
         for (int64_t d = 0; d < n_d; d++)
             out[d] += weight * y[d];
-        cost->read += n_d;
-        cost->flops += CORE_FLOPS_MULTIPLY_ADD * n_d;
+        n_row++;
     }
+    return n_row;
 }
 
 void par__combine(par_model *m, int layer, double *out)
@@ -54,9 +55,14 @@ void par__combine(par_model *m, int layer, double *out)
     core_tap tap = par__tap(CORE_TAP_COMBINE, layer);
     double *sum = widens ? w->sum : out;
     par__enter(m, PAR_OP_COMBINE, tap);
-    par__cost_rows(m, tap, n, n_de, 0)->read = 0; /* by choice, below */
+    core_cost *cost = par__cost_rows(m, tap, n, n_de, 0);
+    int64_t n_row = 0;
+#pragma omp parallel for num_threads(par__threads(m, n * m->spec->n_k * n_de))  \
+    reduction(+ : n_row)
     for (int64_t i = t0; i < m->now.t1; i++)
-        combine_token(m, i, sum + i * n_de);
+        n_row += combine_token(m, i, sum + i * n_de);
+    cost->read = n_row * n_de;
+    cost->flops = CORE_FLOPS_MULTIPLY_ADD * n_row * n_de;
     par__tap_slice(m, tap, sum);
     if (widens) {
         tap = par__tap(CORE_TAP_WIDE, layer);

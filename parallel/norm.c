@@ -9,6 +9,9 @@
 
 #include <math.h>
 
+#pragma omp declare reduction(worse:double : omp_out = par__worse(             \
+                                  omp_out, omp_in)) initializer(omp_priv = 0.0)
+
 void par__rms_apply(double *y, const double *x, const double *weight,
                     int64_t n_col, double sum, double n_sum, double eps)
 {
@@ -44,6 +47,8 @@ void par__rms_rows(par_model *m, double *y, int64_t ldy, const double *x,
                        CORE_FLOPS_SQUARES + CORE_FLOPS_SCALE +
                            (weight != NULL ? CORE_FLOPS_SCALE : 0));
     cost->weights = weight != NULL && n_row > 0 ? n_col : 0;
+#pragma omp parallel for num_threads(par__threads(m, n_row * n_col))            \
+    reduction(worse : largest)
     for (int64_t i = 0; i < n_row; i++) {
         const double sum = par__sum_of_squares(x + i * ldx, n_col);
         par__rms_apply(y + i * ldy, x + i * ldx, weight, n_col, sum,
@@ -61,6 +66,8 @@ void par__layer_rows(par_model *m, double *y, const double *x, int64_t n_row,
     double largest = 0.0;
     par__cost_rows(m, tap, n_row, n_d, CORE_FLOPS_LAYERNORM)->weights =
         n_row > 0 ? 2 * n_d : 0;
+#pragma omp parallel for num_threads(par__threads(m, n_row * n_d))              \
+    reduction(worse : largest)
     for (int64_t i = 0; i < n_row; i++) {
         const double *x_d = x + i * n_d;
         double s1 = 0.0;

@@ -58,9 +58,12 @@ void par__embed(par_model *m)
     par__enter(m, PAR_OP_EMBED, tap);
     core_cost *cost = par__cost_rows(m, tap, n, n_d, 0);
     cost->read = 0;
+    int64_t n_row = 0;
+#pragma omp parallel for num_threads(par__threads(m, n * n_d))                  \
+    reduction(+ : n_row)
     for (int64_t i = 0; i < n; i++)
-        if (embed_row(m, out + i * n_d, &m->embed, batch->ids[token[i]]))
-            cost->weights += n_d;
+        n_row += embed_row(m, out + i * n_d, &m->embed, batch->ids[token[i]]);
+    cost->weights = n_row * n_d;
     par__leave_partial(m, out, NULL, tap);
 }
 
@@ -71,6 +74,7 @@ void par__embedded(par_model *m)
     const double *out = par__mine(m, m->work.out);
     par__enter(m, PAR_OP_EMBED, tap);
     par__cost_rows(m, tap, m->now.n_s, n_d, CORE_FLOPS_SCALE);
+#pragma omp parallel for num_threads(par__threads(m, n_x))
     for (int64_t i = 0; i < n_x; i++)
         m->now.x[i] = out[i] * m->spec->embed_scale;
     par__tap_stream(m, tap, m->now.x);
@@ -91,11 +95,13 @@ static void make_logits(par_model *m, int64_t i0, int64_t n, core_tap tap)
     if (i0 > 0)
         cost->weights = weights;
     cost->flops += CORE_FLOPS_SCALE * n_all;
+#pragma omp parallel for num_threads(par__threads(m, n_all))
     for (int64_t i = 0; i < n_all; i++)
         logits[i] /= spec->logits_divisor;
     if (!(spec->logits_cap > 0.0))
         return;
     cost->flops += CORE_FLOPS_FUNCTION * n_all;
+#pragma omp parallel for num_threads(par__threads(m, n_all))
     for (int64_t i = 0; i < n_all; i++)
         logits[i] = core_capped(logits[i], spec->logits_cap);
 }
