@@ -159,17 +159,45 @@ static void run_chunk(par_model *m, const chunk *c)
     grouped_product(m, c, DOWN, x, n_d, up, n_f, CORE_TAP_EXPERT_OUT);
 }
 
+/* Weights that are made for each chunk are worth many rows; where they are kept,
+ * so few that a cache keeps the inner columns.                               */
+static int64_t rows_at_a_time(const par_model *m)
+{
+    const int64_t wide = m->keeps.experts
+                             ? par__min(m->work.wide, PAR_TILE_ELEMENTS)
+                             : m->work.wide;
+    return par__rows_at_a_time(wide, m->layout->first_f[1]);
+}
+
+/* Where a chunk from row r0 on ends: behind whole experts, if one is not too
+ * large, or else an even part of it.                                         */
+static int64_t end_of_chunk(const par_model *m, int64_t r0, int64_t most)
+{
+    const int64_t *first = m->work.bucket;
+    const int n_bucket = m->n_moe * m->layout->n_my_expert;
+    int64_t end = r0;
+    for (int b = 0; b < n_bucket; b++) {
+        const int64_t n = first[b + 1] - r0, n_part = (n + most - 1) / most;
+        if (n > most && end == r0)
+            return r0 + (n + n_part - 1) / n_part;
+        if (n > most)
+            break;
+        end = par__max(end, first[b + 1]);
+    }
+    return end;
+}
+
 void par__experts(par_model *m, int pair)
 {
     par_cost_part cost[N_WHICH] = {0};
     par__enter(m, PAR_OP_EXPERT, par__pair_tap(m, CORE_TAP_RECV, pair));
     sort_rows(m, pair);
-    const int64_t n = m->sorted.n;
-    const int64_t most =
-        par__rows_at_a_time(m->work.wide, m->layout->first_f[1]);
-    for (int64_t r0 = 0; r0 == 0 || r0 < n; r0 += most) {
-        const int64_t r1 = n - r0 < most ? n : r0 + most;
+    const int64_t n = m->sorted.n, most = rows_at_a_time(m);
+    int64_t r0 = 0;
+    do { /* once even without rows */
+        const int64_t r1 = end_of_chunk(m, r0, most);
         run_chunk(m, &(chunk){pair, r0, r1, cost});
-    }
+        r0 = r1;
+    } while (r0 < n);
     par__cost_parts_close(m, cost, N_WHICH);
 }
