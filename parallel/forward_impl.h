@@ -25,7 +25,7 @@
 enum {
     PAR_TILE_ELEMENTS = 1 << 20, /* 8 MB of doubles: a tile of a weight       */
     PAR_WIDE_ELEMENTS = 1 << 22, /* 32 MB of doubles: logits, inner columns   */
-    PAR_MOST_CHUNK = 256,        /* rows of x that one product takes          */
+    PAR_MOST_CHUNK = 512,        /* rows of x that one product takes          */
     PAR_MOST_TILE = 512,         /* and rows of a weight                      */
     PAR_WORTH_THREADS = 1 << 16, /* elements of a loop, or products           */
     PAR_QUERY_BLOCK = 64,        /* queries whose scores exist at a time      */

@@ -42,6 +42,7 @@ void par__to_f32(float *out, const double *x, int64_t ld, int64_t n_row,
                  int64_t n_col)
 {
     for (int64_t i = 0; i < n_row; i++)
+#pragma omp simd
         for (int64_t c = 0; c < n_col; c++)
             out[i * n_col + c] = (float)x[i * ld + c];
 }
@@ -50,6 +51,7 @@ void par__to_f64(double *out, int64_t ld, const float *x, int64_t ldx,
                  int64_t n_row, int64_t n_col)
 {
     for (int64_t i = 0; i < n_row; i++)
+#pragma omp simd
         for (int64_t c = 0; c < n_col; c++)
             out[i * ld + c] = (double)x[i * ldx + c];
 }

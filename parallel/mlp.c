@@ -20,11 +20,11 @@ void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
         const int l = layer != NULL ? (int)layer[r] : tap.layer;
         const core_gating gating = core_spec_gating_in(
             m->spec, l, tap.kind == CORE_TAP_EXPERT_ACT);
-        for (int64_t i = r * n_col; i < (r + 1) * n_col; i++)
-            if (m->spec->gated)
-                up[i] = core_gated(gating, gate[i], up[i]);
-            else
-                up[i] = core_act_apply(gating.act, up[i]);
+        double *up_r = up + r * n_col;
+        if (m->spec->gated)
+            core_gated_row(gating, gate + r * n_col, up_r, n_col);
+        else
+            core_act_apply_row(gating.act, up_r, up_r, n_col);
     }
 }
 
