@@ -12,6 +12,8 @@
 #include "harness/perf/cost/operators.h"
 #include "harness/perf/cost/record.h"
 
+#include <string.h>
+
 static const har__operator *const PROJECTIONS[CORE_N_PROJECTIONS] = {
 #define PROJECTION(kind, name) &har__projection_##name,
     CORE_PROJECTION_LIST(PROJECTION)
@@ -43,9 +45,13 @@ static void find_sees(har__walk *w, int64_t row)
     const uint8_t *mask =
         batch->mask != NULL ? batch->mask + row * batch->n_t : NULL;
     const int64_t run = core_spec_digest_run(w->spec, w->layer);
+    if (mask == NULL) { /* each its own, at least */
+        memset(w->sees, true, (size_t)batch->n_t);
+        return;
+    }
     for (int64_t i = 0; i < batch->n_t; i++) {
         int64_t j = core_spec_first_key(w->spec, w->layer, i);
-        while (mask != NULL && j <= i && mask[j] == 0)
+        while (j <= i && mask[j] == 0)
             j++;
         w->sees[i] = j <= i || (run > 0 && i + 1 >= run);
     }
@@ -76,12 +82,21 @@ static void add_run(const har__walk *w, core_cost *cost, int64_t n_alike,
     const int64_t most = seen.n_set > 0 ? seen.n_key * seen.n_wide : n_t;
     const int64_t run = core_spec_digest_run(w->spec, w->layer);
     const int64_t end = queries->i0 + queries->n;
+    /* first keys ascend: is the last one's first, and none hidden or left out? */
+    const bool is_whole = w->request->batch->mask == NULL && run == 0 &&
+                          most >= n_t &&
+                          core_spec_first_key(w->spec, w->layer, end - 1) == 0;
     for (int64_t i0 = queries->i0; i0 < end; i0 += HAR_QUERY_BLOCK) {
         const int64_t i1 =
             i0 + HAR_QUERY_BLOCK < end ? i0 + HAR_QUERY_BLOCK : end;
         int64_t n_key = i1 - core_spec_first_key(w->spec, w->layer, i0) +
                         (run > 0 ? i1 / run : 0);
-        for (int64_t i = i0; i < i1; i++) {
+        if (is_whole) { /* query i sees the keys 0 .. i */
+            const int64_t n = (i1 - i0) * (i0 + 1 + i1) / 2;
+            cost->n_pair += n_alike * n;
+            cost->flops += n_alike * CORE_FLOPS_SOFTMAX * n;
+        }
+        for (int64_t i = i0; i < i1 && !is_whole; i++) {
             if (!w->sees[i]) {
                 n_key = run > 0 ? n_key : n_t;
                 continue;
