@@ -140,8 +140,7 @@ static core_status draw(const gold_case *gold, const gold_feed *feed,
         draw[i].forcing = forcing;
         measuring[i] = (gold__measuring){
             .taps = &pass->taps, .spec = &pass->spec, .forcing = forcing};
-        const bool turns = gold->act_quant ? ref_turns_codes(&draw[i])
-                                           : ref_turns(numerics, &draw[i]);
+        const bool turns = ref_turns(numerics, &draw[i]);
         if (directions[forcing].n > 0 && !turns)
             measuring[i].directions = &directions[forcing];
         measuring[i].turns_operands =

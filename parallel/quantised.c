@@ -37,5 +37,5 @@ void par__quantise(par_model *m, const par_shard *w, double *x, int64_t n)
     for (int64_t i = 0; i < n && w->n_col > 0; i++)
         core_operand_quantise(format, m->numerics,
                               largest != NULL ? largest[i] : 0.0,
-                              x + i * w->n_col, w->n_col, -1);
+                              x + i * w->n_col, w->n_col, NULL);
 }

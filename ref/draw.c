@@ -127,14 +127,10 @@ static double neighbour(core_numerics numerics, double y, bool away)
     return z;
 }
 
-bool ref_turns_codes(const ref_draw *draw)
-{
-    return !draw->stated && draw->run % 4 == 0;
-}
-
 bool ref_turns(core_numerics numerics, const ref_draw *draw)
 {
-    return ref_turns_codes(draw) && core_coarsest_roundoff(numerics) > 0x1p-24;
+    return !draw->stated && draw->run % 4 == 0 &&
+           core_coarsest_roundoff(numerics) > 0x1p-24;
 }
 
 /* The part of a tap's elements [first, first + n) that lies in one copy of the
@@ -187,7 +183,8 @@ void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
     core_store(numerics, CORE_GRID_ACT, y, n);
 }
 
-int64_t ref__largest_at(const double *row, int64_t n)
+/* Where the largest magnitude of a row stands. */
+static int64_t largest_at(const double *row, int64_t n)
 {
     int64_t largest = 0;
     for (int64_t k = 1; k < n; k++)
@@ -207,7 +204,7 @@ void ref__turn_operand(const ref__run *run, core_slot slot, double *x,
         return;
     for (int64_t i = 0; i < n_row; i++) {
         double *row = x + i * n_k;
-        const int64_t largest = ref__largest_at(row, n_k);
+        const int64_t largest = largest_at(row, n_k);
         const bool away = ((uint64_t)i + run->draw->run / 4) % 2 == 0;
         row[largest] = neighbour(numerics, row[largest], away);
     }

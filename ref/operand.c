@@ -2,16 +2,22 @@
  * they are, rounded again, or quantised as engines do it.
  *
  * How a row is rounded is a matter of the run; how it is quantised, a property
- * of the weight, so that one tensor may be read in several formats: each product
- * reads a copy of its own, but for the inner activations of a network, which
- * nobody else reads.  A rounding the other way is a whole step of a code, and
- * rare where sums are good; so draws that turn units have the largest element
- * of every row go to the next code.
+ * of the weight, so that one tensor may be read in several formats: each
+ * product reads a copy of its own, but for the inner activations of a network,
+ * which nobody else reads.  A rounding the other way is a whole step of a code,
+ * and rare where sums are good, but which elements are near a tie is known: in
+ * draws they go to either code.
  */
 #include "ref/ref_impl.h"
 
 #include <math.h>
 #include <string.h>
+
+/* How far an honest value and a drawn one may be apart when products read them,
+ * over the largest beside them: 16 roundoffs of floats.  Where a pass has
+ * errors that are larger, its draws have them, too, and turn codes by
+ * themselves.   */
+static const double HONEST_REACH = 0x1p-20;
 
 void ref__reread(const ref__run *run, core_slot slot, double *x, int64_t n_row,
                  int64_t n_k)
@@ -67,13 +73,15 @@ void ref__quantise(const ref__run *run, core_weight id, double *x,
         core_weights_operand(run->model->weights, id);
     if (format == NULL)
         return;
-    const bool turns = run->draw != NULL && ref_turns_codes(run->draw);
+    const bool turns = run->draw != NULL && !run->draw->stated;
+    const core_operand_draw draw = {.reach = HONEST_REACH,
+                                    .seed = turns ? run->draw->seed : 0,
+                                    .stream = run->draw_stream};
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t i = 0; i < n_row; i++) {
         double *row = x + i * n_k;
-        core_operand_quantise(format, run->numerics,
-                              core_largest(row, n_k), row, n_k,
-                              turns ? ref__largest_at(row, n_k) : -1);
+        core_operand_quantise(format, run->numerics, core_largest(row, n_k),
+                              row, n_k, turns ? &draw : NULL);
     }
 }
 

@@ -157,9 +157,6 @@ typedef struct ref_draw {
 /* Does the draw turn units at random?  Then it rounds where no engine is known
  * to, and more often than any.                                       [local] */
 bool ref_turns(core_numerics numerics, const ref_draw *draw);
-/* Does it turn what products quantise as they read it, whatever the numerics?
- * [local] */
-bool ref_turns_codes(const ref_draw *draw);
 
 /* Drawn passes of one batch.  Those that follow each other and differ in nothing
  * but what they take over run as one, of as many copies of the batch: every

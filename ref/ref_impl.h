@@ -161,8 +161,6 @@ ref__drawn ref__draw_product(const ref__run *run, core_weight id);
  * draws of one style.                                                        */
 void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
                int64_t first, int64_t n, double *y);
-/* Where the largest magnitude of a row stands.                               */
-int64_t ref__largest_at(const double *row, int64_t n);
 /* Turn an element of each row [n_k] of what a product reads, where it was
  * rounded as it was read, in the same draws.                                 */
 void ref__turn_operand(const ref__run *run, core_slot slot, double *x,

@@ -1,7 +1,10 @@
 /* core/numbers/operand_format.c -- see operand_format.h. */
 #include "core/numbers/operand_format.h"
 
+#include "core/numbers/rng.h"
+
 #include <math.h>
+#include <string.h>
 
 /* What a code can say: digits behind the point of a number from 1 to 2, the
  * least exponent, the largest number, on both sides. */
@@ -49,14 +52,6 @@ static double rounded(const code *c, double x)
     const double most = x < 0.0 ? c->most_negative : c->most;
     const double size = fmin(fabs(x), most), step = step_at(c, size);
     return copysign(rint(size / step) * step, x);
-}
-
-/* The number before a number of the code, towards zero. */
-static double one_less(const code *c, double x)
-{
-    const double size = fabs(x);
-    return size > 0.0 ? copysign(size - step_at(c, nextafter(size, 0.0)), x)
-                      : x;
 }
 
 /* --- scales --- */
@@ -112,33 +107,57 @@ bool core_operand_needs_row(const core_operand_format *format)
 
 /* --- values --- */
 
-static void quantise(const core_operand_format *format, const code *c,
-                     double largest, double *x, int64_t n, int64_t turned)
+/* 1 or -1. */
+static double up_or_down(const core_operand_draw *draw, double x)
 {
-    const double scale = scale_of(format, c, largest);
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return core_rng(draw->seed, draw->stream, bits).word[0] % 2 != 0 ? 1.0
+                                                                     : -1.0;
+}
+
+/* The code of x, or of what a draw makes of it; `reach` and x over the scale.
+ */
+static double number_of(const code *c, double x, double reach,
+                        const core_operand_draw *draw)
+{
+    const double below = rounded(c, x - reach), above = rounded(c, x + reach);
+    if (draw == NULL || below == above)
+        return rounded(c, x);
+    return up_or_down(draw, x) > 0.0 ? above : below;
+}
+
+static void quantise(const core_operand_format *format, const code *c,
+                     double largest, double *x, int64_t n,
+                     const core_operand_draw *draw)
+{
+    const bool rounds_scale = format->scale != CORE_OPERAND_SCALE_FLOAT;
+    const double reach = draw != NULL ? draw->reach : 0.0;
+    const double moved =
+        draw != NULL && rounds_scale
+            ? largest * (1.0 + reach * up_or_down(draw, largest))
+            : largest;
+    const double scale = scale_of(format, c, moved);
     double kept = scale; /* beside the codes */
     if (format->scale == CORE_OPERAND_SCALE_F16)
         core_store(CORE_FP16, CORE_GRID_ACT, &kept, 1);
-    for (int64_t i = 0; i < n; i++) {
-        double number = scale > 0.0 ? rounded(c, x[i] / scale) : scale * x[i];
-        if (i == turned)
-            number = one_less(c, number);
-        x[i] = scale > 0.0 ? number * kept : number;
-    }
+    for (int64_t i = 0; i < n; i++)
+        x[i] = scale > 0.0 ? kept * number_of(c, x[i] / scale,
+                                              reach * largest / scale, draw)
+                           : scale * x[i];
 }
 
 void core_operand_quantise(const core_operand_format *format,
                            core_numerics numerics, double largest, double *x,
-                           int64_t n, int64_t turned)
+                           int64_t n, const core_operand_draw *draw)
 {
     const code c = code_of(format->code);
     if (format->group == 0)
-        quantise(format, &c, largest, x, n, turned);
+        quantise(format, &c, largest, x, n, draw);
     for (int64_t i = 0; format->group > 0 && i < n; i += format->group) {
         const int64_t left = n - i;
         const int64_t n_i = left < format->group ? left : format->group;
-        quantise(format, &c, core_largest(x + i, n_i), x + i, n_i,
-                 turned - i);
+        quantise(format, &c, core_largest(x + i, n_i), x + i, n_i, draw);
     }
     if (numerics == CORE_EXACT)
         core_store(numerics, CORE_GRID_ACT, x, n);

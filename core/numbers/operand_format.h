@@ -1,5 +1,6 @@
-/* core/numbers/operand_format.h -- rows of values as engines quantise them: what
- * is multiplied with quantised weights, and weights (core/weights/quantiser.h).
+/* core/numbers/operand_format.h -- rows of values as engines quantise them:
+ * what is multiplied with quantised weights, and weights
+ * (core/weights/quantiser.h).
  *
  * A value of a row becomes the number of the code next to it over the scale of
  * its group (ties to even, cut at the largest code) times that scale.  Scales
@@ -11,6 +12,8 @@
 
 #include "core/numbers/block_format.h"
 #include "core/numbers/numerics.h"
+
+#include <stdint.h>
 
 /* A group's scale, from its largest magnitude over the largest code:
  *   FLOAT  that
@@ -35,6 +38,16 @@ typedef struct core_operand_format {
     double most;   /* no magnitude counts as larger for one; 0: all do */
 } core_operand_format;
 
+/* As an engine may have them whose values are off a little: each is moved
+ * before its code is looked for, and so is a group's largest magnitude where
+ * its scale is rounded further, up or down as (seed, stream, value) says.  So
+ * what is near the middle of two codes goes to either, and nothing else
+ * changes.          */
+typedef struct core_operand_draw {
+    double reach; /* how far, over the group's largest magnitude              */
+    uint64_t seed, stream;
+} core_operand_draw;
+
 /* Does a scale depend on the whole row?  Then who has a part of it must ask the
  * others for the largest magnitude.                                  [local] */
 bool core_operand_needs_row(const core_operand_format *format);
@@ -42,12 +55,11 @@ bool core_operand_needs_row(const core_operand_format *format);
 /* x[0..n) := what their codes stand for, in exact mode snapped to the grid of
  * activations.  A row, or a part that begins with a group; NaN stays NaN.
  *   largest  magnitude of the whole row; read only if core_operand_needs_row
- *   turned   the element that goes to the next code towards zero, as a rounding
- *            the other way has it; negative: none                      [local]
+ *   draw     NULL: as they are                                        [local]
  */
 void core_operand_quantise(const core_operand_format *format,
                            core_numerics numerics, double largest, double *x,
-                           int64_t n, int64_t turned);
+                           int64_t n, const core_operand_draw *draw);
 
 /* "FP8 E4M3", of a code that activations have.                               */
 const char *core_code_name(core_code code);

@@ -148,7 +148,7 @@ static void read_row(const quantised *q, const core_spec *spec, core_weight id,
         const int64_t end = b + block < n_col ? b + block : n_col;
         const int64_t first = b > c0 ? b : c0, last = end < c1 ? end : c1;
         read_inner(q, spec, id, row, b, end, x);
-        core_operand_quantise(&rule, CORE_FP64, largest, x, end - b, -1);
+        core_operand_quantise(&rule, CORE_FP64, largest, x, end - b, NULL);
         memcpy(out + first - c0, x + first - b,
                (size_t)(last - first) * sizeof *x);
     }

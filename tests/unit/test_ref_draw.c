@@ -456,6 +456,70 @@ START_TEST(units_are_turned_in_one_style)
 }
 END_TEST
 
+/* What has activations in codes: W8A8, with a scale for a token. */
+static void open_quantised(void)
+{
+    static const char FOLDER[] = GOLDEN_DIR "/oracle/formats/tensors_w8a8";
+    bool is_checkpoint = false;
+    close_honest();
+    honest = (fix_taps){0};
+    ck_assert_int_eq(core_spec_open(&spec, FOLDER, &is_checkpoint), CORE_OK);
+    ck_assert_int_eq(
+        core_weights_open_checkpoint(&weights, &spec, FOLDER, true), CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(weights, CORE_FP32, NULL), CORE_OK);
+    resident = open_model(CORE_FP32, SIZE_MAX);
+    tiled = open_model(CORE_FP32, 0);
+    ck_assert_int_eq(core_batch_make(&batch, &spec, N_B, N_T, 1), CORE_OK);
+    const core_tap_sink sink = fix_sink(&honest, &spec, N);
+    ref_stats stats;
+    ck_assert_int_eq(ref_forward(resident, &batch, NULL, &sink, &stats),
+                     CORE_OK);
+}
+
+/* Rows of taps behind products in a pass fed by taps that are off by more than
+ * floats are, and so have read another code.                                 */
+static int64_t n_rows_of_other_codes(const fix_taps *p)
+{
+    static const core_tap_kind product[] = {
+        CORE_TAP_Q, CORE_TAP_ATTN_OUT, CORE_TAP_EXPERT_UP, CORE_TAP_EXPERT_OUT};
+    int64_t n_off = 0;
+    for (int i = 0; i < 8; i++) {
+        const core_tap tap = {product[i / 2], i % 2};
+        const int64_t n_col = core_tap_cols(&spec, tap);
+        const double *a = fix_find(&honest, tap.kind, tap.layer);
+        const double *b = fix_find(p, tap.kind, tap.layer);
+        for (int64_t r = 0; r < core_tap_n_rows(&spec, tap, N); r++) {
+            double off = 0.0;
+            for (int64_t c = r * n_col; c < (r + 1) * n_col; c++)
+                off = fmax(off, fabs(a[c] - b[c]));
+            n_off += off > 1e-4 * core_largest(a + r * n_col, n_col);
+        }
+    }
+    return n_off;
+}
+
+/* Some 12,000 values are read, one of 4,000 so near to a tie. */
+START_TEST(codes_near_a_tie_are_turned)
+{
+    int64_t n = 0;
+    open_quantised();
+    for (uint64_t run = 0; run < N_RUN; run++) {
+        fix_taps p = {0};
+        drawn(&p, of_run(5, run, REF_TAP));
+        n += n_rows_of_other_codes(&p);
+        fix_free(&p);
+    }
+    ck_assert_int_gt(n, 0);
+    ck_assert_int_lt(n, 10 * N_RUN);
+    fix_taps p = {0};
+    ref_draw stated = of_run(5, 0, REF_TAP);
+    stated.stated = true;
+    drawn(&p, stated);
+    ck_assert_int_eq(n_rows_of_other_codes(&p), 0);
+    fix_free(&p);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("ref_draw");
@@ -477,6 +541,7 @@ int main(void)
     tcase_add_loop_test(tests, a_style_stores_what_it_says, 0,
                         sizeof styles / sizeof styles[0]);
     tcase_add_test(tests, units_are_turned_in_one_style);
+    tcase_add_test(tests, codes_near_a_tie_are_turned);
     suite_add_tcase(suite, tests);
     return check_main(suite);
 }
