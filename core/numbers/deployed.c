@@ -125,15 +125,31 @@ static void add_plain(parsing *p, const char *word)
     snprintf(p->plain + n, sizeof p->plain - n, "%s%s", n > 0 ? "+" : "", word);
 }
 
+/* The words of narrow types, each with a comma before it. */
+static const char *list_narrow(char out[MAX_TEXT])
+{
+    int n = 0;
+    for (int i = CORE_NARROW_NONE + 1; i < CORE_N_NARROW; i++)
+        n += snprintf(out + n, (size_t)(MAX_TEXT - n), ", %s", TABLE[i].word);
+    return out;
+}
+
 /* One word between plus signs. */
 static core_status take(parsing *p, const char *word)
 {
+    char list[MAX_TEXT];
     const int slot = slot_of(word);
     const char *type = strchr(word, '=') + 1;
     core_types *out = p->out;
     core_narrow *const to[] = {&out->w, &out->experts, &out->act, &out->kv};
     core_narrow narrow = CORE_NARROW_NONE;
+    core_dtype plain;
     const bool is_narrow = slot >= 0 && core_narrow_of_word(&narrow, type);
+    CORE_FAIL_IF(slot >= 0 && !is_narrow && !core_dtype_of_word(&plain, type),
+                 CORE_E_USAGE,
+                 "numerics: '%s' of '%s' is no type, expected fp64, fp32, fp16, "
+                 "bf16%s",
+                 type, word, list_narrow(list));
     if (slot == 2 && !is_narrow)
         snprintf(p->w, sizeof p->w, "%s", type);
     if (slot != 1 && !is_narrow) {
@@ -144,9 +160,6 @@ static core_status take(parsing *p, const char *word)
                  SLOTS[slot]);
     CORE_FAIL_IF(slot == 2 && narrow == CORE_NARROW_INT4, CORE_E_USAGE,
                  "numerics: act=%s: of weights or a cache only", type);
-    core_dtype plain;
-    CORE_FAIL_IF(!is_narrow && !core_dtype_of_word(&plain, type), CORE_E_USAGE,
-                 "numerics: '%s' of '%s' is no type", type, word);
     *to[slot] = narrow;
     p->has[slot] = true;
     return CORE_OK;

@@ -109,7 +109,8 @@ END_TEST
 
 START_TEST(what_is_no_deployment_is_refused)
 {
-    refused("w=fp5", "'fp5' of 'w=fp5'");
+    refused("w=fp5", "'fp5' of 'w=fp5' is no type, expected fp64, fp32, fp16, "
+                     "bf16, fp8, int8, mxfp4, nvfp4, int4");
     refused("w=bf16+residual=fp8", "'fp8' of 'residual=fp8'");
     refused("w=bf16+act=fp8", "act=fp8: expected narrow weights");
     refused("w=int4+act=int4", "of weights or a cache only");
