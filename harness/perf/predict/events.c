@@ -467,8 +467,8 @@ static core_status add_to_sums(har_predictor *p, har__section *s,
 {
     if (join_computing(p->sum, s->sum, p->n_sum, event))
         return CORE_OK;
-    har_event *last = &p->sum[p->n_sum - 1];
-    if (p->n_sum > s->sum && is_one_meeting(p, last, event)) {
+    har_event *last = p->n_sum > s->sum ? &p->sum[p->n_sum - 1] : NULL;
+    if (last != NULL && is_one_meeting(p, last, event)) {
         last->seconds += event->seconds;
         last->more += event->more;
         return CORE_OK;
