@@ -17,6 +17,13 @@ static int bucket_of(const par_model *m, const par_choices *rows, int64_t i)
            m->layout->experts[layer].slot[rows->expert[i]];
 }
 
+/* Among the experts that a turn tells of. */
+static int told_as(const par_model *m, int bucket)
+{
+    return m->layout->plan.n_mapped > 0 ? m->expert[bucket].down.id.expert
+                                        : bucket % m->layout->n_my_expert;
+}
+
 /* Where each bucket begins; how many rows there are. */
 static int64_t count_rows(par_model *m, int pair)
 {
@@ -29,7 +36,7 @@ static int64_t count_rows(par_model *m, int pair)
             w->bucket[bucket_of(m, from, i) + 1]++;
     }
     for (int b = 0; b < n_bucket; b++) {
-        w->n_expert[pair * n_my + b % n_my] += w->bucket[b + 1];
+        w->n_expert[pair * w->n_told + told_as(m, b)] += w->bucket[b + 1];
         m->n_row[b] += w->bucket[b + 1];
         w->bucket[b + 1] += w->bucket[b];
         w->cursor[b] = w->bucket[b];

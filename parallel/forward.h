@@ -69,8 +69,9 @@ typedef struct par_tick {
     const int64_t *n_expert;    /* [n_pair * n_my_expert] rows that each expert
                                  * of mine received, by pair                    */
     int64_t n_n_expert;
-    const int *my_expert;       /* [n_my_expert] their ids, where they are those
-                                 * of all layers                                */
+    const int *my_expert;       /* [n_my_expert] their ids; NULL: they are others
+                                 * in each layer, and all experts are told, in
+                                 * order                                        */
     int n_my_expert;
     int64_t n_choice, n_dropped; /* (token, choice) pairs that this rank had to
                                   * dispatch; of them, without a slot           */

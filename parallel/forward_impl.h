@@ -332,7 +332,9 @@ typedef struct par_work {
     int64_t *slice;                 /* [tp] what each rank's tokens take      */
     int64_t *bucket;                /* [buckets + 1] (layer, expert) of mine  */
     int64_t *cursor;                /* [buckets]                              */
-    int64_t *n_expert;              /* [n_pair * my experts], this turn       */
+    int n_told;                     /* my experts; all, if mine are others in each
+                                     * layer                                  */
+    int64_t *n_expert;              /* [n_pair * n_told], this turn           */
 } par_work;
 
 /* The micro-batch that a step of this rank works on.                         */

@@ -266,7 +266,7 @@ static void run_turn(par_model *m, int round, int turn)
 {
     const par_layout *lay = m->layout;
     memset(m->work.n_expert, 0,
-           (size_t)lay->n_pair * (size_t)lay->n_my_expert *
+           (size_t)lay->n_pair * (size_t)m->work.n_told *
                sizeof *m->work.n_expert);
     set_now(m, round, turn, 0);
     for (int lane = 0; lane < m->work.n_lane; lane++)
@@ -301,8 +301,10 @@ static void observe_turn(par_model *m, int round, int turn)
     const par_comm *comm = m->comm;
     const double start = core_seconds(CLOCK_MONOTONIC), waited = comm->wait_seconds;
     par_tick report = {.round = round,
-                       .my_expert = m->layout->experts->mine,
-                       .n_my_expert = m->layout->n_my_expert,
+                       .my_expert = m->layout->plan.n_mapped > 0
+                                        ? NULL
+                                        : m->layout->experts->mine,
+                       .n_my_expert = m->work.n_told,
                        .n_choice = -m->stats->n_choice,
                        .n_dropped = -m->stats->n_dropped};
     memcpy(report.n_bytes, comm->n_bytes, sizeof report.n_bytes);
@@ -314,7 +316,7 @@ static void observe_turn(par_model *m, int round, int turn)
     report.tick = m->now.tick;
     tell_lanes(&report, m, turn);
     report.n_expert = m->work.n_expert;
-    report.n_n_expert = (int64_t)m->layout->n_pair * m->layout->n_my_expert;
+    report.n_n_expert = (int64_t)m->layout->n_pair * m->work.n_told;
     report.n_choice += m->stats->n_choice;
     report.n_dropped += m->stats->n_dropped;
     report.seconds = core_seconds(CLOCK_MONOTONIC) - start;

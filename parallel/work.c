@@ -105,7 +105,8 @@ static void carve_tables(par_work *w, const core_spec *spec,
     w->slice = core_arena_i64(a, lay->plan.tp);
     w->bucket = core_arena_i64(a, n_bucket + 1);
     w->cursor = core_arena_i64(a, n_bucket);
-    w->n_expert = core_arena_i64(a, (int64_t)lay->n_pair * lay->n_my_expert);
+    w->n_told = lay->plan.n_mapped > 0 ? (int)spec->n_e : lay->n_my_expert;
+    w->n_expert = core_arena_i64(a, (int64_t)lay->n_pair * w->n_told);
 }
 
 /* Operands of float products: as many rows of x as fit a tile, but at least one

@@ -46,20 +46,13 @@ core_status har_events_open(har_events *out, par_comm *comm, const char *path)
     return par_agree(comm, status);
 }
 
-core_status har_events_check(const par_plan *plan)
-{
-    CORE_FAIL_IF(plan->n_mapped > 0, CORE_E_PLAN,
-                 "--events: a line lists the experts of a rank, expected a plan "
-                 "with the same in every layer, found physical experts of %d "
-                 "layers",
-                 plan->n_mapped);
-    return CORE_OK;
-}
-
 void har_events_label(har_events *events, const par_plan *plan,
                       core_numerics numerics)
 {
-    par_plan_format(plan, events->plan);
+    static par_plan degrees; /* large */
+    par_plan_copy(&degrees, plan);
+    degrees.n_mapped = degrees.n_physical = 0;
+    par_plan_format(&degrees, events->plan);
     snprintf(events->numerics, sizeof events->numerics, "%s",
              core_numerics_name(numerics).text);
 }
@@ -68,7 +61,8 @@ static void write_experts(FILE *out, const par_tick *tick)
 {
     fputs("\"experts\":[", out);
     for (int i = 0; i < tick->n_my_expert; i++)
-        fprintf(out, "%s%d", i > 0 ? "," : "", tick->my_expert[i]);
+        fprintf(out, "%s%d", i > 0 ? "," : "",
+                tick->my_expert != NULL ? tick->my_expert[i] : i);
     fputs("],\"expert_rows\":[", out);
     for (int64_t i = 0; i < tick->n_n_expert; i++)
         fprintf(out, "%s%" PRId64, i > 0 ? "," : "", tick->n_expert[i]);

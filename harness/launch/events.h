@@ -8,7 +8,9 @@
  *      "at":1.27,"seconds":0.01,"wait_seconds":0.002}
  * Micro-batches that the plan works on together (overlap=dispatch, batch_reduce)
  * share a line, with the first one's tick.  "at" is when the tick was over, in seconds of the run.  A rank's experts are
- * in expert_rows once for every stage that dispatches to it in the tick.
+ * in expert_rows once for every stage that dispatches to it in the tick; with
+ * physical experts, others in each layer, it lists all experts, and the plan is
+ * without them.
  * and, whenever a thousandth more of the run is done, one of rank 0:
  *     {"progress":0.431,"step":"exact: free pass","seconds":12.1,
  *      "left_seconds":16.0}
@@ -32,10 +34,6 @@ typedef struct har_events {
     double start, expected_seconds; /* of the run, on the monotonic clock: set
                                      * by the caller                           */
 } har_events;
-
-/* Is a rank's list of experts the same in every layer?  E_PLAN if not, for the
- * lines have one.                                                    [local] */
-CORE_NODISCARD core_status har_events_check(const par_plan *plan);
 
 /* Open the partial file that rank 0 names; path NULL: no events.
  * Errors, agreed: E_FILE.                                  [collective, world] */

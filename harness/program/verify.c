@@ -438,8 +438,6 @@ static core_status understand(task *t, const request *r)
     CORE_TRY(read_passes(t, r));
     for (int i = 0; r->wants_grad && i < t->n_plan; i++)
         CORE_TRY(par_backward_check(&t->plan[i]));
-    for (int i = 0; r->events != NULL && i < t->n_plan; i++)
-        CORE_TRY(har_events_check(&t->plan[i]));
     return CORE_OK;
 }
 

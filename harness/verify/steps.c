@@ -23,7 +23,7 @@ void har_steps_begin(har_steps *steps, par_comm *comm, const char *numerics,
     steps->before =
         from + seconds < steps->case_end ? from + seconds : steps->case_end;
     steps->comm = comm;
-    snprintf(steps->name, sizeof steps->name, "%.18s: %.26s", numerics, what);
+    snprintf(steps->name, sizeof steps->name, "%.17s: %.28s", numerics, what);
     par_set_step(comm, steps->name, share(steps, from),
                  share(steps, steps->before));
     har_steps_done(steps, 0.0);

@@ -225,9 +225,11 @@ static void name_experts(har_pass *pass, const core_tapfile *file)
 static void begin_pass(rank_state *s, core_numerics numerics, const view *v,
                        har_mode mode)
 {
-    char *what = s->job->pass;
-    snprintf(what, sizeof s->job->pass, "%s pass%s", har_mode_name(mode),
-             v->is_exercise ? " of the exercise" : "");
+    char *what = s->job->pass, number[16] = "";
+    if (s->dealer != NULL)
+        snprintf(number, sizeof number, " %d", 1 + s->job->drift.n_pass);
+    snprintf(what, sizeof s->job->pass, "%s pass%s%s", har_mode_name(mode),
+             number, v->is_exercise ? " of the exercise" : "");
     if (s->comm->rank == 0)
         har_steps_begin(&s->job->steps, s->comm,
                         core_numerics_name(numerics).text, what,

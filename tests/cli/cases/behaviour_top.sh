@@ -29,6 +29,18 @@ for plan in tp=2,ep=2,mb=3,overlap=dispatch tp=2,dp=2,ep=2,etp=2,mb=2 tp=2,pp=2,
          { last = $0 } END { exit last != "# EOF" }' metrics || fail "$plan: $(head -50 metrics)"
 done
 
+# passes between which experts move: each is one of its own, its balance is the report's, and rows are those of logical experts
+expect 0 moeparity verify shadow-a --plan dp=4,ep=4 --batch 9x11 --layers 1 --passes 3 --slots 7 --drift 1 --set capacity.rule=none --events lines --json report.json
+expect 0 moeparity top lines --openmetrics metrics
+for i in 0 1 2; do
+    has out "^exact     free pass $((i + 1))  .* 99 "
+    pass="pass=\"free pass $((i + 1))\""
+    jq -e --argjson i $i --argjson top "$(sample load_balance_ratio "$pass")" \
+        '.plans[0].cases[$i].dealt.balance - $top | fabs < 1e-5' report.json >/dev/null || fail "balance of pass $i: $(grep ratio metrics)"
+    [ "$(sample expert_rows_total "$pass.*expert=\"$(jq ".plans[0].cases[$i].routing.busiest_expert" report.json)\"")" = \
+        "$(jq ".plans[0].cases[$i].routing.busiest_rows" report.json)" ] || fail "rows of the busiest expert of pass $i"
+done
+
 # while it runs
 moeparity verify shadow-a --plan tp=2,dp=2 --batch 8x32 --numerics exact --events live >run.out 2>&1 &
 run=$!

@@ -66,4 +66,3 @@ refused 2 'machine: it is of --passes' moeparity verify shadow-a --plan dp=2,ep=
 refused 2 'machine: expected an ep index to be one GPU, found 2 ranks of each' "${passes[@]}" 2 --plan dp=2,ep=1,etp=2 --slots 20 --machine h100-sxm
 refused 3 'no-such' "${passes[@]}" 2 --plan dp=2,ep=2 --machine no-such
 refused 2 'nodes: it is of --passes' moeparity verify shadow-a --plan dp=2,ep=2 --nodes 2
-refused 2 'events: a line lists the experts of a rank' "${passes[@]}" 2 --plan dp=2,ep=2 --events e

@@ -19,7 +19,12 @@ has out ' 336 of 336 experts on their owners, '
 expect 0 moeparity verify shadow-a --plan maps.yaml,dp=2,mb=2 --batch 5x11 --decode 6 --numerics exact
 expect 0 moeparity predict shadow-a --plan maps.yaml --batch 4x64
 
-refused 2 'events: a line lists the experts of a rank, .*found physical experts of 7 layers' moeparity verify shadow-a --plan maps.yaml --batch 5x11 --events e
+expect 0 moeparity verify shadow-a --plan maps.yaml --batch 5x11 --numerics exact --events e --json report.json
+expect 0 moeparity top e
+has out '^plan      dp=2,ep=2$'
+jq -se --slurpfile r report.json '([.[] | select(.pass == "free pass") | .expert_rows[]] | add) == $r[0].plans[0].cases[0].emulation.sent
+       and ([.[] | .experts // empty | length] | unique) == [20]' e >/dev/null || fail 'rows of all experts'
+
 refused 2 'grad: no gradient is known for all degrees of dp=2,ep=2,physical=' moeparity verify shadow-a --plan maps.yaml --batch 5x11 --numerics exact --grad
 refused 2 'physical: no flag places single experts' moeparity plan maps.yaml --model shadow-a --emit vllm
 refused 2 'expected a plan without stages, placement, ' moeparity search shadow-a --machine gpu-400t-64g --gpus 2 --batch 4x64 --mark maps.yaml
