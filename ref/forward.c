@@ -101,6 +101,11 @@ static int64_t max_i64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+static int64_t min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Columns of the widest token tap that somebody may want a bound of. */
 static int64_t widest(const ref__run *run)
 {
@@ -138,11 +143,15 @@ static int64_t most_seen(const core_spec *spec)
     return n;
 }
 
-/* Largest weight tile that ref__tile_get may read into scratch, and the longest
- * vector, which is a tile of one row. */
-static int64_t largest_tile(const ref_model *m)
+/* Most rows of a weight tile, and doubles of the largest that ref__tile_get may
+ * read into scratch, with the longest vector, which is a tile of one row. */
+typedef struct tile_sizes {
+    int64_t n_row, n;
+} tile_sizes;
+
+static tile_sizes largest_tile(const ref_model *m)
 {
-    int64_t n = 0;
+    tile_sizes largest = {0, 0};
     for (int l = 0; l < (int)m->spec->n_l; l++)
         for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++) {
             const core_weight id = {(core_weight_kind)k, l, 0};
@@ -150,11 +159,11 @@ static int64_t largest_tile(const ref_model *m)
                 continue;
             int64_t n_row, n_col;
             core_weight_shape(m->spec, id, &n_row, &n_col);
-            const int64_t most = ref__max_tile_rows(m, n_col);
-            n = max_i64(n,
-                        (n_row < most ? n_row : most) * ref__row_stride(n_col));
+            const int64_t rows = min_i64(n_row, ref__max_tile_rows(m, n_col));
+            largest.n_row = max_i64(largest.n_row, rows);
+            largest.n = max_i64(largest.n, rows * ref__row_stride(n_col));
         }
-    return n;
+    return largest;
 }
 
 /* Floats for any product of the pass: of a tile, or of an attention block. */
@@ -180,8 +189,8 @@ static void take_draw(ref__run *run)
             core_weight_shape(spec, id, &n_row, &n_col);
             n_k = n_row > 1 ? max_i64(n_k, n_col) : n_k;
         }
-    run->draw_stride = ref__draw_floats(
-        max_i64(REF__QUERY_BLOCK, rows < chunk ? rows : chunk), n_k);
+    run->draw_stride =
+        ref__draw_floats(max_i64(REF__QUERY_BLOCK, min_i64(rows, chunk)), n_k);
     run->draw_scratch = core_arena_take(
         &run->arena, run->n_threads * run->draw_stride, sizeof(float));
 }
@@ -251,23 +260,24 @@ static void take_base(ref__run *run)
         run->rope[kind].sin_tj = core_arena_f64(a, n_table);
         run->rope[kind].back_tj = core_arena_f64(a, spec->one_kv ? n_table : 0);
     }
+    const tile_sizes largest = largest_tile(m);
+    const int64_t n_choice = run->n * max_i64(1, spec->n_k);
     /* a gated expert reads two tiles at a time */
-    run->tile_stride = m->storage == NULL ? 2 * largest_tile(m) : 0;
+    run->tile_stride = m->storage == NULL ? 2 * largest.n : 0;
     run->tile_scratch = core_arena_f64(a, run->n_threads * run->tile_stride);
-    run->out_stride = m->row_chunk * REF__MAX_TILE;
+    run->out_stride = min_i64(m->row_chunk, n_choice) * largest.n_row;
     run->out_scratch = core_arena_f64(a, run->n_threads * run->out_stride);
     if (run->draw != NULL)
         take_draw(run);
     if (core_rounds_operands(run->numerics))
         run->operand = core_arena_f64(a, operand_doubles(run));
     for (int i = 0; run->quantises && i < 2; i++)
-        run->room[i] = (ref__room){
-            core_arena_f64(a, operand_doubles(run)),
-            core_arena_f64(a, run->n * max_i64(1, spec->n_k))};
+        run->room[i] = (ref__room){core_arena_f64(a, operand_doubles(run)),
+                                   core_arena_f64(a, n_choice)};
     if (!run->bounds)
         return;
     run->bound = core_arena_take(a, run->n * widest(run), sizeof(float));
-    run->row_norm = core_arena_f64(a, run->n * max_i64(1, spec->n_k));
+    run->row_norm = core_arena_f64(a, n_choice);
 }
 
 /* All streams of x begin as the embedding, [N, D] at the beginning of x: from

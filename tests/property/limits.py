@@ -52,9 +52,12 @@ class Group:
     def enter(self):
         self._write("cgroup.procs", os.getpid())
 
-    def use(self):
-        """Bytes that cannot be dropped."""
-        total = int(self._read("memory.usage_in_bytes" if self.is_v1 else "memory.current"))
+    def look(self, pid):
+        """Nothing: the kernel keeps the most."""
+
+    def most(self):
+        """Bytes at the worst moment, which may be too short to be looked at, without files that are kept because there is room."""
+        total = int(self._read("memory.max_usage_in_bytes" if self.is_v1 else "memory.peak"))
         stat = dict(line.split() for line in self._read("memory.stat").splitlines())
         prefix = "total_" if self.is_v1 else ""
         return total - sum(int(stat[prefix + key]) for key in ("inactive_file", "active_file"))
@@ -73,6 +76,7 @@ class Addresses:
 
     def __init__(self):
         self.number = resource.RLIM_INFINITY
+        self.largest = 0
 
     def limit(self, number):
         self.number = number
@@ -80,8 +84,11 @@ class Addresses:
     def enter(self):
         resource.setrlimit(resource.RLIMIT_AS, (self.number, self.number))
 
-    def use(self):
-        return 0
+    def look(self, pid):
+        self.largest = max(self.largest, most_addresses(pid))
+
+    def most(self):
+        return self.largest
 
     def close(self):
         pass
@@ -121,14 +128,13 @@ def run(kind, limit, command, timeout=60):
         begin = time.time()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                    preexec_fn=place.enter, text=True)
-        peak = 0
         while process.poll() is None:
-            peak = max(peak, place.use() if kind is Group else most_addresses(process.pid))
+            place.look(process.pid)
             if time.time() - begin > timeout:
                 process.terminate()
                 timeout = float("inf")
-            time.sleep(0.01 if kind is Group else 0.05)
-        return process.returncode, process.stderr.read(), peak
+            time.sleep(0.05)
+        return process.returncode, process.stderr.read(), place.most()
     finally:
         place.close()
 

@@ -449,6 +449,17 @@ static void note_progress(void *self, double fraction)
     *last = fraction;
 }
 
+/* Rooms have the rows that there are: what is asked for is what is taken. */
+START_TEST(few_tokens_take_little)
+{
+    const core_spec spec = fix_spec();
+    const ref_pass_kind kind = {.n_threads = 1};
+    const size_t few = ref_pass_bytes(&spec, CORE_FP64, 1, 4, &kind);
+    ck_assert_uint_lt(few, 1 << 20);
+    ck_assert_uint_lt(few, ref_pass_bytes(&spec, CORE_FP64, 1, 400, &kind));
+}
+END_TEST
+
 START_TEST(progress_and_workspace)
 {
     const core_spec spec = fix_spec();
@@ -664,6 +675,7 @@ int main(void)
                         CORE_N_PLAIN_NUMERICS);
     tcase_add_test(taps, a_sink_may_decline_taps);
     tcase_add_test(taps, a_sum_that_does_not_fit_is_named);
+    tcase_add_test(taps, few_tokens_take_little);
     tcase_add_test(taps, progress_and_workspace);
     suite_add_tcase(suite, taps);
     TCase *bounds = tcase_create("bounds");
