@@ -81,6 +81,8 @@ static const struct converted {
     {"qwen3_vl_moe__tied.gguf", "qwen3_vl_moe/tied", 0.0},
     {"ernie4_5_moe__no_shared.gguf", "ernie4_5_moe/no_shared", 0.0},
     {"exaone_moe__few.gguf", "exaone_moe/few", 0.0},
+    {"bailing_moe__as_glm4.gguf", "bailing_moe/as_glm4", 0.0},
+    {"glm4v_moe__one_group.gguf", "glm4v_moe/one_group", 0.0},
 };
 enum { N_CONVERTED = sizeof CONVERTED / sizeof CONVERTED[0] };
 
@@ -163,6 +165,9 @@ static const struct told {
     {"qwen3_vl_moe__tied.gguf", "qwen3_vl_moe/tied", ""},
     {"ernie4_5_moe__no_shared.gguf", "ernie4_5_moe/no_shared", ""},
     {"exaone_moe__few.gguf", "exaone_moe/few", ""},
+    {"bailing_moe__as_glm4.gguf", "bailing_moe/as_glm4", ""},
+    {"glm4v_moe__one_group.gguf", "glm4v_moe/one_group",
+     "family=glm4_moe/glm4v_moe "},
 };
 enum { N_TOLD = sizeof TOLD / sizeof TOLD[0] };
 

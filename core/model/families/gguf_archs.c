@@ -117,6 +117,18 @@ static core_status add_exaone(const core_gguf *file, json_t *config)
     return CORE_OK;
 }
 
+/* Scores, which are sigmoids, and groups are version 2's. */
+static core_status add_bailing(const core_gguf *file, json_t *config)
+{
+    double func = 2.0;
+    (void)core__gguf_value(file, "expert_gating_func", &func);
+    CORE_FAIL_IF(func != 2.0, CORE_E_SPEC,
+                 "%s: expert_gating_func: %g, expected 2 (sigmoid)",
+                 core_gguf_path(file), func);
+    json_object_del(config, "scoring_func");
+    return CORE_OK;
+}
+
 /* --- Jamba: which layers have what, as a period and an offset --- */
 
 static core_status put_period(const core_gguf *file, json_t *config,
@@ -212,6 +224,7 @@ static const core__gguf_arch ARCHS[] = {
     {.name = "glm4moe",
      .model_type = "glm4_moe",
      .fixed = ROUTED,
+     .own = {{"rope.dimension_sections", ""}},
      .flags = {BIAS("attention_bias"),
                {"use_qk_norm", "blk.%d.attn_q_norm.weight"}}},
     {.name = "dots1",
@@ -297,6 +310,23 @@ static const core__gguf_arch ARCHS[] = {
              {"expert_shared_count", "num_shared_experts"},
              {"expert_shared_feed_forward_length", ""}},
      .add = add_exaone},
+    {.name = "bailingmoe2",
+     .model_type = "bailing_moe_v2",
+     .fixed = CORE_JSON({
+         "n_group" : 1,
+         "topk_group" : 1,
+         "num_shared_experts" : 0,
+         "first_k_dense_replace" : 0,
+         "norm_topk_prob" : false
+     }),
+     .own = {{"expert_shared_count", "num_shared_experts"},
+             {"expert_shared_feed_forward_length",
+              "moe_shared_expert_intermediate_size"}},
+     .flags = {{"use_qkv_bias", "blk.%d.attn_qkv.bias"},
+               {"use_bias", "blk.%d.attn_output.bias"},
+               {"use_qk_norm", "blk.%d.attn_q_norm.weight"},
+               {"moe_router_enable_expert_bias", "blk.%d.exp_probs_b.bias"}},
+     .add = add_bailing},
 };
 
 const core__gguf_arch *core__gguf_arch_at(int i)

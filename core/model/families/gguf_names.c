@@ -29,6 +29,7 @@ static const name LAYER[] = {
     {"attn_norm", CORE_W_ATTN_NORM, CORE_W_ATTN_NORM_BIAS},
     {"ffn_norm", CORE_W_FFN_NORM, CORE_W_FFN_NORM_BIAS},
     {"post_attention_norm", CORE_W_FFN_NORM, CORE_W_NONE},
+    {"attn_qkv", CORE_W_Q, CORE_W_Q_BIAS}, /* of one tensor, the first rows */
     {"attn_q", CORE_W_Q, CORE_W_Q_BIAS},
     {"attn_k", CORE_W_K, CORE_W_K_BIAS},
     {"attn_v", CORE_W_V, CORE_W_V_BIAS},

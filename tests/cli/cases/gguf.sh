@@ -28,6 +28,9 @@ agrees quantised "$files/quantised.safetensors"
 agrees granitemoe__biased "$ORACLE/granitemoe/biased/expected.safetensors"
 agrees deepseek_v2__greedy "$ORACLE/deepseek_v2/greedy/expected.safetensors"
 
+agrees bailing_moe__as_glm4 "$ORACLE/bailing_moe/as_glm4/expected.safetensors"
+agrees glm4v_moe__one_group "$ORACLE/glm4v_moe/one_group/expected.safetensors"
+
 # -exp(A_log) was rounded to a float
 expect 0 moeparity run -m "$ORACLE/jamba/biased" -b 2x7 -o twin.st
 expect 0 moeparity run -m "$files/jamba__biased.gguf" -b 2x7 -o taps.st
@@ -78,6 +81,8 @@ head -c 1000 "$files/quantised.gguf" >cut.gguf
 refused 3 "cut.gguf: tensor 'token_embd.weight': 5040 bytes, and the file has 1000" moeparity spec cut.gguf
 sed 's/qwen3moe/qwen9moe/g' "$files/quantised.gguf" >other.gguf
 refused 3 "other.gguf: general.architecture: 'qwen9moe' is not read, expected one of llama, qwen2moe, " moeparity spec other.gguf
+LC_ALL=C sed 's/\(bailingmoe2.expert_gating_func....\)\x02/\1\x01/' "$files/bailing_moe__as_glm4.gguf" >other.gguf
+refused 3 'other.gguf: expert_gating_func: 1, expected 2 \(sigmoid\)' moeparity spec other.gguf
 sed 's/expert_used_count/expert_lost_count/' "$files/quantised.gguf" >other.gguf
 refused 3 "other.gguf: key 'expert_used_count' of the architecture: missing, and no model without experts is read" \
     moeparity spec other.gguf
