@@ -45,7 +45,7 @@ static void write_file(const core_spec *spec, const int64_t *idx,
                        const double *weight, int n_part)
 {
     const char *const prefix[2] = {n_part > 1 ? "p0." : "", "p1."};
-    core_tapfile_part part[2];
+    core_tapfile_part part[2] = {0};
     core_tapfile *file;
     for (int i = 0; i < n_part; i++)
         part[i] = (core_tapfile_part){prefix[i], N_B, N_T, NULL};
