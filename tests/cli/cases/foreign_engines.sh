@@ -91,3 +91,48 @@ rm -rf gold
 expect 0 moeparity golden make -m tied -b 2x12 -n fp32 -o gold
 dump=$dumps/onnx/mixtral__tiny--tied
 otherwise tied 'equal scores to the highest expert'
+
+# --- wrong dumps that are no model: nothing is offered, whatever the map
+
+cat >spoil.py <<'END'
+# spoil.py FILE SEED: noise, a factor, the row before, or another sign in all values of the layers, from the first or the second on
+import re, sys
+sys.path.insert(0, sys.argv[1])
+import foreign
+import numpy as np
+path, seed = sys.argv[2], int(sys.argv[3])
+rng = np.random.default_rng(seed)
+tensors, meta = foreign.load(path)
+for name, x in tensors.items():
+    layer = re.search(r"\d+", name)
+    if layer is None or int(layer[0]) < seed % 2 or x.dtype.kind != "f":
+        continue
+    if seed % 4 == 0:
+        x = x * (1 + 0.02 * rng.uniform(-0.5, 0.5, x.shape))
+    elif seed % 4 == 1:
+        x = x * (1.1 + 0.3 * rng.uniform())
+    elif seed % 4 == 2:
+        x = np.concatenate([x[:, :1], x[:, :-1]], 1) + 0.01 * x
+    else:
+        x = np.where(np.arange(x.shape[-1]) % 3 == 1, -x, x)
+    tensors[name] = x.astype(np.float32)
+foreign.save(path, tensors, meta)
+END
+
+unexplained() # MAP, of the golden at hand and its dump: 10 wrong ones
+{
+    for seed in {1..10}; do
+        rm -rf wrong
+        cp -r "$dump" wrong
+        chmod -R u+w wrong
+        python3 spoil.py "$DATA/../cli" wrong/rank_00000.safetensors $seed
+        expect 1 moeparity compare gold wrong --map "$1" --explain --model "$2" --json wrong.json
+        jq -e '.explanation.models > 5 and .explanation.found == []' wrong.json >/dev/null ||
+            fail "$1, seed $seed: $(jq -c .explanation wrong.json)"
+    done
+}
+
+golden mixtral/leftpad
+unexplained llama "$ORACLE/mixtral/leftpad"
+onnx mixtral/tiny ''
+unexplained onnx "$ORACLE/mixtral/tiny"
