@@ -1008,7 +1008,7 @@ static void count(void *self, const core_cost *c)
     }
     if (c->collective != CORE_RECEIVE) {
         har_time time;
-        ck_assert_int_eq(har_timer_ask(&n->timer, c, 0, &time), CORE_OK);
+        time = har_timer_ask(&n->timer, c, 0);
         n->seconds[i] += time.seconds;
     }
     n->n_record[i]++;

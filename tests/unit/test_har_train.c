@@ -220,7 +220,7 @@ typedef struct both_ways {
 static double seconds_of(both_ways *b, const core_cost *c)
 {
     har_time time = {0};
-    ck_assert_int_eq(har_timer_ask(&b->timer, c, 0, &time), CORE_OK);
+    time = har_timer_ask(&b->timer, c, 0);
     return time.seconds;
 }
 

@@ -114,18 +114,14 @@ typedef struct predicting {
     har_timer timer;
     double seconds;
     int64_t sent;
-    core_status status;
 } predicting;
 
 static void predict(void *self, const core_cost *cost)
 {
     predicting *p = self;
-    har_time time;
     p->sent += cost->sent;
-    if (cost->kind == CORE_COST_COLLECTIVE || p->status != CORE_OK)
-        return;
-    p->status = har_timer_ask(&p->timer, cost, 0, &time);
-    p->seconds += time.seconds;
+    if (cost->kind != CORE_COST_COLLECTIVE)
+        p->seconds += har_timer_ask(&p->timer, cost, 0).seconds;
 }
 
 /* weight_bytes: of all ranks, which share the machine's cache. */
@@ -139,7 +135,7 @@ static core_status predict_rank(const job *j, const har_machine *machine,
     p->timer.miss = har_rates_miss(weight_bytes, machine->l2_bytes);
     core_status status = har_cost_rank(&request, j->comm->rank, predict, p);
     har_timer_free(&p->timer);
-    return status != CORE_OK ? status : p->status;
+    return status;
 }
 
 /* Seconds of pass i without transfers. */
@@ -156,7 +152,7 @@ static core_status measure(job *j, const har_machine *machine,
                            core_numerics numerics, int n_pass,
                            har_check_plan *out)
 {
-    predicting p = {.status = CORE_OK};
+    predicting p = {.sent = 0};
     har_passes passes = {0};
     double sum[MOST_PASSES + 1], sorted[MOST_PASSES];
     const har_passes_case request = {&j->spec, &j->in, numerics, n_pass, false};

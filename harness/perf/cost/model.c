@@ -105,10 +105,8 @@ void har__put_layer(har__walk *w, int pair)
     if (!har__has(w, HAR_COST_MIXER)) {
         put_mixer(w);
         put_entry(w);
-        har__end(w);
-    }
-    if (core_spec_is_moe(w->spec, w->layer) && !har__has(w, HAR_COST_ROUTER)) {
-        har__put_router(w);
+        if (core_spec_is_moe(w->spec, w->layer))
+            har__put_router(w);
         har__end(w);
     }
     if (core_spec_is_moe(w->spec, w->layer) && pair >= 0)

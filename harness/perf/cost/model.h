@@ -40,8 +40,7 @@ typedef struct har_cost_case { /* borrows everything                           *
  * layers, micro-batches and replicas.                                        */
 typedef enum har_cost_part {
     HAR_COST_EMBED,
-    HAR_COST_MIXER,  /* from the norm before to the norm of the feed-forward  */
-    HAR_COST_ROUTER,
+    HAR_COST_MIXER,  /* from the norm before to the choice of experts         */
     HAR_COST_MLP,    /* and what ends the layer                               */
     HAR_COST_HEAD,
     HAR_COST_PACK,   /* from here on of a pair, which depend on n_flow, too   */
@@ -50,7 +49,8 @@ typedef enum har_cost_part {
     HAR_COST_ACTIVATION,
     HAR_COST_ORDER,
     HAR_COST_RETURN,
-    HAR_COST_COMBINE
+    HAR_COST_COMBINE,
+    HAR_COST_N_PARTS
 } har_cost_part;
 
 typedef struct har_cost_section {

@@ -235,12 +235,19 @@ har_time har_time_product(const har_machine *machine,
 har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,
                        double n, double k);
 
+/* Rows of n_group groups: one has `most` of all, others of the n_some with rows an
+ * even share of the rest.                                                     */
+typedef struct har_uneven {
+    double all, most;
+    int n_some, n_group; /* n_some >= 1                                        */
+} har_uneven;
+
 /* Products of row[i] rows, i < n_group, each with its own b [k, n], in one
  * kernel, for choices of n_token tokens; groups of no row are not read.       */
-har_time har_time_grouped_product(const har_machine *machine,
-                                  const har_operands *operands,
-                                  const double *row, int n_group,
-                                  double n_token, double n, double k);
+har_time har_time_uneven_product(const har_machine *machine,
+                                 const har_operands *operands,
+                                 const har_uneven *rows, double n_token,
+                                 double n, double k);
 har_time har_time_grouped_gemm(const har_machine *machine, core_dtype dtype,
                                const double *row, int n_group,
                                double n_token, double n, double k);

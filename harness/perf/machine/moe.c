@@ -185,20 +185,27 @@ static void add_product(const har_machine *machine, const har_operands *of,
         har__seconds(machine, HAR_COEF_FILL) * fmax(1, waves / TILES_PER_UNIT);
 }
 
-har_time har_time_grouped_product(const har_machine *machine,
-                                  const har_operands *of, const double *row,
-                                  int n_group, double n_token, double n,
-                                  double k)
+static har_time one_kernel(const har_machine *machine, const har_operands *of,
+                           const share *s, double n, double k)
 {
-    share s = {.block_rows = block_rows(n_token, n_group)};
-    for (int i = 0; i < n_group; i++) {
-        s.rows += row[i];
-        s.blocks += ceil(row[i] / s.block_rows);
-        s.distinct += fmin(1, row[i]);
-    }
     har__parts parts = {.overhead = har__seconds(machine, HAR_COEF_LAUNCH)};
-    add_product(machine, of, &s, n, k, &parts);
+    add_product(machine, of, s, n, k, &parts);
     return har__together(machine, HAR_MOE, parts);
+}
+
+har_time har_time_uneven_product(const har_machine *machine,
+                                 const har_operands *of,
+                                 const har_uneven *rows, double n_token,
+                                 double n, double k)
+{
+    const double others = (double)rows->n_some - 1;
+    const double each = others > 0 ? (rows->all - rows->most) / others : 0;
+    share s = {.block_rows = block_rows(n_token, rows->n_group),
+               .rows = rows->all};
+    s.blocks = ceil(rows->most / s.block_rows) +
+               others * ceil(each / s.block_rows);
+    s.distinct = fmin(1, rows->most) + others * fmin(1, each);
+    return one_kernel(machine, of, &s, n, k);
 }
 
 har_time har_time_grouped_gemm(const har_machine *machine, core_dtype dtype,
@@ -206,7 +213,13 @@ har_time har_time_grouped_gemm(const har_machine *machine, core_dtype dtype,
                                double n_token, double n, double k)
 {
     const har_operands of = har_operands_plain(dtype);
-    return har_time_grouped_product(machine, &of, row, n_group, n_token, n, k);
+    share s = {.block_rows = block_rows(n_token, n_group)};
+    for (int i = 0; i < n_group; i++) {
+        s.rows += row[i];
+        s.blocks += ceil(row[i] / s.block_rows);
+        s.distinct += fmin(1, row[i]);
+    }
+    return one_kernel(machine, &of, &s, n, k);
 }
 
 har_time har_time_moe(const har_machine *machine, core_dtype dtype,

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_KNOWN = 1 << 13, N_KEY = 10 };
+enum { N_KNOWN = 1 << 13, N_KEY = 11 };
 
 struct har_known_time {
     int64_t key[N_KEY];
@@ -51,7 +51,6 @@ void har_timer_free(har_timer *timer)
 {
     free(timer->known);
     free(timer->slower);
-    free(timer->row);
     *timer = (har_timer){0};
 }
 
@@ -217,18 +216,6 @@ static har_time attention(const har_timer *t, const core_cost *c)
     return time;
 }
 
-static core_status room_for_rows(har_timer *t, int64_t n)
-{
-    void *row;
-    if (n <= t->n_row)
-        return CORE_OK;
-    CORE_TRY(core_alloc(&row, 2 * n, sizeof *t->row, "rows of experts"));
-    free(t->row);
-    t->row = row;
-    t->n_row = 2 * n;
-    return CORE_OK;
-}
-
 /* Tokens whose choices so many rows of a rank are. */
 static double tokens_of(const har_timer *t, double rows)
 {
@@ -236,22 +223,16 @@ static double tokens_of(const har_timer *t, double rows)
     return rows * (1 - pow(1 - mine, k)) / (k * mine);
 }
 
-static int64_t groups_of(const har_timer *t, const core_cost *c)
-{
-    return c->n_expert > t->n_held ? c->n_expert : t->n_held;
-}
-
 static har_time grouped(const har_timer *t, const core_cost *c)
 {
-    const double rest = (double)(c->m - c->m_max);
-    const int64_t n = groups_of(t, c);
-    for (int64_t i = 0; i < n; i++)
-        t->row[i] = i == 0            ? (double)c->m_max
-                    : i < c->n_expert ? rest / (double)(c->n_expert - 1)
-                                      : 0;
-    return har_time_grouped_product(t->machine, &t->expert, t->row, (int)n,
-                                    tokens_of(t, (double)c->m), (double)c->n,
-                                    (double)c->k);
+    const har_uneven rows = {
+        .all = (double)c->m,
+        .most = (double)c->m_max,
+        .n_some = (int)c->n_expert,
+        .n_group = (int)c->n_expert > t->n_held ? (int)c->n_expert : t->n_held};
+    return har_time_uneven_product(t->machine, &t->expert, &rows,
+                                   tokens_of(t, (double)c->m), (double)c->n,
+                                   (double)c->k);
 }
 
 /* With a matrix of a linear module: what may be narrow. */
@@ -306,8 +287,6 @@ static har_time compute(const har_timer *t, const core_cost *c)
 {
     if (c->kind == CORE_COST_ATTENTION)
         return attention(t, c);
-    if (c->kind == CORE_COST_GROUPED_GEMM)
-        return grouped(t, c);
     return har_time_product(t->machine, is_linear(c) ? &t->linear : &t->plain,
                             rows(t, c), columns(t, c), (double)c->k);
 }
@@ -391,14 +370,6 @@ static int64_t run_of(const har_timer *t)
     return (int64_t)t->n_run * (1 << 30) + (int64_t)t->n_past;
 }
 
-/* Whose experts the rows of a grouped product are. */
-static int64_t dealt(const har_timer *t, const core_cost *c)
-{
-    return c->kind == CORE_COST_GROUPED_GEMM
-               ? (int64_t)t->n_held * 65536 + t->ep
-               : 0;
-}
-
 static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
 {
     const bool is_attention = c->kind == CORE_COST_ATTENTION;
@@ -406,12 +377,13 @@ static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
                                   (int64_t)rows(t, c),
                                   c->n,
                                   c->k,
-                                  is_attention ? c->n_head : c->n_expert,
-                                  is_attention ? c->kv_read : c->m_max,
+                                  is_attention ? c->n_head : 0,
+                                  is_attention ? c->kv_read : 0,
                                   has_keys(c) ? reach(t, c) : 0,
-                                  is_attention ? shared(t, c) : dealt(t, c),
+                                  is_attention ? shared(t, c) : 0,
                                   is_attention ? (int64_t)prompt_rows(t, c) : 0,
-                                  is_attention ? run_of(t) : 0};
+                                  is_attention ? run_of(t) : 0,
+                                  is_attention ? t->n_cut : c->n_pair};
     memcpy(key, shape, sizeof shape);
 }
 
@@ -423,36 +395,43 @@ static uint64_t slot_of(const int64_t key[N_KEY])
     return (h ^ (h >> 29)) % N_KNOWN;
 }
 
-static core_status ask(har_timer *t, const core_cost *c, int tier,
-                       har_time *out)
+/* Of one that comes again with the same shape. */
+static har_time of_shape(har_timer *t, const core_cost *c)
 {
     int64_t key[N_KEY];
-    if (c->kind == CORE_COST_COLLECTIVE) {
-        *out = transfer(t, t->machine, c, tier);
-        if (t->is_eager)
-            out->seconds = fmax(
-                out->seconds, 1e-6 * t->machine->coef[HAR_COEF_HOST].value);
-        return CORE_OK;
-    }
-    const har_rate *rate =
-        har_rates_find(&t->machine->rates, t->spec, t->types.dtype, c);
-    if (rate != NULL && !t->is_decode) {
-        *out = by_rate(t, rate, c);
-        return CORE_OK;
-    }
-    if (c->kind == CORE_COST_ELEMENTWISE || c->m * c->n * c->k == 0) {
-        *out = elementwise(t, c);
-        return CORE_OK;
-    }
     make_key(t, c, key);
     har_known_time *known = &t->known[slot_of(key)];
     if (memcmp(known->key, key, sizeof key) != 0) {
-        CORE_TRY(room_for_rows(t, groups_of(t, c)));
         memcpy(known->key, key, sizeof key);
         known->time = compute(t, c);
     }
-    *out = known->time;
-    return CORE_OK;
+    return known->time;
+}
+
+static har_time ask(har_timer *t, const core_cost *c, int tier)
+{
+    if (c->kind == CORE_COST_COLLECTIVE) {
+        har_time out = transfer(t, t->machine, c, tier);
+        if (t->is_eager)
+            out.seconds = fmax(out.seconds,
+                               1e-6 * t->machine->coef[HAR_COEF_HOST].value);
+        return out;
+    }
+    const har_rate *rate =
+        har_rates_find(&t->machine->rates, t->spec, t->types.dtype, c);
+    if (rate != NULL && !t->is_decode)
+        return by_rate(t, rate, c);
+    if (c->kind == CORE_COST_ELEMENTWISE || c->m * c->n * c->k == 0)
+        return elementwise(t, c);
+    return c->kind == CORE_COST_GROUPED_GEMM ? grouped(t, c) : of_shape(t, c);
+}
+
+har_time har_timer_ask(har_timer *t, const core_cost *c, int tier)
+{
+    const har_time time = ask(t, c, tier);
+    if (t->machine->rates.n > 0)
+        t->before = har_rates_touched(t->types.dtype, c);
+    return time;
 }
 
 double har_timer_slower(const har_timer *t, const core_cost *c, int tier,
@@ -461,15 +440,6 @@ double har_timer_slower(const har_timer *t, const core_cost *c, int tier,
     if (!(t->machine->link[tier].sigma > 0))
         return 0;
     return transfer(t, t->slower, c, tier).seconds - seconds;
-}
-
-core_status har_timer_ask(har_timer *t, const core_cost *c, int tier,
-                          har_time *out)
-{
-    CORE_TRY(ask(t, c, tier, out));
-    if (t->machine->rates.n > 0)
-        t->before = har_rates_touched(t->types.dtype, c);
-    return CORE_OK;
 }
 
 double har_timer_flops(const har_timer *t, const core_cost *c)

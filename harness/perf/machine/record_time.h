@@ -40,8 +40,6 @@ typedef struct har_timer {
                              * last question                                  */
     har_known_time *known;  /* owned                                          */
     har_machine *slower;    /* owned: the same with slower links              */
-    double *row;            /* owned: rows of each expert                     */
-    int64_t n_row;
 } har_timer;
 
 /* Errors: E_MEMORY.  Free with har_timer_free.    [local] */
@@ -54,12 +52,10 @@ void har_timer_free(har_timer *timer);
 void har_timer_aim(har_timer *timer, const core_spec *spec,
                    const core_types *types);
 
-/* *out: the time of a record; tier: of the links of a transfer.  Records of a
- * rank are asked for in the order of execution: on a processor what the one
- * before touched decides what lies in its cache.  Errors: E_MEMORY.    [local] */
-CORE_NODISCARD core_status har_timer_ask(har_timer *timer,
-                                         const core_cost *cost, int tier,
-                                         har_time *out);
+/* The time of a record; tier: of the links of a transfer.  Records of a rank are
+ * asked for in the order of execution: on a processor what the one before
+ * touched decides what lies in its cache.                            [local] */
+har_time har_timer_ask(har_timer *timer, const core_cost *cost, int tier);
 
 /* Seconds that a transfer of `seconds` takes more if the links of its tier are a
  * sigma of theirs slower.    [local] */

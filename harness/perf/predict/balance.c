@@ -7,8 +7,6 @@
  */
 #include "harness/perf/predict/balance.h"
 
-#include <math.h>
-
 typedef struct counting {
     const par_layout *lay;
     const har_load *load;
@@ -44,6 +42,11 @@ static void gather(counting *c, int layer, int round, int mb)
         }
 }
 
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
 static void judge(counting *c, int layer, const int64_t *rows, double *total,
                   har_balance *out)
 {
@@ -55,15 +58,15 @@ static void judge(counting *c, int layer, const int64_t *rows, double *total,
         const int m = c->lay->experts[layer].replica_ep[i];
         c->member[m] += (double)rows[i];
         c->distinct_of[m] += rows[i] > 0;
-        expert_most = fmax(expert_most, (double)rows[i]);
+        expert_most = larger(expert_most, (double)rows[i]);
     }
     for (int m = 0; m < ep; m++) {
         total[m] += c->member[m];
         sum += c->member[m];
-        most = fmax(most, c->member[m]);
+        most = larger(most, c->member[m]);
         c->distinct += c->distinct_of[m];
         c->n_distinct++;
-        out->distinct_most = fmax(out->distinct_most, c->distinct_of[m]);
+        out->distinct_most = larger(out->distinct_most, c->distinct_of[m]);
     }
     c->mean += sum / ep;
     c->most += most;

@@ -257,7 +257,7 @@ static core_status take_record(putting *u, const core_cost *c)
     if (kind == HAR_EVENT_MEET && goes_on(u, c))
         kind = HAR_EVENT_BEGIN;
     if (kind != HAR_EVENT_RECEIVE)
-        CORE_TRY(har_timer_ask(&p->timer, c, u->tier[c->axis], &time));
+        time = har_timer_ask(&p->timer, c, u->tier[c->axis]);
     const har__known known = {.event = {.seconds = time.seconds,
                                         .kind = (uint8_t)kind,
                                         .cause = (uint8_t)cause_of(u, c),
@@ -327,17 +327,23 @@ static bool is_place(const har__place *a, const har__place *b)
            a->tier[0] == b->tier[0] && a->tier[1] == b->tier[1];
 }
 
-/* Where a section stands in find, or the empty place for it. */
-static int32_t *find(const har_predictor *p, const har__place *place)
+/* Where a section stands in find, or the empty place for it; most come again with
+ * the next layer. */
+static int32_t *find(har_predictor *p, const har__place *place)
 {
+    int32_t *last = p->found[place->part];
+    if (last != NULL && is_place(&p->section[*last - 1].place, place))
+        return last;
     const uint64_t few = (uint64_t)place->part << 32 |
                          (uint64_t)place->like << 16 | (uint64_t)place->t;
     uint64_t h = ((uint64_t)place->n_row * 31 + few) * 1099511628211u;
     h = (h ^ (h >> 29) ^ (uint64_t)place->n_flow) * 1099511628211u;
     for (uint64_t at = h >> 29;; at++) {
         int32_t *found = &p->find[at % N_FIND];
-        if (*found == 0 || is_place(&p->section[*found - 1].place, place))
+        if (*found == 0)
             return found;
+        if (is_place(&p->section[*found - 1].place, place))
+            return p->found[place->part] = found;
     }
 }
 
@@ -350,6 +356,7 @@ core_status har__forget_sections(har_predictor *p)
         p->find = find;
     }
     memset(p->find, 0, N_FIND * sizeof *p->find);
+    memset(p->found, 0, sizeof p->found);
     return CORE_OK;
 }
 

@@ -37,6 +37,7 @@ struct har_predictor {
     har__known *known;      /* owned: of their records                        */
     har_event *sum;         /* owned: their sums                              */
     int32_t *find;          /* owned: sections by their places, counted from 1 */
+    int32_t *found[HAR_COST_N_PARTS];/* in find; NULL: none yet               */
     core_arena lanes;       /* of what follows                                */
     int64_t *first;
     int *from, *rank_of, *n_member;

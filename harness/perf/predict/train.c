@@ -51,7 +51,6 @@ typedef struct training {
     par_layout lay;
     int tier[CORE_N_AXES];
     int tier_of_sums;
-    core_status status;
 
     har_step_stage step;
     double part;              /* a micro-batch, of those that are walked      */
@@ -167,19 +166,16 @@ static double see_both_ways(training *t, const core_cost *c)
         c->kind == CORE_COST_GEMM || c->kind == CORE_COST_GROUPED_GEMM;
     const bool ends = is_end(c->op);
     core_cost back[2];
-    har_time time = {0}, more = {0};
-    t->status = har_timer_ask(&t->p->timer, c, 0, &time);
-    t->there[ends] += time.seconds;
+    const double seconds = har_timer_ask(&t->p->timer, c, 0).seconds;
+    t->there[ends] += seconds;
     if (!is_product) {
-        t->back[ends] += HAR_BACKWARD * time.seconds;
-        return time.seconds;
+        t->back[ends] += HAR_BACKWARD * seconds;
+        return seconds;
     }
     har_cost_products_back(c, back);
-    for (int i = 0; i < 2 && t->status == CORE_OK; i++) {
-        t->status = har_timer_ask(&t->p->timer, &back[i], 0, &more);
-        t->back[ends] += more.seconds;
-    }
-    return time.seconds;
+    for (int i = 0; i < 2; i++)
+        t->back[ends] += har_timer_ask(&t->p->timer, &back[i], 0).seconds;
+    return seconds;
 }
 
 static void see_record(void *self, const core_cost *c)
@@ -188,7 +184,7 @@ static void see_record(void *self, const core_cost *c)
     double seconds = 0;
     const bool is_global = core_tap_is_global(c->tap.kind);
     double kept = kept_of(t, c);
-    if (c->mb < 0 || t->status != CORE_OK)
+    if (c->mb < 0)
         return;
     if (c->kind != CORE_COST_COLLECTIVE)
         seconds = see_both_ways(t, c);
@@ -219,16 +215,15 @@ static void see_record(void *self, const core_cost *c)
 static void see_transfer(void *self, const core_cost *c)
 {
     training *t = self;
-    har_time time = {0};
     if (c->axis == CORE_AXIS_DP || c->axis == CORE_AXIS_EDP ||
         c->axis == CORE_AXIS_ENDS || c->mb < 0) {
         t->sums[c->axis] += (double)c->in;
         return;
     }
-    if (t->status != CORE_OK || c->group < 2 || c->axis == CORE_AXIS_PP)
+    if (c->group < 2 || c->axis == CORE_AXIS_PP)
         return;
-    t->status = har_timer_ask(&t->p->timer, c, t->tier[c->axis], &time);
-    t->step.moves += t->part * time.seconds;
+    t->step.moves +=
+        t->part * har_timer_ask(&t->p->timer, c, t->tier[c->axis]).seconds;
 }
 
 /* --- after the last micro-batch, or in each --- */
@@ -398,7 +393,7 @@ static core_status find_stage(training *t, int lane, int n_mb,
     const share s = share_of(t);
     add_after(t, &s, n_mb, out);
     find_memory(t, &s, n_mb, lane, &out->stage[lane]);
-    return t->status;
+    return CORE_OK;
 }
 
 static core_status check(const har_predictor *p, const har_train_case *r)

@@ -278,15 +278,10 @@ static har_search_term term_of(const core_cost *c, har_bound bound)
 static void add_record(void *self, const core_cost *c)
 {
     const adding *a = self;
-    har_time time;
     if (c->kind == CORE_COST_COLLECTIVE && c->group < 2)
         return;
-    const core_status status =
-        har_timer_ask(&a->memo->timer, c, a->tier[c->axis], &time);
-    if (status != CORE_OK) {
-        a->memo->status = status;
-        return;
-    }
+    const har_time time =
+        har_timer_ask(&a->memo->timer, c, a->tier[c->axis]);
     a->part->seconds += time.seconds;
     a->part->term[term_of(c, time.bound)] += time.seconds;
 }
