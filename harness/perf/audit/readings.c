@@ -21,11 +21,6 @@ static const har_quantity degrees[] = {HAR_Q_TP, HAR_Q_PP, HAR_Q_DP, HAR_Q_EP,
                                        HAR_Q_CP};
 enum { N_DEGREES = sizeof degrees / sizeof degrees[0] };
 
-int har_reading_gpus(const har_reading *r)
-{
-    return r->tp * r->pp * r->dp * (r->cp > 1 ? r->cp : 1);
-}
-
 /* The first figure of a quantity, or what the hardware is said to have; 0 if
  * nobody states it. */
 static int stated(const har_claims *claims, har_quantity q)

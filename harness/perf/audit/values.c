@@ -26,6 +26,11 @@ har_quantity har__quantity_of(const har__case *c, int claim)
     }
 }
 
+int har_reading_gpus(const har_reading *r)
+{
+    return r->tp * r->pp * r->dp * (r->cp > 1 ? r->cp : 1);
+}
+
 bool har__degree(const har_reading *r, har_quantity q, double *out)
 {
     if (!r->exists)
