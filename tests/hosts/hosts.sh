@@ -7,10 +7,17 @@
 # ends, and processes of all hosts are in the test's /proc.
 
 # run_in_name_spaces COMMAND...: run it inside and end with its code; exit 77
-# where name spaces cannot be made.  Returns if this is inside.
+# where name spaces cannot be made, or hosts would not see the test's folder
+# HOSTS_WORK.  Returns if this is inside.
 run_in_name_spaces()
 {
     [ "${HOSTS_INSIDE:-}" != yes ] || return 0
+    case $HOSTS_WORK in
+    /tmp/* | /dev/shm/*)
+        echo "NOT RUN: hosts have their own /tmp and /dev/shm, and would not see $HOSTS_WORK"
+        exit 77
+        ;;
+    esac
     command -v ip nsenter >/dev/null &&
         unshare --net --uts --ipc --mount --pid --fork true 2>/dev/null || {
         echo 'NOT RUN: name spaces cannot be made here'
