@@ -224,7 +224,8 @@ typedef struct har_rule {
     har_interval (*f)(const har_interval *x); /* NULL: as the formula says     */
     har_rule_scope scope;
     int word, meaning;   /* applies under this meaning only; meaning 0: always */
-    har_quantity unless; /* stated, this does not hold; GPUS: always           */
+    har_quantity unless; /* stated, this does not hold, or CP and VPP: in a
+                          * reading that cuts so; GPUS: always                 */
     bool needs_cut; /* holds for readings with a cp or vpp above 1 alone, of
                      * which it has one as an input                           */
 } har_rule;
@@ -240,7 +241,7 @@ typedef struct har_reading {
     int tp, pp, dp, ep, etp, mb, rounds;
     par_scope scope;
     int n_broken_degree; /* structural claims that it contradicts              */
-    int cp, vpp;         /* 0 is 1                                             */
+    int cp, vpp;
 } har_reading;
 
 /* GPUs of a reading. */

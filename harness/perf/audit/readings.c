@@ -101,13 +101,13 @@ static int count_broken(const har_claims *claims, const har_reading *reading)
 static int copies(const har_reading *r)
 {
     const int in_scope = r->scope == PAR_SCOPE_STAGE ? r->dp : r->dp * r->pp;
-    return in_scope * (r->cp > 1 ? r->cp : 1) * r->tp / (r->ep * r->etp);
+    return in_scope * r->cp * r->tp / (r->ep * r->etp);
 }
 
 /* How far the degrees are from the stated ones, in doublings. */
 static double distance(const har_claims *claims, const har_reading *r)
 {
-    const int number[] = {r->tp, r->pp, r->dp, r->ep, r->cp > 1 ? r->cp : 1};
+    const int number[] = {r->tp, r->pp, r->dp, r->ep, r->cp};
     double sum = 0.0;
     for (int i = 0; i < N_DEGREES; i++)
         if (stated(claims, degrees[i]) > 0)
@@ -231,9 +231,9 @@ void har_reading_write(const har_reading *r, char *out, size_t bytes)
         return;
     }
     plan.tp = r->tp;
-    plan.cp = r->cp > 1 ? r->cp : 1;
+    plan.cp = r->cp;
     plan.pp = r->pp;
-    plan.vpp = r->vpp > 1 ? r->vpp : 1;
+    plan.vpp = r->vpp;
     plan.dp = r->dp;
     plan.ep = r->ep;
     plan.etp = r->etp;

@@ -192,7 +192,6 @@ static void judge_reading(har_reading_result *out, const har_reading *reading,
 
 /* --- choosing what is shown --- */
 
-
 /* The first of its number of GPUs and scope, on a number that the degrees give:
  * as stated, tp*pp*dp, tp*pp*dp*ep. */
 static bool is_first_of_kind(const har_reading *all, int i,
@@ -213,7 +212,7 @@ static bool is_first_of_kind(const har_reading *all, int i,
     if (world != gpus && world != degrees && world != degrees * ep)
         return false;
     for (int k = 0; k < i; k++)
-        if (har_reading_gpus(&all[k]) == har_reading_gpus(&all[i]) && all[k].scope == all[i].scope)
+        if (har_reading_gpus(&all[k]) == world && all[k].scope == all[i].scope)
             return false;
     return true;
 }

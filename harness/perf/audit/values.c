@@ -28,7 +28,7 @@ har_quantity har__quantity_of(const har__case *c, int claim)
 
 int har_reading_gpus(const har_reading *r)
 {
-    return r->tp * r->pp * r->dp * (r->cp > 1 ? r->cp : 1);
+    return r->tp * r->pp * r->dp * r->cp;
 }
 
 bool har__degree(const har_reading *r, har_quantity q, double *out)
@@ -42,8 +42,8 @@ bool har__degree(const har_reading *r, har_quantity q, double *out)
     case HAR_Q_DP: *out = r->dp; return true;
     case HAR_Q_EP: *out = r->ep; return true;
     case HAR_Q_ETP: *out = r->etp; return true;
-    case HAR_Q_CP: *out = r->cp > 1 ? r->cp : 1; return true;
-    case HAR_Q_VPP: *out = r->vpp > 1 ? r->vpp : 1; return true;
+    case HAR_Q_CP: *out = r->cp; return true;
+    case HAR_Q_VPP: *out = r->vpp; return true;
     case HAR_Q_MODULES: *out = (double)r->tp * r->pp; return true;
     case HAR_Q_EXPERT_STAGES:
         *out = r->scope == PAR_SCOPE_STAGE ? r->pp : 1;
@@ -196,21 +196,30 @@ static bool is_cut(const har_reading *r, har_quantity q)
                          (q == HAR_Q_VPP && r->vpp > 1));
 }
 
-static bool suits_cut(const har__case *c, const har_rule *rule)
+static bool has_cut_input(const har__case *c, const har_rule *rule)
 {
-    bool is_of_cut = false;
     for (int i = 0; i < rule->n_input; i++)
-        is_of_cut = is_of_cut || is_cut(c->reading, rule->input[i]);
-    return rule->needs_cut ? is_of_cut : !is_cut(c->reading, rule->unless);
+        if (is_cut(c->reading, rule->input[i]))
+            return true;
+    return false;
+}
+
+/* Does what a rule holds without stand against it? */
+static bool is_against(const har__case *c, har_quantity unless)
+{
+    switch (unless) {
+    case HAR_Q_GPUS: return false;
+    case HAR_Q_CP:
+    case HAR_Q_VPP: return is_cut(c->reading, unless);
+    default: return har__is_stated(c->claims, unless);
+    }
 }
 
 bool har__applies(const har__case *c, const har_rule *rule)
 {
-    const bool is_degree = rule->unless == HAR_Q_CP || rule->unless == HAR_Q_VPP;
-    if (!suits_cut(c, rule))
+    if (is_against(c, rule->unless))
         return false;
-    if (rule->unless != HAR_Q_GPUS && !is_degree &&
-        har__is_stated(c->claims, rule->unless))
+    if (rule->needs_cut && !has_cut_input(c, rule))
         return false;
     if (rule->meaning != 0 && c->meaning[rule->word] != rule->meaning)
         return false;
