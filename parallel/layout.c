@@ -260,14 +260,12 @@ static void fill_experts(par_layout *l, const core_spec *spec)
 static void set_experts(par_layout *l, core_arena *arena, const core_spec *spec)
 {
     const par_plan *p = &l->plan;
-    int64_t n_all = p->n_physical;
+    const int64_t n_all = par_plan_stored(p, spec->n_e);
     int n_table = 0;
     par_experts x;
     l->n_my_expert = p->n_mapped > 0   ? p->n_physical / p->ep
                      : p->n_placed > 0 ? count_placed(p, l->ep_i)
                                        : n_contiguous(l, spec->n_e);
-    for (int64_t e = 0; p->n_mapped == 0 && e < spec->n_e; e++)
-        n_all += n_replicas(p, e);
     l->experts = core_arena_take(arena, spec->n_l, sizeof *l->experts);
     for (int layer = 0; layer < (int)spec->n_l; layer++) {
         if (table_of(p, spec, layer) == n_table) {

@@ -22,7 +22,7 @@ void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
             m->spec, l, tap.kind == CORE_TAP_EXPERT_ACT);
         double *up_r = up + r * n_col;
         if (m->spec->gated)
-            core_gated_row(gating, gate + r * n_col, up_r, n_col);
+            core_gated_row(gating, gate + r * n_col, up_r, up_r, n_col);
         else
             core_act_apply_row(gating.act, up_r, up_r, n_col);
     }

@@ -49,6 +49,16 @@ int par_plan_world(const par_plan *plan)
     return plan->dp * plan->cp * plan->pp * plan->tp;
 }
 
+int par_plan_stored(const par_plan *plan, int64_t n_e)
+{
+    int n = 0;
+    if (plan->n_mapped > 0)
+        return plan->n_physical;
+    for (int e = 0; e < plan->n_placed; e++)
+        n += plan->n_replica[e];
+    return plan->n_placed > 0 ? n : (int)n_e;
+}
+
 int par_plan_parts(const par_plan *plan)
 {
     return plan->pp * plan->vpp;

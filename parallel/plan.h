@@ -74,6 +74,10 @@ CORE_NODISCARD core_status par_plan_parse(par_plan *out, const char *text);
  * only those that there are are copied.                              [local] */
 void par_plan_copy(par_plan *to, const par_plan *from);
 
+/* Experts of a layer that ranks hold, copies of one counted, of n_e: in one set of
+ * them.                                                              [local] */
+int par_plan_stored(const par_plan *plan, int64_t n_e);
+
 /* "gather", "ring", "ulysses".                                       [local] */
 const char *par_cp_kind_name(par_cp_kind kind);
 

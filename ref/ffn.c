@@ -94,18 +94,14 @@ static void scatter_bound(const ref__run *run, float *bound, int64_t ld,
 }
 
 /* a [n] = core_gated of a row, or act(up); gate NULL if the network is not
- * gated.  The product form a row at a time, which is faster.                 */
+ * gated.                                                                     */
 static void activate_row(core_gating gating, const double *gate,
                          const double *up, double *a, int64_t n)
 {
-    if (core_act_is_clamped(gating.act) || gating.most > 0.0) {
-        for (int64_t j = 0; j < n; j++)
-            a[j] = core_gated(gating, gate[j], up[j]);
-        return;
-    }
-    core_act_apply_row(gating.act, gate != NULL ? gate : up, a, n);
-    for (int64_t j = 0; gate != NULL && j < n; j++)
-        a[j] *= up[j];
+    if (gate != NULL)
+        core_gated_row(gating, gate, up, a, n);
+    else
+        core_act_apply_row(gating.act, up, a, n);
 }
 
 static void bound_row(const ref__run *run, core_gating gating, float *bound,

@@ -113,15 +113,15 @@ double core_gated(core_gating gating, double gate, double up)
     return (u + 1.0) * (g * core_sigmoid(gating.alpha * g));
 }
 
-void core_gated_row(core_gating gating, const double *gate, double *up,
-                    int64_t n)
+void core_gated_row(core_gating gating, const double *gate, const double *up,
+                    double *y, int64_t n)
 {
     if (gating.act == CORE_ACT_SILU && !(gating.most > 0.0))
         for (int64_t i = 0; i < n; i++) /* as in core_act_apply_row */
-            up[i] = apply(CORE_ACT_SILU, gate[i]) * up[i];
+            y[i] = apply(CORE_ACT_SILU, gate[i]) * up[i];
     else
         for (int64_t i = 0; i < n; i++)
-            up[i] = core_gated(gating, gate[i], up[i]);
+            y[i] = core_gated(gating, gate[i], up[i]);
 }
 
 double core_router_score(core_router router, double logit)

@@ -25,9 +25,10 @@ void core_act_apply_row(core_act act, const double *x, double *y, int64_t n);
  * min(act(gate), most) * clamp(up, -most, most).                     [local] */
 double core_gated(core_gating gating, double gate, double up);
 
-/* up[i] := core_gated(gating, gate[i], up[i]) for n elements.        [local] */
-void core_gated_row(core_gating gating, const double *gate, double *up,
-                    int64_t n);
+/* y[i] = core_gated(gating, gate[i], up[i]) for n elements; y may be up.
+ *                                                                    [local] */
+void core_gated_row(core_gating gating, const double *gate, const double *up,
+                    double *y, int64_t n);
 
 /* Is it a gated form of its own, with a limit?                       [local] */
 bool core_act_is_clamped(core_act act);

@@ -7,32 +7,30 @@
 #include <math.h>
 #include <stdlib.h>
 
-static void trade(int64_t *id, int64_t a, int64_t b)
+static void swap(int64_t *id, int64_t a, int64_t b)
 {
     const int64_t was = id[a];
     id[a] = id[b];
     id[b] = was;
 }
 
-static void order(core_popular *p, uint64_t seed)
+void core_popular_order(int64_t *id, int64_t n, uint64_t seed, uint64_t stream,
+                        uint64_t first)
 {
-    const uint64_t stream = core_rng_stream("popular.order");
-    for (int64_t i = 0; i < p->n; i++)
-        p->id[i] = i;
-    for (int64_t i = p->n - 1; i > 0; i--)
-        trade(p->id, i, (int64_t)core_rng_below(seed, stream, (uint64_t)i,
-                                                (uint64_t)i + 1));
+    for (int64_t i = 0; i < n; i++)
+        id[i] = i;
+    for (int64_t i = n - 1; i > 0; i--)
+        swap(id, i, (int64_t)core_rng_below(seed, stream, first + (uint64_t)i,
+                                            (uint64_t)i + 1));
 }
 
-/* Who trades behind a pass. */
-static void trade_pairs(core_popular *p, const core_drift *drift, int pass)
+void core_popular_trade(int64_t *id, int64_t n, double part, uint64_t seed,
+                        uint64_t stream, uint64_t first)
 {
-    const uint64_t stream = core_rng_stream("popular.trade");
-    const uint64_t n = (uint64_t)p->n, first = (uint64_t)pass * 2 * n;
-    const int64_t n_pair = (int64_t)ceil(drift->part * (double)p->n / 2);
+    const int64_t n_pair = (int64_t)ceil(part * (double)n / 2);
     for (uint64_t i = first; i < first + 2 * (uint64_t)n_pair; i += 2)
-        trade(p->id, (int64_t)core_rng_below(drift->seed, stream, i, n),
-              (int64_t)core_rng_below(drift->seed, stream, i + 1, n));
+        swap(id, (int64_t)core_rng_below(seed, stream, i, (uint64_t)n),
+             (int64_t)core_rng_below(seed, stream, i + 1, (uint64_t)n));
 }
 
 core_status core_popular_make(core_popular *out, int64_t n,
@@ -51,9 +49,11 @@ core_status core_popular_make(core_popular *out, int64_t n,
     for (int64_t i = 0; i < n; i++)
         out->sum[i] =
             (i > 0 ? out->sum[i - 1] : 0) + first_share / (uint64_t)(i + 1);
-    order(out, drift->seed);
+    core_popular_order(id, n, drift->seed, core_rng_stream("popular.order"), 0);
     for (int pass = 0; pass < drift->n_pass; pass++)
-        trade_pairs(out, drift, pass);
+        core_popular_trade(id, n, drift->part, drift->seed,
+                           core_rng_stream("popular.trade"),
+                           (uint64_t)pass * 2 * (uint64_t)n);
     return CORE_OK;
 }
 

@@ -12,6 +12,13 @@
 
 #include <stdint.h>
 
+/* Dice of (seed, stream) from block `first` on order ids [n]: n blocks; and have a
+ * part of them, in pairs, trade places: 2 n blocks.                  [local] */
+void core_popular_order(int64_t *id, int64_t n, uint64_t seed, uint64_t stream,
+                        uint64_t first);
+void core_popular_trade(int64_t *id, int64_t n, double part, uint64_t seed,
+                        uint64_t stream, uint64_t first);
+
 typedef struct core_drift {
     double part;   /* of the ids, those that trade after a pass, 0 to 1; 0: no id
                     * is asked for more than another                          */

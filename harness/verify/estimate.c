@@ -125,13 +125,8 @@ typedef struct costs {
 /* Of an expert, each for tokens of its own. */
 static double n_copies(const par_plan *plan, int64_t n_e)
 {
-    int n_replica = 0;
-    for (int e = 0; e < plan->n_placed; e++)
-        n_replica += plan->n_replica[e];
-    const double placed = plan->n_placed > 0 ? (double)n_replica / plan->n_placed
-                          : plan->n_mapped > 0
-                              ? (double)plan->n_physical / (double)n_e
-                              : 1.0;
+    const double placed =
+        n_e > 0 ? (double)par_plan_stored(plan, n_e) / (double)n_e : 1.0;
     return placed * (plan->scope == PAR_SCOPE_REPLICA
                          ? plan->dp
                          : plan->dp * plan->cp * plan->tp / (plan->ep * plan->etp));

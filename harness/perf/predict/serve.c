@@ -209,15 +209,6 @@ static core_status apart(const serving *s, int64_t n_slot, har_served *out)
 
 /* --- how many --- */
 
-/* Experts of a layer that a plan stores, copies counted. */
-static int n_stored(const core_spec *spec, const par_plan *plan)
-{
-    int n = (int)spec->n_e;
-    for (int e = 0; e < plan->n_placed; e++)
-        n += plan->n_replica[e] - 1;
-    return plan->n_mapped > 0 ? plan->n_physical : n;
-}
-
 static core_status serve(const serving *s, int64_t n_slot, har_served *out)
 {
     const har_mix *mix = s->ask->mix;
@@ -225,8 +216,8 @@ static core_status serve(const serving *s, int64_t n_slot, har_served *out)
     const int n_gpu = par_plan_world(s->ask->what.plan);
     *out = (har_served){.n_gpu = n_gpu,
                         .n_slot = n_slot,
-                        .n_stored = n_stored(s->ask->what.spec,
-                                             s->ask->what.plan),
+                        .n_stored = par_plan_stored(s->ask->what.plan,
+                                                    s->ask->what.spec->n_e),
                         .end = HAR_SERVE_SAID,
                         .node_gpus = s->machine->n_link > 0
                                          ? s->machine->link[0].n_gpu

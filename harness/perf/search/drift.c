@@ -7,8 +7,8 @@
 
 #include "core/base/arena.h"
 #include "core/numbers/rng.h"
+#include "core/pass/popular.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,45 +17,27 @@ enum { STREAM_PLACE = 0x9c01, STREAM_TRADE, STREAM_CHOICE };
 typedef struct state {
     const har_drift_case *c;
     int n_e, n_physical, n_layer;
-    double *share;        /* [n_layer, n_e] now                               */
+    int64_t *place;       /* [n_layer, n_e] whose share each expert has now   */
     double *load, *since; /* likewise: of this pass; since the last dealing   */
     int *in_order, *kept; /* [n_physical]; [n_layer, n_physical]              */
     double *sum;          /* [n_e]                                            */
 } state;
 
-static int below(const state *s, uint64_t stream, uint64_t index, int n)
-{
-    return (int)core_rng_below(s->c->seed, stream, index, (uint64_t)n);
-}
-
-static void trade(double *share, int a, int b)
-{
-    const double was = share[a];
-    share[a] = share[b];
-    share[b] = was;
-}
-
 /* Which experts of a layer are asked for most. */
-static void first_shares(const state *s, int l)
+static void first_places(const state *s, int l)
 {
-    double *share = s->share + (int64_t)l * s->n_e;
-    memcpy(share, s->c->share, (size_t)s->n_e * sizeof *share);
-    for (int e = s->n_e - 1; e > 0; e--)
-        trade(share, e,
-              below(s, STREAM_PLACE, (uint64_t)l * (uint64_t)s->n_e + (uint64_t)e,
-                    e + 1));
+    const int64_t at = (int64_t)l * s->n_e;
+    core_popular_order(s->place + at, s->n_e, s->c->seed, STREAM_PLACE,
+                       (uint64_t)at);
 }
 
 static void drift(const state *s, int pass, int l)
 {
-    const int n = (int)ceil(s->c->drift * s->n_e / 2); /* pairs */
     const uint64_t first =
         ((uint64_t)pass * (uint64_t)s->n_layer + (uint64_t)l) * 2 *
         (uint64_t)s->n_e;
-    double *share = s->share + (int64_t)l * s->n_e;
-    for (int i = 0; i < n; i++)
-        trade(share, below(s, STREAM_TRADE, first + 2 * (uint64_t)i, s->n_e),
-              below(s, STREAM_TRADE, first + 2 * (uint64_t)i + 1, s->n_e));
+    core_popular_trade(s->place + (int64_t)l * s->n_e, s->n_e, s->c->drift,
+                       s->c->seed, STREAM_TRADE, first);
 }
 
 /* The expert of a choice: sum [n_e] ascends to 1. */
@@ -74,14 +56,14 @@ static int at(const double *sum, int n, double u)
 
 static void draw(const state *s, int pass, int l)
 {
-    const double *share = s->share + (int64_t)l * s->n_e;
+    const int64_t *place = s->place + (int64_t)l * s->n_e;
     double *load = s->load + (int64_t)l * s->n_e, total = 0;
     const int64_t n = s->c->n_token * s->c->dealing.spec->n_k;
     const uint64_t first =
         ((uint64_t)pass * (uint64_t)s->n_layer + (uint64_t)l) * (uint64_t)n;
     const uint64_t fine = UINT64_C(1) << 32;
     for (int e = 0; e < s->n_e; e++) {
-        total += share[e];
+        total += s->c->share[place[e]];
         s->sum[e] = total;
         load[e] = 0;
     }
@@ -141,7 +123,7 @@ static void deal(const state *s, har_drift *out, har_drift_pass *p)
 static void take(state *s, core_arena *a)
 {
     const int64_t n = (int64_t)s->n_layer * s->n_e;
-    s->share = core_arena_f64(a, n);
+    s->place = core_arena_i64(a, n);
     s->load = core_arena_f64(a, n);
     s->since = core_arena_f64(a, n);
     s->sum = core_arena_f64(a, s->n_e);
@@ -156,7 +138,7 @@ static void run(state *s, har_drift *out)
     par_balancer_in_order(&s->c->dealing.deal, s->in_order);
     memset(s->since, 0, (size_t)(s->n_layer * s->n_e) * sizeof *s->since);
     for (int l = 0; l < s->n_layer; l++) {
-        first_shares(s, l);
+        first_places(s, l);
         memcpy(out->logical + l * n, s->in_order, (size_t)n * sizeof *s->kept);
         memcpy(s->kept + l * n, s->in_order, (size_t)n * sizeof *s->kept);
     }
