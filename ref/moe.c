@@ -120,16 +120,13 @@ static void put_recv(const ref__run *run, int layer, const moe *m)
     const int64_t n_d = m->ffn.n_d, n_k = run->spec->n_k;
     const int64_t n_kept = m->first[run->spec->n_e];
     double *v = m->ffn.out.v;
-#pragma omp parallel for num_threads(run->n_threads)
-    for (int64_t c = 0; c < run->n * n_k; c++)
-        memset(v + c * n_d, 0, (size_t)n_d * sizeof *v);
+    memset(v, 0, (size_t)(run->n * n_k * n_d) * sizeof *v);
     if (m->ffn.out.bound != NULL)
         memset(m->ffn.out.bound, 0,
                (size_t)(run->n * n_k * n_d) * sizeof *m->ffn.out.bound);
     const bool is_read = run->draw != NULL && run->spec->weigh_input;
     if (!ref__wants(run, CORE_TAP_RECV, layer) && !is_read)
         return;
-#pragma omp parallel for num_threads(run->n_threads)
     for (int64_t i = 0; i < n_kept; i++) {
         const int64_t at = m->choice[i] * n_d;
         gather(run, m, m->choice[i], v + at);
