@@ -16,7 +16,7 @@
 /* How far an honest value and a drawn one may be apart when products read them,
  * over the largest beside them: 16 roundoffs of floats.  Where a pass has
  * errors that are larger, its draws have them, too, and turn codes by
- * themselves.   */
+ * themselves.                                                                */
 static const double HONEST_REACH = 0x1p-20;
 
 void ref__reread(const ref__run *run, core_slot slot, double *x, int64_t n_row,

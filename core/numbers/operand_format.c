@@ -116,8 +116,7 @@ static double up_or_down(const core_operand_draw *draw, double x)
                                                                      : -1.0;
 }
 
-/* The code of x, or of what a draw makes of it; `reach` and x over the scale.
- */
+/* The code of x, or of what a draw makes of it; `reach` and x over the scale. */
 static double number_of(const code *c, double x, double reach,
                         const core_operand_draw *draw)
 {

@@ -41,8 +41,7 @@ typedef struct core_operand_format {
 /* As an engine may have them whose values are off a little: each is moved
  * before its code is looked for, and so is a group's largest magnitude where
  * its scale is rounded further, up or down as (seed, stream, value) says.  So
- * what is near the middle of two codes goes to either, and nothing else
- * changes.          */
+ * what is near the middle of two codes goes to either, and nothing else changes. */
 typedef struct core_operand_draw {
     double reach; /* how far, over the group's largest magnitude              */
     uint64_t seed, stream;
@@ -55,8 +54,7 @@ bool core_operand_needs_row(const core_operand_format *format);
 /* x[0..n) := what their codes stand for, in exact mode snapped to the grid of
  * activations.  A row, or a part that begins with a group; NaN stays NaN.
  *   largest  magnitude of the whole row; read only if core_operand_needs_row
- *   draw     NULL: as they are                                        [local]
- */
+ *   draw     NULL: as they are                                       [local] */
 void core_operand_quantise(const core_operand_format *format,
                            core_numerics numerics, double largest, double *x,
                            int64_t n, const core_operand_draw *draw);

@@ -290,21 +290,23 @@ static core_status check_decode(const request *r)
     return CORE_OK;
 }
 
+static core_status refuse_of_passes(const request *r)
+{
+    static const char *const name[] = {"slots", "nodes", "drift", "machine"};
+    const char *const text[] = {r->slots, r->nodes, r->drift, r->machine};
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++)
+        CORE_FAIL_IF(text[i] != NULL, CORE_E_USAGE,
+                     "--%s: it is of --passes, which is not there", name[i]);
+    return CORE_OK;
+}
+
 /* What passes ask for, and physical experts for plans that have none. */
 static core_status read_passes(task *t, const request *r)
 {
     int64_t n_pass, n_slot = 0, n_node = 1;
     t->n_pass = 1;
-    CORE_FAIL_IF(r->passes == NULL && r->slots != NULL, CORE_E_USAGE,
-                 "--slots: it is of --passes, which is not there");
-    CORE_FAIL_IF(r->passes == NULL && r->nodes != NULL, CORE_E_USAGE,
-                 "--nodes: it is of --passes, which is not there");
-    CORE_FAIL_IF(r->passes == NULL && r->drift != NULL, CORE_E_USAGE,
-                 "--drift: it is of --passes, which is not there");
-    CORE_FAIL_IF(r->passes == NULL && r->machine != NULL, CORE_E_USAGE,
-                 "--machine: it is of --passes, which is not there");
     if (r->passes == NULL)
-        return CORE_OK;
+        return refuse_of_passes(r);
     CORE_FAIL_IF(t->n_numerics != 1 || t->numerics[0] != CORE_EXACT,
                  CORE_E_USAGE, "--passes: they are compared in exact numerics, "
                  "found --numerics %s", r->numerics);

@@ -242,12 +242,13 @@ typedef struct har_uneven {
     int n_some, n_group; /* n_some >= 1                                        */
 } har_uneven;
 
-/* Products of row[i] rows, i < n_group, each with its own b [k, n], in one
- * kernel, for choices of n_token tokens; groups of no row are not read.       */
+/* Products of the rows of groups, each with its own b [k, n], in one kernel, for
+ * choices of n_token tokens; groups of no row are not read.                   */
 har_time har_time_uneven_product(const har_machine *machine,
                                  const har_operands *operands,
                                  const har_uneven *rows, double n_token,
                                  double n, double k);
+/* The same of row[i] rows of group i < n_group, in one type.                  */
 har_time har_time_grouped_gemm(const har_machine *machine, core_dtype dtype,
                                const double *row, int n_group,
                                double n_token, double n, double k);

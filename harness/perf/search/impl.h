@@ -123,9 +123,9 @@ har__part har__part_of(har_search_memo *memo, const har__part_key *key);
 double har__size_of(har_search_memo *memo, const har__size_key *key);
 
 /* Rows of the fullest micro-batch of a shape; tokens of each that the fullest of
- * cp ranks has, number *c.                                                   */
+ * cp ranks has.                                                              */
 int64_t har__rows_of(const har_quick *e, const har_shape *shape);
-int64_t har__tokens_of(int cp, int64_t n_t, int *c);
+int64_t har__tokens_of(int cp, int64_t n_t);
 
 /* The pair of a stage; n_stage: how many send to an expert at once (or
  * HAR__NOBODY), 0 with scope=stage.                                          */

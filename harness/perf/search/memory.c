@@ -110,13 +110,12 @@ void har_quick_memory(void *self, const har_shape *shape, har_figures *out)
         .shape = shape,
         .n_row = har__rows_of(e, shape),
         .n_expert = (double)core_split_first(e->spec->n_e, shape->ep, 1),
-        .n_mine = (double)n_mine};
+        .n_mine = (double)n_mine,
+        .n_kept = (double)n_mine *
+                  (double)(e->n_kv > 0
+                               ? e->n_kv
+                               : har__tokens_of(har_shape_cp(shape), e->n_t))};
     double weights = 0, all = 0;
-    int c;
-    z.n_kept = z.n_mine *
-               (double)(e->n_kv > 0
-                            ? e->n_kv
-                            : har__tokens_of(har_shape_cp(shape), e->n_t, &c));
     z.pair_bytes = pair_bytes(&z);
     for (int stage = 0; stage < shape->pp; stage++)
         add_stage(&z, stage, &weights, &all);

@@ -26,11 +26,17 @@ int64_t har__rows_of(const har_quick *e, const har_shape *shape)
 
 /* A rank has two of 2 cp parts, number c from either end; the first parts are
  * longer where they are not equal. */
-int64_t har__tokens_of(int cp, int64_t n_t, int *c)
+int64_t har__tokens_of(int cp, int64_t n_t)
 {
     const int n_part = 2 * cp, n_long = (int)(n_t % n_part);
-    *c = n_long > cp ? n_part - n_long : 0;
     return n_t / n_part * 2 + (n_long > cp ? 2 : n_long > 0 ? 1 : 0);
+}
+
+/* Which of cp ranks has them. */
+static int longest_of(int cp, int64_t n_t)
+{
+    const int n_part = 2 * cp, n_long = (int)(n_t % n_part);
+    return n_long > cp ? n_part - n_long : 0;
 }
 
 /* FNV-1a over the words of a key, mixed: keys differ in few low bits. */
@@ -82,14 +88,13 @@ static core_status find_fullest(har_search_memo *m, int tp, int t0)
 static core_status make_layout(har_search_memo *m, const har_shape *shape)
 {
     const int tp = shape->tp;
-    int c;
     m->lay_tp = 0;
     har_shape_plan(shape, &m->plan);
-    (void)har__tokens_of(m->plan.cp, m->e->n_t, &c);
+    const int t0 = longest_of(m->plan.cp, m->e->n_t) * tp;
     if (!m->knows[tp])
-        CORE_TRY(find_fullest(m, tp, c * tp));
+        CORE_TRY(find_fullest(m, tp, t0));
     CORE_TRY(par_layout_make(&m->lay, &m->layout, m->e->spec, &m->plan,
-                             c * tp + m->fullest[tp]));
+                             t0 + m->fullest[tp]));
     m->all_layers = m->lay.my_layer; /* one stage has them all */
     m->lay_tp = tp;
     m->lay_etp = shape->etp;
@@ -319,11 +324,10 @@ static core_status prepare(har_search_memo *m, const har__part_key *k,
                            adding *a)
 {
     har__walk *w = &m->walk;
-    int c;
     CORE_TRY(lay_out(m, k->tp, k->etp, k->cp, k->cp_kind, k->sp));
     m->reader.self = a;
     w->n_row = k->n_row;
-    w->n = k->n_row * har__tokens_of(k->cp, m->e->n_t, &c);
+    w->n = k->n_row * har__tokens_of(k->cp, m->e->n_t);
     w->n_slice = core_split_first(w->n, k->tp, 1);
     w->n_s = k->sp == 1 ? w->n_slice : w->n;
     w->n_sum = w->n;
