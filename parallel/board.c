@@ -48,7 +48,7 @@ core_status par_board_create(par_board **out, const char *path, int n_rank,
     board->n_rank = n_rank;
     board->has_launcher = has_launcher;
     board->stall_seconds = stall_seconds > 0 ? stall_seconds : 30;
-    atomic_store(&board->progress_ns, par_now_ns());
+    atomic_store(&board->looked_ns, par_now_ns());
     board->magic = magic;
     const int named = link(unnamed, path);
     const int why = errno;
@@ -142,6 +142,14 @@ int par_board_kill(const par_board *board, int signal_number)
             n++;
         }
     }
+    return n;
+}
+
+int par_board_n_come(const par_board *board)
+{
+    int n = 0;
+    for (int i = 0; i < board->n_rank; i++)
+        n += atomic_load(&board->rank[i].pid) > 0;
     return n;
 }
 

@@ -56,8 +56,13 @@ typedef struct par_board_rank {
     _Atomic uint64_t op; /* packed par_board_op                            */
     _Atomic int peer;    /* waited for; -1: none                           */
     _Atomic int64_t tick;
-    _Atomic uint64_t cpu_ticks; /* at the last look, written by the looker    */
-    _Atomic int letter; /* then, par_process.state; 0: not to be seen         */
+    /* written by who looks at its process (par_board_look) */
+    _Atomic int letter; /* par_process.state; 0: not to be seen               */
+    _Atomic uint64_t cpu_ticks, run_ns; /* par_process                        */
+    _Atomic int64_t seen_ns;            /* when that was, by the clock there  */
+    _Atomic int has_run;                /* since the look before              */
+    _Atomic int64_t ready_ns; /* since something moved: ready for a processor,
+                               * and got none                                 */
     _Atomic int is_watched;   /* the launcher would see it die                */
     _Atomic int64_t heard_ns; /* of a copy: when it came, by the clock here   */
     char group[24];
@@ -82,9 +87,9 @@ typedef struct par_board {
     _Atomic int aborted;  /* core_status it ended with, once line is there  */
     _Atomic int is_told;  /* the other hosts know that                      */
     char line[PAR_BOARD_LINE];
-    _Atomic int64_t looked_ns;   /* last look                                 */
-    _Atomic int64_t progress_ns; /* last look that saw something move         */
-    _Atomic int64_t death_ns;    /* first look that saw more than one death   */
+    _Atomic int64_t looked_ns; /* last look                                   */
+    _Atomic int64_t quiet_ns;  /* time of the looks that saw nothing move     */
+    _Atomic int64_t death_ns;  /* first look that saw more than one death     */
     _Atomic uint64_t progress_sum;
     _Atomic uint64_t n_coming; /* looks of a launcher at which ranks that have
                                 * not come moved                              */
@@ -129,6 +134,9 @@ int par_board_kill(const par_board *board, int signal_number);
  * many seconds: the first; -1 if there is none.                      [local] */
 int par_board_unheard(const par_board *board, double seconds);
 
+/* How many ranks have come.                                          [local] */
+int par_board_n_come(const par_board *board);
+
 /* True if all ranks of this board's host have finished / all ranks.  [local] */
 bool par_board_home_finished(const par_board *board);
 bool par_board_all_finished(const par_board *board);
@@ -161,12 +169,25 @@ typedef struct par_board_copy {
 int par_board_copies(const par_board *board, uint64_t not_of,
                      par_board_copy out[]);
 
-/* Note state and processor time of the processes of this host.       [local] */
-void par_board_look(par_board *board);
-
 /* Take over what another host says; records of this host's ranks are left as
  * they are, and so is anything that is no rank's.                    [local] */
 void par_board_take(par_board *board, const par_board_copy in[], int n);
+
+/* --- what the kernel says (board_look.c) --- */
+
+/* Note what the processes of this host do.                           [local] */
+void par_board_look(par_board *board);
+
+/* Note what one of them was seen to do.                              [local] */
+void par_board_saw(par_board_rank *record, const par_process *process,
+                   int64_t now_ns);
+
+/* Stopped all the time between the last two looks at it.             [local] */
+bool par_board_is_held(const par_board_rank *record);
+
+/* What the time between two looks counts, in ns: at most half a second, for who
+ * looks may have been kept from it, with all that it looks at.       [local] */
+int64_t par_board_passed(int64_t from_ns, int64_t to_ns);
 
 /* --- judgement (board_check.c) --- */
 
@@ -174,8 +195,9 @@ void par_board_take(par_board *board, const par_board_copy in[], int n);
  * run must end, with the line that says why: a rank died (where a launcher
  * watches, that is its business), or nothing moved for stall_seconds.  A rank
  * that computes moves as long as its processor time does (one that has not come:
- * as long as a launcher sees so), unless another is
- * stopped.  On the board's host only: clocks differ between hosts.   [local] */
+ * as long as a launcher sees so), unless another is held.  Time in which a rank
+ * was ready and got no processor does not count.
+ * On the board's host only: clocks differ between hosts.             [local] */
 bool par_board_check(par_board *board, char line[PAR_BOARD_LINE]);
 
 /* The line for the host of a rank that is not to be heard.           [local] */

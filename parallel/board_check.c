@@ -13,7 +13,8 @@
  * Does anything move?  Progress counters first, they cost nothing.  Only when
  * none has moved for half a second is the processor time of the ranks that
  * compute read: a slow expert must not be taken for a hang, and a rank that was
- * stopped must.
+ * stopped must.  On a busy machine a rank may be ready all the time and get no
+ * processor, and so may who looks: neither time counts.
  */
 #include "parallel/board.h"
 
@@ -132,34 +133,34 @@ static bool find_death(par_board *board, char line[PAR_BOARD_LINE])
  * come.                                                                      */
 static uint64_t sum_progress(const par_board *board)
 {
-    uint64_t sum = atomic_load(&board->n_coming);
+    uint64_t sum = (uint64_t)par_board_n_come(board);
+    sum += atomic_load(&board->n_coming);
     for (int i = 0; i < board->n_rank; i++)
-        sum += atomic_load(&board->rank[i].progress) +
-               (atomic_load(&board->rank[i].pid) > 0);
+        sum += atomic_load(&board->rank[i].progress);
     return sum;
 }
 
-static bool is_stopped(int letter)
+static void note_movement(par_board *board)
 {
-    return letter == 'T' || letter == 't';
+    atomic_store(&board->quiet_ns, 0);
+    for (int i = 0; i < board->n_rank; i++)
+        atomic_store(&board->rank[i].ready_ns, 0);
 }
 
-void par_board_look(par_board *board)
+/* Of the rank that has waited for a processor longest: it may be the one that
+ * the others wait for.                                                       */
+static int64_t longest_ready(const par_board *board)
 {
+    int64_t longest = 0;
     for (int i = 0; i < board->n_rank; i++) {
-        par_board_rank *r = &board->rank[i];
-        par_process process = {0};
-        if (!par_board_is_home(board, i))
-            continue;
-        const bool runs = par_board_life(board, i, &process) == PAR_LIFE_RUNS;
-        atomic_store(&r->letter, runs ? process.state : 0);
-        if (runs)
-            atomic_store(&r->cpu_ticks, process.cpu_ticks);
+        const int64_t ready = atomic_load(&board->rank[i].ready_ns);
+        longest = ready > longest ? ready : longest;
     }
+    return longest;
 }
 
 /* True if a rank that computes has used processor time since the last look, or
- * may have, where that cannot be seen; and while none is stopped, for whom the
+ * may have, where that cannot be seen; and while none is held, for whom the
  * others may be spinning.                                                    */
 static bool somebody_computes(par_board *board)
 {
@@ -170,7 +171,7 @@ static bool somebody_computes(par_board *board)
         const par_board_rank *r = &board->rank[i];
         const int state = atomic_load(&r->state);
         const int letter = atomic_load(&r->letter);
-        if (is_stopped(letter) && state != PAR_RANK_FINISHED)
+        if (par_board_is_held(r) && state != PAR_RANK_FINISHED)
             return false;
         if (state != PAR_RANK_COMPUTING && state != PAR_RANK_STARTING)
             continue;
@@ -182,7 +183,7 @@ static bool somebody_computes(par_board *board)
     return atomic_exchange(&board->cpu_sum, sum) != sum || is_hidden;
 }
 
-/* Lowest rank that is stopped, or else one that computes without using the
+/* Lowest rank that is held, or else one that computes without using the
  * processor; -1 if all wait.                                                 */
 static int find_idle_rank(const par_board *board, bool *stopped)
 {
@@ -194,7 +195,7 @@ static int find_idle_rank(const par_board *board, bool *stopped)
         const int letter = atomic_load(&r->letter);
         if (state == PAR_RANK_FINISHED || letter == 0)
             continue;
-        if (is_stopped(letter)) {
+        if (par_board_is_held(r)) {
             *stopped = true;
             return i;
         }
@@ -243,21 +244,14 @@ static bool is_of_host(const par_board *board, int rank, int as)
            atomic_load(&board->rank[as].host);
 }
 
-static int sum_absent(const par_board *board)
-{
-    int n = 0;
-    for (int i = 0; i < board->n_rank; i++)
-        n += is_absent(board, i, 0);
-    return n;
-}
-
 static void say_absent(const par_board *board, char line[PAR_BOARD_LINE])
 {
     char list[400] = "";
     list_ranks(board, list, sizeof list, is_absent, 0);
     snprintf(line, PAR_BOARD_LINE,
-             "%d of %d ranks did not come within %g s: %s", sum_absent(board),
-             board->n_rank, board->stall_seconds, list);
+             "%d of %d ranks did not come within %g s: %s",
+             board->n_rank - par_board_n_come(board), board->n_rank,
+             board->stall_seconds, list);
 }
 
 void par_board_say_lost(const par_board *board, int rank,
@@ -305,7 +299,7 @@ static void say_stalled(const par_board *board, char line[PAR_BOARD_LINE])
         par_board_say_lost(board, unheard, line);
         return;
     }
-    if (!stopped && sum_absent(board) > 0) {
+    if (!stopped && par_board_n_come(board) < board->n_rank) {
         say_absent(board, line);
         return;
     }
@@ -328,22 +322,22 @@ static void say_stalled(const par_board *board, char line[PAR_BOARD_LINE])
              stopped ? "is stopped" : "uses no processor time", detail, waiter);
 }
 
-static bool find_stall(par_board *board, char line[PAR_BOARD_LINE])
+static bool find_stall(par_board *board, int64_t passed,
+                       char line[PAR_BOARD_LINE])
 {
-    const int64_t now = par_now_ns();
     const uint64_t sum = sum_progress(board);
     if (atomic_exchange(&board->progress_sum, sum) != sum) {
-        atomic_store(&board->progress_ns, now);
+        note_movement(board);
         return false;
     }
-    const int64_t quiet = now - atomic_load(&board->progress_ns);
+    const int64_t quiet = atomic_fetch_add(&board->quiet_ns, passed) + passed;
     if (quiet < QUIET_MS * ms)
         return false;
     if (somebody_computes(board) || par_board_all_finished(board)) {
-        atomic_store(&board->progress_ns, now);
+        note_movement(board);
         return false;
     }
-    if ((double)quiet <= board->stall_seconds * 1e9)
+    if ((double)(quiet - longest_ready(board)) <= board->stall_seconds * 1e9)
         return false;
     say_stalled(board, line);
     return true;
@@ -369,7 +363,8 @@ bool par_board_check(par_board *board, char line[PAR_BOARD_LINE])
         atomic_load(&board->claimed))
         return false;
     return (!board->has_launcher && find_death(board, line)) ||
-           find_lost(board, line) || find_stall(board, line);
+           find_lost(board, line) ||
+           find_stall(board, par_board_passed(last, now), line);
 }
 
 bool par_board_mismatch(const par_board *board, int me, int peer,

@@ -1,12 +1,14 @@
-/* parallel/process.c -- /proc/PID/stat, and which host that is.
+/* parallel/process.c -- /proc/PID/stat and schedstat, and which host that is.
  *
  * The second field is the program's name in parentheses and may itself contain
  * spaces and parentheses: everything is counted from the last ')'.
  */
 #include "parallel/process.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -24,10 +26,11 @@ static size_t read_text(const char *path, char *text, size_t room)
     return n > 0 ? (size_t)n : 0;
 }
 
-bool par_process_read(par_process *out, int pid)
+/* FOLDER is that of a process or of one of its threads. */
+static bool read_stat(par_process *out, const char *folder)
 {
-    char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    char path[320], text[1024];
+    snprintf(path, sizeof path, "%s/stat", folder);
     if (read_text(path, text, sizeof text) == 0)
         return false;
     const char *after_name = strrchr(text, ')');
@@ -37,14 +40,57 @@ bool par_process_read(par_process *out, int pid)
     if (!after_name || !name ||
         sscanf(after_name + 1,
                " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d "
-               "%*d %*d %*d %*d %llu",
-               &out->state, &out->parent, &user, &system, &start) != 5)
+               "%*d %*d %d %*d %llu",
+               &out->state, &out->parent, &user, &system, &out->n_thread,
+               &start) != 6)
         return false;
     snprintf(out->name, sizeof out->name, "%.*s", (int)(after_name - name - 1),
              name + 1);
     out->cpu_ticks = (uint64_t)user + system;
     out->start_ticks = start;
+    out->run_ns = 0;
     return true;
+}
+
+bool par_process_read(par_process *out, int pid)
+{
+    char folder[64];
+    snprintf(folder, sizeof folder, "/proc/%d", pid);
+    return read_stat(out, folder);
+}
+
+/* Likewise. */
+static void add_run_ns(par_process *process, const char *folder)
+{
+    char path[300], text[128];
+    snprintf(path, sizeof path, "%s/schedstat", folder);
+    if (read_text(path, text, sizeof text) > 0)
+        process->run_ns += strtoull(text, NULL, 10);
+}
+
+void par_process_read_threads(par_process *process, int pid)
+{
+    char folder[64], task[300];
+    process->run_ns = 0;
+    snprintf(folder, sizeof folder, "/proc/%d", pid);
+    if (process->n_thread == 1) {
+        add_run_ns(process, folder);
+        return;
+    }
+    snprintf(folder, sizeof folder, "/proc/%d/task", pid);
+    DIR *tasks = opendir(folder);
+    const struct dirent *entry;
+    while (tasks && (entry = readdir(tasks)) != NULL) {
+        par_process thread;
+        snprintf(task, sizeof task, "%s/%.200s", folder, entry->d_name);
+        if (entry->d_name[0] == '.' || !read_stat(&thread, task))
+            continue;
+        add_run_ns(process, task);
+        if (thread.state == 'R')
+            process->state = 'R';
+    }
+    if (tasks)
+        closedir(tasks);
 }
 
 /* What cannot be read is left out. */
@@ -55,8 +101,8 @@ uint64_t par_process_host(void)
     (void)read_text("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
     (void)!readlink("/proc/self/ns/pid", numbers, sizeof numbers - 1);
     (void)uname(&system);
-    const int n = snprintf(all, sizeof all, "%s %s %s", boot, numbers,
-                           system.nodename);
+    const int n =
+        snprintf(all, sizeof all, "%s %s %s", boot, numbers, system.nodename);
     return XXH3_64bits(all, (size_t)n);
 }
 

@@ -84,21 +84,13 @@ static bool reap(watch *w)
     return w->ended;
 }
 
-static int count_arrived(const par_board *board)
-{
-    int n = 0;
-    for (int i = 0; i < board->n_rank; i++)
-        n += atomic_load(&board->rank[i].pid) > 0;
-    return n;
-}
-
 /* Only where nothing else has moved for a while: all processes are read. */
 static void look_for_newcomers(watch *w)
 {
     static const int64_t quiet_ns = 500000000;
     enum { MOST_TICKS = 100 }; /* who uses more does not come */
-    if (count_arrived(w->board) < w->board->n_rank &&
-        par_now_ns() - atomic_load(&w->board->progress_ns) > quiet_ns &&
+    if (par_board_n_come(w->board) < w->board->n_rank &&
+        atomic_load(&w->board->quiet_ns) > quiet_ns &&
         har__newcomers_move(w->board, w->mpiexec, MOST_TICKS,
                             &w->newcomer_ticks))
         atomic_fetch_add(&w->board->n_coming, 1);
@@ -200,7 +192,7 @@ static core_status say_who_came(const watch *w, const char *line)
 /* Not all ranks have agreed to stop, but mpiexec has ended. */
 static core_status say_mpiexec_ended(const watch *w)
 {
-    const int n = count_arrived(w->board);
+    const int n = par_board_n_come(w->board);
     if (n == 0)
         return say_who_came(w, "mpiexec started no rank");
     if (n < w->board->n_rank) {
@@ -217,7 +209,7 @@ static core_status say_mpiexec_ended(const watch *w)
 static core_status say_aborted(const watch *w)
 {
     const core_status status = (core_status)atomic_load(&w->board->aborted);
-    if (status == CORE_E_PEER && count_arrived(w->board) < w->board->n_rank)
+    if (status == CORE_E_PEER && par_board_n_come(w->board) < w->board->n_rank)
         return say_who_came(w, w->board->line);
     fprintf(stderr, "moeparity: %s\n", w->board->line);
     if (status == CORE_E_PEER)
@@ -229,7 +221,7 @@ static core_status say_aborted(const watch *w)
 static bool say_other_mpi(const watch *w)
 {
     char version[HAR_PATH], ours[PAR_LIBRARY_TEXT];
-    if (count_arrived(w->board) == w->board->n_rank ||
+    if (par_board_n_come(w->board) == w->board->n_rank ||
         !har__mpiexec_is_other(version, w->run))
         return false;
     fprintf(stderr,

@@ -10,6 +10,7 @@
 #include "tests/support/check_main.h"
 
 #include <check.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ typedef struct fixture {
 } fixture;
 
 static fixture f;
+static const int64_t SECOND = 1000000000;
 
 static void nap(void)
 {
@@ -167,7 +169,7 @@ static bool is_said_stalled(char line[PAR_BOARD_LINE])
     bool is_stalled = false;
     for (int look = 0; look < 2; look++) {
         f.board->looked_ns = 0;
-        f.board->progress_ns = par_now_ns() - 60 * (int64_t)1000000000;
+        f.board->quiet_ns = 60 * SECOND;
         is_stalled = par_board_check(f.board, line);
     }
     return is_stalled;
@@ -187,6 +189,141 @@ START_TEST(a_rank_here_that_does_nothing_is_named)
 }
 END_TEST
 
+/* It may be the one that the others wait for, and on its way. */
+START_TEST(time_without_a_processor_does_not_count)
+{
+    char line[PAR_BOARD_LINE];
+    ck_assert(is_said_stalled(line));
+    atomic_store(&f.rank->ready_ns, 31 * SECOND);
+    ck_assert(!is_said_stalled(line));
+    atomic_store(&f.rank->ready_ns, 29 * SECOND);
+    ck_assert(is_said_stalled(line));
+}
+END_TEST
+
+START_TEST(what_moves_ends_the_time_without_a_processor)
+{
+    char line[PAR_BOARD_LINE];
+    atomic_store(&f.rank->ready_ns, 31 * SECOND);
+    atomic_fetch_add(&f.rank->progress, 1);
+    f.board->looked_ns = 0;
+    ck_assert(!par_board_check(f.board, line));
+    expect_stall("uses no processor time");
+}
+END_TEST
+
+/* Who looks may have been kept from it, with all that it looks at. */
+START_TEST(a_look_after_a_long_time_counts_for_half_a_second)
+{
+    char line[PAR_BOARD_LINE];
+    ck_assert(is_said_stalled(line));
+    for (int look = 0; look < 2; look++) {
+        f.board->looked_ns = 0;
+        f.board->quiet_ns = 29 * SECOND;
+        ck_assert(!par_board_check(f.board, line));
+    }
+}
+END_TEST
+
+static void see(char state, uint64_t ticks, uint64_t run_ns, int64_t now_ns)
+{
+    const par_process process = {
+        .state = state, .cpu_ticks = ticks, .run_ns = run_ns};
+    par_board_saw(f.rank, &process, now_ns);
+}
+
+START_TEST(ready_is_who_has_not_run_between_two_looks)
+{
+    see('R', 7, 100, SECOND);
+    see('R', 7, 101, SECOND + 1); /* has had a processor */
+    see('R', 8, 101, SECOND + 2); /* another thread of it has */
+    see('S', 8, 101, SECOND + 3);
+    see('R', 8, 101, SECOND + 4); /* since when? */
+    ck_assert_int_eq(atomic_load(&f.rank->ready_ns), 0);
+    see('R', 8, 101, SECOND + 9);
+    see('R', 8, 101, SECOND + 10);
+    ck_assert_int_eq(atomic_load(&f.rank->ready_ns), 6);
+    see('R', 8, 101, 9 * SECOND);
+    ck_assert_int_eq(atomic_load(&f.rank->ready_ns), 6 + SECOND / 2);
+}
+END_TEST
+
+START_TEST(held_is_who_has_not_run_between_two_looks)
+{
+    see('T', 7, 100, SECOND);
+    ck_assert(!par_board_is_held(f.rank));
+    see('T', 7, 101, SECOND); /* went on, and was stopped again */
+    ck_assert(!par_board_is_held(f.rank));
+    see('T', 7, 101, SECOND);
+    ck_assert(par_board_is_held(f.rank));
+    see('S', 7, 101, SECOND);
+    ck_assert(!par_board_is_held(f.rank));
+}
+END_TEST
+
+static void *spin(void *unused)
+{
+    for (;;)
+        atomic_load(&f.rank->pid);
+    return unused;
+}
+
+/* Until a process is in that state, as the kernel sees it. */
+static void await(pid_t pid, char state)
+{
+    par_process process = {0};
+    while (par_process_read(&process, (int)pid) && process.state != state)
+        nap();
+}
+
+START_TEST(a_process_that_is_stopped_is_named)
+{
+    char line[PAR_BOARD_LINE];
+    kill(f.child, SIGSTOP);
+    await(f.child, 'T');
+    (void)is_said_stalled(line); /* the first look at it */
+    expect_stall("is stopped");
+    const uint64_t before = atomic_load(&f.rank->run_ns);
+    kill(f.child, SIGCONT);
+    await(f.child, 'S');
+    kill(f.child, SIGSTOP);
+    await(f.child, 'T');
+    par_board_look(f.board);
+    ck_assert(atomic_load(&f.rank->run_ns) > before || before == 0);
+}
+END_TEST
+
+/* Waits for its thread, which computes for ever. */
+static pid_t start_busy_thread(void)
+{
+    const pid_t child = fork();
+    if (child == 0) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, spin, NULL) == 0)
+            pthread_join(thread, NULL);
+        _exit(0);
+    }
+    return child;
+}
+
+/* Most of the time a thread that computes for ever is seen to. */
+START_TEST(a_rank_whose_thread_is_ready_is_ready)
+{
+    par_process first = {0}, all = {0};
+    const pid_t child = start_busy_thread();
+    do {
+        ck_assert(par_process_read(&first, (int)child));
+        all = first;
+        par_process_read_threads(&all, (int)child);
+    } while (first.n_thread < 2 || first.state != 'S' || all.state != 'R');
+    const uint64_t before = all.run_ns;
+    while (before > 0 && all.run_ns == before)
+        par_process_read_threads(&all, (int)child);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+END_TEST
+
 /* Its watch says what it does; a copy that comes with more time moves. */
 START_TEST(a_rank_elsewhere_is_judged_by_what_its_watch_says)
 {
@@ -201,23 +338,48 @@ START_TEST(a_rank_elsewhere_is_judged_by_what_its_watch_says)
     ck_assert_int_eq(par_board_copies(f.board, f.board->host, copy), 1);
     atomic_fetch_add(&copy[0].record.cpu_ticks, 1);
     f.board->looked_ns = 0;
-    f.board->progress_ns = par_now_ns() - 60 * (int64_t)1000000000;
+    f.board->quiet_ns = 60 * SECOND;
     par_board_take(f.board, copy, 1);
     ck_assert(!par_board_check(f.board, line));
     atomic_store(&f.rank->letter, 'T');
+    atomic_store(&f.rank->has_run, 1); /* it has gone on since */
+    atomic_fetch_add(&f.rank->cpu_ticks, 1);
+    f.board->looked_ns = 0;
+    f.board->quiet_ns = 60 * SECOND;
+    ck_assert(!par_board_check(f.board, line));
+    atomic_store(&f.rank->has_run, 0);
     expect_stall("on elsewhere) is stopped");
     atomic_fetch_add(&f.rank->cpu_ticks,
                      1); /* no excuse while one is stopped */
     f.board->looked_ns = 0;
-    f.board->progress_ns = par_now_ns() - 60 * (int64_t)1000000000;
+    f.board->quiet_ns = 60 * SECOND;
     ck_assert(par_board_check(f.board, line));
+}
+END_TEST
+
+/* Who waits and uses the processor all the time does not move. */
+START_TEST(a_rank_that_spins_is_found)
+{
+    char line[PAR_BOARD_LINE];
+    move_to_another_host();
+    atomic_store(&f.rank->letter, 'R');
+    atomic_store(&f.rank->has_run, 1);
+    for (int waits = 0; waits < 2; waits++) {
+        if (waits)
+            atomic_store(&f.rank->state, PAR_RANK_WAITING);
+        ck_assert_int_eq(is_said_stalled(line), 1);
+        atomic_fetch_add(&f.rank->cpu_ticks, 1);
+        f.board->looked_ns = 0;
+        f.board->quiet_ns = 60 * SECOND;
+        ck_assert_int_eq(par_board_check(f.board, line), waits);
+    }
 }
 END_TEST
 
 START_TEST(a_host_that_is_not_heard_of_is_named)
 {
     move_to_another_host();
-    atomic_store(&f.rank->heard_ns, par_now_ns() - 31 * (int64_t)1000000000);
+    atomic_store(&f.rank->heard_ns, par_now_ns() - 31 * SECOND);
     f.board->looked_ns = 0;
     char line[PAR_BOARD_LINE];
     ck_assert(par_board_check(f.board, line));
@@ -358,6 +520,14 @@ int main(void)
     tcase_add_test(tcase,
                    a_rank_elsewhere_whose_number_nobody_has_here_is_not_dead);
     tcase_add_test(tcase, a_rank_here_that_does_nothing_is_named);
+    tcase_add_test(tcase, time_without_a_processor_does_not_count);
+    tcase_add_test(tcase, what_moves_ends_the_time_without_a_processor);
+    tcase_add_test(tcase, a_look_after_a_long_time_counts_for_half_a_second);
+    tcase_add_test(tcase, ready_is_who_has_not_run_between_two_looks);
+    tcase_add_test(tcase, held_is_who_has_not_run_between_two_looks);
+    tcase_add_test(tcase, a_process_that_is_stopped_is_named);
+    tcase_add_test(tcase, a_rank_whose_thread_is_ready_is_ready);
+    tcase_add_test(tcase, a_rank_that_spins_is_found);
     tcase_add_test(tcase, a_rank_elsewhere_is_judged_by_what_its_watch_says);
     tcase_add_test(tcase, a_host_that_is_not_heard_of_is_named);
     tcase_add_test(tcase, a_rank_that_never_came_is_named);
