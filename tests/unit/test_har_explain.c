@@ -1,13 +1,14 @@
-/* test_har_explain.c -- every row of the other models explains a dump of it,
- * and wrong dumps that are no such model are explained by nothing.
+/* test_har_explain.c -- every row of the other models has a dump that it alone
+ * explains (explain_rows.h), and wrong dumps that are no such model are
+ * explained by nothing.
  *
- * A row's dump is of the first model below in which the row makes a difference
- * that compare sees.
+ * test_har_explain [ROW]: everything, or the dump of that row alone.
  */
 #include "golden/other.h"
 #include "harness/judge/comparison.h"
 #include "harness/judge/explain.h"
 #include "tests/support/check_main.h"
+#include "tests/unit/explain_rows.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,43 +16,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct model {
-    const char *name, *set[1]; /* a field of it that makes a row seen         */
-} MODELS[] = {
-    {GOLDEN_DIR "/oracle/mixtral/window_top1_yarn", {NULL}},
-    {GOLDEN_DIR "/oracle/qwen2_moe/unbiased", {NULL}},
-    {GOLDEN_DIR "/oracle/deepseek_v2/grouped_yarn", {NULL}},
-    {GOLDEN_DIR "/oracle/deepseek_v3/yarn_bf16", {NULL}},
-    {GOLDEN_DIR "/oracle/gpt_oss/plain", {NULL}},
-    {GOLDEN_DIR "/oracle/gpt_oss/plain", {"activation_limit=0.05"}},
-    {GOLDEN_DIR "/oracle/gpt_oss/mxfp4", {"rope.original_positions=2000"}},
-    {GOLDEN_DIR "/oracle/hunyuan_v1_moe/biased", {NULL}},
-    {GOLDEN_DIR "/oracle/phimoe/tiny", {NULL}},
-    {GOLDEN_DIR "/oracle/llama4/tiny", {NULL}},
-    {GOLDEN_DIR "/oracle/granitemoe/tiny", {NULL}},
-    {GOLDEN_DIR "/oracle/olmoe/clip_gqa_top8", {NULL}},
-    {GOLDEN_DIR "/oracle/qwen3_next/mixed", {NULL}},
-    {GOLDEN_DIR "/oracle/gemma4/wrapped", {NULL}},
-    {GOLDEN_DIR "/oracle/mimo_v2_flash/sinks", {NULL}},
-    {GOLDEN_DIR "/oracle/minimax_m2/partial_rope", {NULL}},
-    {GOLDEN_DIR "/oracle/step3p7/wrapped", {NULL}},
-    {GOLDEN_DIR "/oracle/kimi_linear/mixed", {NULL}},
-    {GOLDEN_DIR "/oracle/ernie4_5_moe/shared", {NULL}},
-    {"shadow-a", {NULL}},
-    {"shadow-b", {NULL}},
-    {MODELS_DIR "/branches.yaml", {NULL}},
-    {MODELS_DIR "/kinds.yaml", {NULL}},
-    {MODELS_DIR "/heads.yaml", {NULL}},
-    {"shadow-a", {NULL}}, /* once more: SHADOW_WITHOUT_CHOICES                */
-};
+enum { PATH = 256 };
 
-enum {
-    N_MODELS = sizeof MODELS / sizeof MODELS[0],
-    SHADOW_WITHOUT_CHOICES = N_MODELS - 1, /* it has experts that tie, and of
-                                            * dumps with choices flips are
-                                            * certified                       */
-    PATH = 256
-};
+typedef struct model {
+    const char *name, *set; /* set: a field of it, or NULL                    */
+} model;
 
 static char scratch[64];
 
@@ -60,30 +29,36 @@ static void ok(core_status status)
     ck_assert_msg(status == CORE_OK, "%s", core_message());
 }
 
-static core_spec spec_of(int m, bool *is_checkpoint)
+static core_spec spec_of(const model *m, bool *is_checkpoint)
 {
     core_spec spec;
-    ok(core_spec_open(&spec, MODELS[m].name, is_checkpoint));
-    ok(core_spec_set(&spec, MODELS[m].set, MODELS[m].set[0] != NULL ? 1 : 0));
+    ok(core_spec_open(&spec, m->name, is_checkpoint));
+    ok(core_spec_set(&spec, &m->set, m->set != NULL ? 1 : 0));
     return spec;
 }
 
-/* The golden of model m, made when it is first asked for. */
-static void golden_of(char folder[PATH], int m)
+/* The golden of a model, made when it is first asked for. */
+static void golden_of(char folder[PATH], const model *m)
 {
     gold_case gold = {.origin = GOLD_SELF, .seed = 1, .from_seed = true};
     gold_summary summary[GOLD_MAX_NUMERICS];
     const gold_options options = {
         .n_threads = 1, .n_beside = 2, .weight_budget_bytes = (size_t)1 << 28};
     struct stat info;
-    snprintf(folder, PATH, "%s/%d", scratch, m);
+    const int n = snprintf(folder, PATH, "%s/", scratch);
+    ck_assert_int_lt(snprintf(folder + n, (size_t)(PATH - n), "%s_%s", m->name,
+                              m->set != NULL ? m->set : ""),
+                     PATH - n);
+    for (char *at = folder + n; *at != '\0'; at++)
+        if (*at == '/')
+            *at = '_';
     if (stat(folder, &info) == 0)
         return;
     snprintf(gold.folder, sizeof gold.folder, "%s", folder);
-    snprintf(gold.model, sizeof gold.model, "%s", MODELS[m].name);
+    snprintf(gold.model, sizeof gold.model, "%s", m->name);
     gold.spec = spec_of(m, &gold.is_checkpoint);
-    gold.overrides.set[0] = MODELS[m].set[0];
-    gold.overrides.n_set = MODELS[m].set[0] != NULL ? 1 : 0;
+    gold.overrides.set[0] = m->set;
+    gold.overrides.n_set = m->set != NULL ? 1 : 0;
     gold.n_l = gold.spec.n_l;
     gold.numerics[gold.n_numerics++] = CORE_FP32;
     gold.n_group = 1;
@@ -111,7 +86,7 @@ static void copy_tap(const har_yard_tap *tap, const gold_other_tap *from,
 }
 
 /* A dump of the other model, with the names and shapes of the golden's taps. */
-static void write_dump(const char *path, const char *golden, int m,
+static void write_dump(const char *path, const char *golden, const model *m,
                        const har_other *other, spoil *how, void *self)
 {
     enum { MOST = 512 };
@@ -125,7 +100,7 @@ static void write_dump(const char *path, const char *golden, int m,
     int n = 0;
     ok(har_yardstick_open(&yard, golden, "fp32", false));
     ok(gold_open(&gold, golden));
-    ok(gold_find_model(&gold, MODELS[m].name));
+    ok(gold_find_model(&gold, m->name));
     ok(gold_open_weights(&weights, &gold));
     ok(core_weights_prepare(weights, CORE_FP32, NULL));
     if (other->alteration != CORE_ALTER_NOTHING)
@@ -182,18 +157,17 @@ static void open_map(har_namemap *out, bool hides_choices)
 
 /* False: compare sees no difference. */
 static bool explain(har_explanation *out, const char *golden, const char *dump,
-                    int m)
+                    const model *m, bool hides_choices)
 {
     har_comparison c = {0};
     har_namemap map;
-    open_map(&map, m == SHADOW_WITHOUT_CHOICES);
+    open_map(&map, hides_choices);
     const har_foreign_options with = {
         .map = &map, .claim = {.b = {0, -1}, .t = {0, -1}}};
     ok(har_comparison_make(&c, golden, dump, &with, NULL, false));
     const bool differs = c.judged.verdict == HAR_FAIL;
     if (differs)
-        ok(har_explain(out, &c.judged, &c.dump, &map, MODELS[m].name, NULL,
-                       NULL));
+        ok(har_explain(out, &c.judged, &c.dump, &map, m->name, NULL, NULL));
     har_comparison_free(&c);
     har_namemap_free(&map);
     return differs;
@@ -207,34 +181,62 @@ static bool is_among(const har_explanation *x, const char *text)
     return false;
 }
 
-START_TEST(a_row_explains_its_dump)
+/* --- a row alone --- */
+
+/* The golden's model with FIELD=VALUE and FIELD=VALUE. */
+static void set_fields(core_spec *spec, const char *change)
 {
-    char golden[PATH], dump[PATH];
-    bool is_shown = false;
-    if (har_other_name(_i) == NULL)
-        return;
-    snprintf(dump, sizeof dump, "%s/row.safetensors", scratch);
-    for (int m = 0; m < N_MODELS && !is_shown; m++) {
-        const core_spec spec = spec_of(m, NULL);
-        har_other other;
-        har_explanation x;
-        const har_other none = har_other_none(&spec);
-        if (!har_other_make(&other, _i, &none, &spec))
-            continue;
-        golden_of(golden, m);
-        write_dump(dump, golden, m, &other, NULL, NULL);
-        is_shown = explain(&x, golden, dump, m);
-        if (!is_shown)
-            continue;
-        ck_assert_str_eq(x.why_not, "");
-        ck_assert_msg(is_among(&x, other.text),
-                      "%s: '%s' of %s: %d explanations, the first '%s'",
-                      har_other_name(_i), other.text, MODELS[m].name, x.n,
-                      x.n > 0 ? x.found[0].text : "");
-        ck_assert_int_eq(x.n_pair, 0);
+    enum { MOST = 4 };
+    static const char between[] = " and ";
+    char text[HAR_OTHER_TEXT];
+    const char *set[MOST] = {text};
+    int n = 1;
+    snprintf(text, sizeof text, "%s", change);
+    for (char *at = text; n < MOST && (at = strstr(at, between)) != NULL;) {
+        *at = '\0';
+        set[n++] = at += sizeof between - 1;
     }
-    ck_assert_msg(is_shown, "row %d, %s: no model shows it", _i,
-                  har_other_name(_i));
+    ok(core_spec_set(spec, set, n));
+}
+
+START_TEST(a_row_alone_explains_its_dump)
+{
+    const explained_row *row = &EXPLAINED[_i];
+    const model m = {row->model, row->set};
+    char golden[PATH], dump[PATH];
+    const core_spec spec = spec_of(&m, NULL);
+    har_explanation x;
+    har_other other = har_other_none(&spec);
+    other.alteration = row->alteration;
+    other.otherwise = row->otherwise;
+    if (row->alteration == CORE_ALTER_NOTHING &&
+        row->otherwise == REF_AS_WRITTEN)
+        set_fields(&other.spec, row->change);
+    snprintf(dump, sizeof dump, "%s/row.safetensors", scratch);
+    golden_of(golden, &m);
+    write_dump(dump, golden, &m, &other, NULL, NULL);
+    ck_assert_msg(explain(&x, golden, dump, &m, row->hides_choices),
+                  "%s of %s is not seen", row->change, m.name);
+    ck_assert_str_eq(x.why_not, "");
+    ck_assert_msg(x.n == 1 && x.n_pair == 0, "%s of %s: %d explanations",
+                  row->change, m.name, x.n);
+    ck_assert_str_eq(x.found[0].text, row->change);
+}
+END_TEST
+
+START_TEST(every_row_has_a_dump)
+{
+    int i = 0;
+    for (; har_other_name(i) != NULL && i < N_EXPLAINED; i++) {
+        const model m = {EXPLAINED[i].model, EXPLAINED[i].set};
+        const core_spec spec = spec_of(&m, NULL);
+        const har_other none = har_other_none(&spec);
+        har_other other;
+        ck_assert_msg(har_other_make(&other, i, &none, &spec), "row %d", i);
+        ck_assert_str_eq(other.text, EXPLAINED[i].change);
+    }
+    ck_assert_int_eq(i, N_EXPLAINED);
+    ck_assert_ptr_null(har_other_name(i));
 }
 END_TEST
 
@@ -243,40 +245,28 @@ END_TEST
 static const struct pair {
     const char *model, *set[2];
 } PAIRS[] = {
-    {GOLDEN_DIR "/oracle/phimoe/tiny",
-     {"norm=rms", "router.scores=softmax_top"}},
-    {GOLDEN_DIR "/oracle/deepseek_v2/grouped_yarn",
-     {"router.group_score=best_two", "rope.attention_factor=1"}},
-    {GOLDEN_DIR "/oracle/granitemoe/tiny",
-     {"scale.residual=1", "scale.logits_divisor=1"}},
-    {GOLDEN_DIR "/oracle/granitemoe/tiny", /* both change the first tap */
+    {PHIMOE, {"norm=rms", "router.scores=softmax_top"}},
+    {DEEPSEEK_V2, {"router.group_score=best_two", "rope.attention_factor=1"}},
+    {GRANITE, {"scale.residual=1", "scale.logits_divisor=1"}},
+    {GRANITE, /* both change the first tap */
      {"rope.theta=500000", "rope.interleaved=true"}},
 };
-
-static int model_of(const char *name)
-{
-    for (int m = 0; m < N_MODELS; m++)
-        if (strcmp(MODELS[m].name, name) == 0)
-            return m;
-    ck_abort_msg("%s", name);
-    return -1;
-}
 
 START_TEST(two_rows_explain_a_dump_of_both)
 {
     const struct pair *pair = &PAIRS[_i];
-    const int m = model_of(pair->model);
+    const model m = {pair->model, NULL};
     char golden[PATH], dump[PATH];
-    const core_spec spec = spec_of(m, NULL);
+    const core_spec spec = spec_of(&m, NULL);
     har_explanation x;
     snprintf(dump, sizeof dump, "%s/pair.safetensors", scratch);
     har_other other = har_other_none(&spec);
     ok(core_spec_set(&other.spec, pair->set, 2));
-    golden_of(golden, m);
-    write_dump(dump, golden, m, &other, NULL, NULL);
-    ck_assert(explain(&x, golden, dump, m));
+    golden_of(golden, &m);
+    write_dump(dump, golden, &m, &other, NULL, NULL);
+    ck_assert(explain(&x, golden, dump, &m, false));
     ck_assert_str_eq(x.why_not, "");
-    ck_assert_msg(x.n > 0, "%s", MODELS[m].name);
+    ck_assert_msg(x.n > 0, "%s", m.name);
     ck_assert_int_gt(x.n_pair, 0);
     for (int i = 0; i < 2; i++)
         ck_assert_msg(strstr(x.found[0].text, pair->set[i]) != NULL,
@@ -301,16 +291,16 @@ START_TEST(a_weight_may_be_off_as_far_as_its_logits)
 {
     static const char *const set[] = {"renormalise=false"};
     static double off[] = {2e-6, 2e-4};
-    const int m = model_of(GOLDEN_DIR "/oracle/mixtral/window_top1_yarn");
+    const model m = {MIXTRAL, NULL};
     char golden[PATH], dump[PATH];
-    const core_spec spec = spec_of(m, NULL);
+    const core_spec spec = spec_of(&m, NULL);
     har_explanation x;
     snprintf(dump, sizeof dump, "%s/weights.safetensors", scratch);
     har_other other = har_other_none(&spec);
     ok(core_spec_set(&other.spec, set, 1));
-    golden_of(golden, m);
-    write_dump(dump, golden, m, &other, scale_weights, &off[_i]);
-    ck_assert(explain(&x, golden, dump, m));
+    golden_of(golden, &m);
+    write_dump(dump, golden, &m, &other, scale_weights, &off[_i]);
+    ck_assert(explain(&x, golden, dump, &m, false));
     ck_assert_int_eq(is_among(&x, set[0]), _i == 0);
 }
 END_TEST
@@ -359,48 +349,46 @@ enum { N_SPOILT = 20 };
 
 START_TEST(a_dump_of_no_model_is_not_explained)
 {
-    static const char *const of[] = {
-        GOLDEN_DIR "/oracle/mixtral/window_top1_yarn",
-        GOLDEN_DIR "/oracle/deepseek_v3/yarn_bf16",
-        GOLDEN_DIR "/oracle/phimoe/tiny", "shadow-a"};
-    const int m = model_of(of[_i / 5]);
+    static const char *const of[] = {MIXTRAL, DEEPSEEK_V3, PHIMOE, SHADOW_A};
+    const model m = {of[_i / 5], NULL};
     spoiling s = {.kind = _i % 5, .state = (uint64_t)_i + 7, .layer = _i % 2};
     char golden[PATH], dump[PATH];
-    const core_spec spec = spec_of(m, NULL);
+    const core_spec spec = spec_of(&m, NULL);
     har_explanation x;
     snprintf(dump, sizeof dump, "%s/spoilt.safetensors", scratch);
     har_other same = har_other_none(&spec);
     if (s.kind == 4) /* a table's entry between two rows */
         same.spec.rope.theta *= 1.7;
-    golden_of(golden, m);
-    write_dump(dump, golden, m, &same, spoil_tap, &s);
-    ck_assert(explain(&x, golden, dump, m));
+    golden_of(golden, &m);
+    write_dump(dump, golden, &m, &same, spoil_tap, &s);
+    ck_assert(explain(&x, golden, dump, &m, false));
     ck_assert_str_eq(x.why_not, "");
     ck_assert_msg(x.n == 0, "'%s'", x.found[0].text);
     ck_assert_int_gt(x.n_single, 20);
 }
 END_TEST
 
-int main(void)
+int main(int argc, char **argv)
 {
     Suite *suite = suite_create("har_explain");
     TCase *rows = tcase_create("rows"), *wrong = tcase_create("wrong");
     char command[128];
-    int n_row = 0;
     snprintf(scratch, sizeof scratch, "/tmp/test-explain-XXXXXX");
     if (mkdtemp(scratch) == NULL)
         return EXIT_FAILURE;
-    while (har_other_name(n_row) != NULL)
-        n_row++;
+    const int first = argc > 1 ? atoi(argv[1]) : 0;
+    const int end = argc > 1 ? first + 1 : N_EXPLAINED;
     tcase_set_timeout(rows, 120);
     tcase_set_timeout(wrong, 120);
-    tcase_add_loop_test(rows, a_row_explains_its_dump, 0, n_row);
+    tcase_add_loop_test(rows, a_row_alone_explains_its_dump, first, end);
     tcase_add_loop_test(wrong, two_rows_explain_a_dump_of_both, 0,
                         (int)(sizeof PAIRS / sizeof PAIRS[0]));
     tcase_add_loop_test(wrong, a_weight_may_be_off_as_far_as_its_logits, 0, 2);
     tcase_add_loop_test(wrong, a_dump_of_no_model_is_not_explained, 0,
                         N_SPOILT);
-    suite_add_tcase(suite, wrong);
+    tcase_add_test(wrong, every_row_has_a_dump);
+    if (argc == 1)
+        suite_add_tcase(suite, wrong);
     suite_add_tcase(suite, rows);
     const int code = check_main(suite);
     snprintf(command, sizeof command, "rm -r %s", scratch);
