@@ -1,4 +1,4 @@
-"""Command line of scripts/engines: checkpoints through llama.cpp, held against goldens.
+"""Command line of scripts/frameworks --engines: checkpoints through llama.cpp, held against goldens.
 
     CONVERTER [--oracle FOLDER] [--page] [--dumps] [--defaults] [--go-on] [CASE]...
 """
@@ -24,7 +24,7 @@ FAMILIES = ("deepseek_v2", "deepseek_v3", "dots1", "glm4_moe", "gpt_oss", "grani
 FIRST_LAYER = ("gpt_oss/mxfp4",)  # kept as a GGUF file of its first layer beside its dump: a golden of quantised activations is made of it
 COMMITTED = ("glm4_moe/tiny", "mixtral/leftpad", "granitemoe/biased", "deepseek_v2/grouped_yarn", "deepseek_v3/yarn_bf16",
              "llama4/tiny", "mixtral/window_top1_yarn", "phimoe/tiny", *FIRST_LAYER)
-BEGIN, DEFAULTS = "<!-- scripts/engines -->", "<!-- scripts/engines --defaults -->"
+BEGIN, DEFAULTS = "<!-- scripts/frameworks --engines -->", "<!-- scripts/frameworks --engines --defaults -->"
 # What --defaults runs: converter's kind of file, the numerics that llama.cpp states by it.
 STATED = {"MOSTLY_BF16": "llama-default", "MOSTLY_F16": "llama-f16", "ALL_F32": "w=fp32+kv=fp16"}
 PROMPTS, LONG_BATCH = (1, 2, 3), "1x96"
@@ -86,8 +86,7 @@ def with_quantised_activations(result: Result, model: Path, dump: Path) -> None:
     golden = dump.parent / "quantised"
     if make_golden(model, golden, "--act-quant").returncode == 0:
         then, again = compare("llama", golden, dump)
-        result.explained = "the GGUF file's, with `--act-quant`"
-        result.then = f"{then}, {ratio(again):.2g} of the bound"
+        result.then = f"the GGUF file's with `--act-quant`: {then}, {ratio(again):.2g} of the bound"
 
 
 def run(converter: Path, source: Path, case: str, cut: bool) -> Result:
@@ -105,14 +104,14 @@ def run(converter: Path, source: Path, case: str, cut: bool) -> Result:
         return Result(case, "NOT LOADED" if driven.returncode == 3 else "ABORTED",
                       re.sub(r"^.*?found (llama_model_load: )?(error loading model: )?", "", last_line(driven.stderr)))
     result = judge("llama", case, source, golden, dump)
-    if result.verdict == "FAIL" and not result.explained:
+    if result.verdict == "FAIL" and not result.then:
         with_quantised_activations(result, model, dump)
     return result
 
 
 def main() -> int:
     import llama_cpp
-    parser = argparse.ArgumentParser(prog="scripts/engines")
+    parser = argparse.ArgumentParser(prog="scripts/frameworks --engines")
     parser.add_argument("converter", type=Path)
     parser.add_argument("--oracle", type=Path, default=ROOT / "golden/data/oracle")
     parser.add_argument("--page", action="store_true")

@@ -1,4 +1,4 @@
-"""Command line of scripts/engines --onnx: checkpoints through ONNX Runtime, held against goldens.
+"""Command line of scripts/frameworks --engines --onnx: checkpoints through ONNX Runtime, held against goldens.
 
     [--oracle FOLDER]... [--page] [--dumps] [--go-on] ["CASE [OPTION]..."]...
 
@@ -32,7 +32,7 @@ WORDS = {"--quantised": ("--weights-bits", "8"), "--unnormalised": ("--set", "re
          "--gelu": ("--set", "gated=false", "--set", "activation=gelu"), "--tied": (),
          "--truncated": ("--set", "rope.truncate=true")}
 ROWS = [0, 1, 2, 2, 2, 1, 0, 0]  # of every router, where experts tie
-TABLE = "<!-- scripts/engines --onnx -->"
+TABLE = "<!-- scripts/frameworks --engines --onnx -->"
 
 
 def tied(folder: Path) -> None:
@@ -98,7 +98,7 @@ def find(oracles: list[Path], case: str) -> Path:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="scripts/engines --onnx")
+    parser = argparse.ArgumentParser(prog="scripts/frameworks --engines --onnx")
     parser.add_argument("--oracle", type=Path, action="append")
     parser.add_argument("--page", action="store_true")
     parser.add_argument("--dumps", action="store_true")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# scripts/engines [--onnx] [--oracle FOLDER] [--page] [--dumps] [--defaults] [--go-on] [CASE]...: checkpoints through llama.cpp, with --onnx through ONNX Runtime,
+# scripts/frameworks --engines [--onnx] [--oracle FOLDER] [--page] [--dumps] [--defaults] [--go-on] [CASE]...: checkpoints through llama.cpp, with --onnx through ONNX Runtime,
 # compared with goldens; what differs is explained, and the dump compared once more with the golden of the model that the explanation names.
 #   (nothing)  runs every case of FOLDER (golden/data/oracle) of a family that the engine knows, and prints a line for each; CASE: FAMILY/NAME,
 #              for ONNX Runtime also "FAMILY/NAME OPTION.." (tests/engines/onnx_runs.py)
@@ -10,7 +10,7 @@
 # Python 3.11, PyPI and for llama.cpp a C++ compiler; the environment is made once, in build/engines or build/engines-onnx (or is that of MOEPARITY_ENGINES,
 # llama.cpp's converter beside it). Never part of CI.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 if [ "${1:-}" = --onnx ]; then
     environment=${MOEPARITY_ENGINES:-build/engines-onnx}

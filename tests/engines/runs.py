@@ -1,4 +1,4 @@
-"""What scripts/engines does with the dumps of an engine: hold them against goldens, and write a table of docs/engines.md."""
+"""What scripts/frameworks --engines does with the dumps of an engine: hold them against goldens, and write a table of docs/engines.md."""
 import hashlib
 import json
 import os
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "build/engines-runs"
 PAGE = ROOT / "docs/engines.md"
 BATCH = "2x12"
-HEAD = ["| case | against its golden | this dump is the model with | against the golden of that model |", "|---|---|---|---|"]
+HEAD = ["| case | against its golden | what `compare --explain` printed | against the golden of that model |", "|---|---|---|---|"]
 END = "<!-- end -->"
 
 
@@ -23,12 +23,12 @@ class Result:
     case: str
     verdict: str        # PASS, FAIL ..; NOT CONVERTED, NOT LOADED
     says: str           # why, or the worst observed / bound
-    explained: str = ""  # the line of compare --explain
+    explained: str = ""  # the line that compare --explain printed
     then: str = ""      # verdict against the model that it names
     seconds: float = 0
 
     def row(self) -> str:
-        what = " ".join(filter(None, [self.explained, self.says if not self.explained else ""]))
+        what = f"`{self.explained}`" if self.explained else self.says
         return f"| {self.case} | {self.verdict} | {what} | {self.then} |"
 
 
@@ -57,11 +57,13 @@ def ratio(report: dict) -> float:
 
 
 def compare(names: str, golden: Path, dump: Path, *more: object) -> tuple[str, dict]:
+    """The verdict, and the report with the line of --explain that was printed."""
     report = dump.parent / "report.json"
     done = call(moeparity(), "compare", golden, dump, "--map", names, "--json", report, *more)
     if done.returncode not in (0, 1):
         return "ERROR: " + last_line(done.stderr), {}
-    return last_line(done.stdout).split()[0], json.loads(report.read_text())
+    printed = [line for line in done.stdout.splitlines() if line.startswith("expla")]
+    return last_line(done.stdout).split()[0], json.loads(report.read_text()) | {"printed": "".join(printed)}
 
 
 def said_anew(words: tuple[str, ...], fields: list[str]) -> list[str]:
@@ -75,13 +77,12 @@ def said_anew(words: tuple[str, ...], fields: list[str]) -> list[str]:
 def judge(names: str, case: str, source: Path, golden: Path, dump: Path, *words: str) -> Result:
     """The dump against its golden, made of source with the words, and against that of the model it is said to be."""
     verdict, report = compare(names, golden, dump, "--explain", "--model", source)
-    result = Result(case, verdict, f"{ratio(report):.2g} of the bound")
+    result = Result(case, verdict, f"{ratio(report):.2g} of the bound", report.get("printed", ""))
     explanation = report.get("explanation") or {}
     for found in (explanation.get("found") or [])[:1]:
-        result.explained = f"`{found['model']}`"
         fields = found["model"].split(" and ")
-        if not all("=" in field for field in fields):  # an operator, which no --set says
-            result.then = f"{float(found['ratio']):.2g} of the bound, told beside it"
+        if not all("=" in field for field in fields):
+            result.then = "an operator, which no `--set` says"
             break
         other = dump.parent / "other"
         make_golden(source, other, *said_anew(words, fields))

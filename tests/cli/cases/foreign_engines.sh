@@ -1,4 +1,4 @@
-# Dumps of llama.cpp and ONNX Runtime (tests/data/engines, by scripts/engines), by --map llama and --map onnx: what they compute as the
+# Dumps of llama.cpp and ONNX Runtime (tests/data/engines, by scripts/frameworks --engines), by --map llama and --map onnx: what they compute as the
 # model says passes, with one value changed it does not; what they compute otherwise is found.
 dumps=$DATA/engines
 
