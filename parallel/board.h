@@ -58,11 +58,10 @@ typedef struct par_board_rank {
     _Atomic int64_t tick;
     /* written by who looks at its process (par_board_look) */
     _Atomic int letter; /* par_process.state; 0: not to be seen               */
-    _Atomic uint64_t cpu_ticks, run_ns; /* par_process                        */
-    _Atomic int64_t seen_ns;            /* when that was, by the clock there  */
-    _Atomic int has_run;                /* since the look before              */
-    _Atomic int64_t ready_ns; /* since something moved: ready for a processor,
-                               * and got none                                 */
+    _Atomic uint64_t cpu_ticks, run_ns, wait_ns; /* par_process               */
+    _Atomic int64_t seen_ns; /* when that was, by the clock there             */
+    _Atomic int has_run;     /* since the look before                         */
+    _Atomic int64_t kept_ns; /* since something moved: kept from running      */
     _Atomic int is_watched;   /* the launcher would see it die                */
     _Atomic int64_t heard_ns; /* of a copy: when it came, by the clock here   */
     char group[24];
@@ -196,7 +195,8 @@ int64_t par_board_passed(int64_t from_ns, int64_t to_ns);
  * watches, that is its business), or nothing moved for stall_seconds.  A rank
  * that computes moves as long as its processor time does (one that has not come:
  * as long as a launcher sees so), unless another is held.  Time in which a rank
- * was ready and got no processor does not count.
+ * was kept from running does not count: ready and without a processor, or
+ * stopped and going on again.
  * On the board's host only: clocks differ between hosts.             [local] */
 bool par_board_check(par_board *board, char line[PAR_BOARD_LINE]);
 

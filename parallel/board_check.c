@@ -144,17 +144,17 @@ static void note_movement(par_board *board)
 {
     atomic_store(&board->quiet_ns, 0);
     for (int i = 0; i < board->n_rank; i++)
-        atomic_store(&board->rank[i].ready_ns, 0);
+        atomic_store(&board->rank[i].kept_ns, 0);
 }
 
-/* Of the rank that has waited for a processor longest: it may be the one that
+/* Of the rank that was kept from running longest: it may be the one that
  * the others wait for.                                                       */
-static int64_t longest_ready(const par_board *board)
+static int64_t longest_kept(const par_board *board)
 {
     int64_t longest = 0;
     for (int i = 0; i < board->n_rank; i++) {
-        const int64_t ready = atomic_load(&board->rank[i].ready_ns);
-        longest = ready > longest ? ready : longest;
+        const int64_t kept = atomic_load(&board->rank[i].kept_ns);
+        longest = kept > longest ? kept : longest;
     }
     return longest;
 }
@@ -337,7 +337,7 @@ static bool find_stall(par_board *board, int64_t passed,
         note_movement(board);
         return false;
     }
-    if ((double)(quiet - longest_ready(board)) <= board->stall_seconds * 1e9)
+    if ((double)(quiet - longest_kept(board)) <= board->stall_seconds * 1e9)
         return false;
     say_stalled(board, line);
     return true;

@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -48,7 +47,7 @@ static bool read_stat(par_process *out, const char *folder)
              name + 1);
     out->cpu_ticks = (uint64_t)user + system;
     out->start_ticks = start;
-    out->run_ns = 0;
+    out->run_ns = out->wait_ns = 0;
     return true;
 }
 
@@ -60,21 +59,25 @@ bool par_process_read(par_process *out, int pid)
 }
 
 /* Likewise. */
-static void add_run_ns(par_process *process, const char *folder)
+static void add_times(par_process *process, const char *folder)
 {
-    char path[300], text[128];
+    char path[320], text[128];
+    unsigned long long run, wait;
     snprintf(path, sizeof path, "%s/schedstat", folder);
-    if (read_text(path, text, sizeof text) > 0)
-        process->run_ns += strtoull(text, NULL, 10);
+    if (read_text(path, text, sizeof text) == 0 ||
+        sscanf(text, "%llu %llu", &run, &wait) != 2)
+        return;
+    process->run_ns += run;
+    process->wait_ns += wait;
 }
 
 void par_process_read_threads(par_process *process, int pid)
 {
     char folder[64], task[300];
-    process->run_ns = 0;
+    process->run_ns = process->wait_ns = 0;
     snprintf(folder, sizeof folder, "/proc/%d", pid);
     if (process->n_thread == 1) {
-        add_run_ns(process, folder);
+        add_times(process, folder);
         return;
     }
     snprintf(folder, sizeof folder, "/proc/%d/task", pid);
@@ -85,7 +88,7 @@ void par_process_read_threads(par_process *process, int pid)
         snprintf(task, sizeof task, "%s/%.200s", folder, entry->d_name);
         if (entry->d_name[0] == '.' || !read_stat(&thread, task))
             continue;
-        add_run_ns(process, task);
+        add_times(process, task);
         if (thread.state == 'R')
             process->state = 'R';
     }

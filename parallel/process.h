@@ -15,7 +15,8 @@ typedef struct par_process {
     char state;         /* R, S, D, T (stopped), Z (dead, not collected) ...  */
     uint64_t cpu_ticks; /* user + system time so far                          */
     uint64_t start_ticks; /* when it started, since the host did              */
-    uint64_t run_ns; /* time so far of all threads: par_process_read_threads  */
+    uint64_t run_ns, wait_ns; /* of all threads (par_process_read_threads): in
+                               * a processor, ready and without one           */
     int parent, n_thread;
     char name[16]; /* of the program, cut                                     */
 } par_process;
@@ -23,8 +24,9 @@ typedef struct par_process {
 /* False if there is no such process.                                 [local] */
 bool par_process_read(par_process *out, int pid);
 
-/* What its threads do, into what par_process_read has said: run_ns, 0 where the
- * kernel does not say it (schedstat); state R if any thread is ready.  [local] */
+/* What its threads do, into what par_process_read has said: run_ns and wait_ns, 0
+ * where the kernel does not say it (schedstat); state R if any thread is ready.
+ *                                                                    [local] */
 void par_process_read_threads(par_process *process, int pid);
 
 /* The same for all processes that see each other under the same numbers, and

@@ -194,9 +194,9 @@ START_TEST(time_without_a_processor_does_not_count)
 {
     char line[PAR_BOARD_LINE];
     ck_assert(is_said_stalled(line));
-    atomic_store(&f.rank->ready_ns, 31 * SECOND);
+    atomic_store(&f.rank->kept_ns, 31 * SECOND);
     ck_assert(!is_said_stalled(line));
-    atomic_store(&f.rank->ready_ns, 29 * SECOND);
+    atomic_store(&f.rank->kept_ns, 29 * SECOND);
     ck_assert(is_said_stalled(line));
 }
 END_TEST
@@ -204,7 +204,7 @@ END_TEST
 START_TEST(what_moves_ends_the_time_without_a_processor)
 {
     char line[PAR_BOARD_LINE];
-    atomic_store(&f.rank->ready_ns, 31 * SECOND);
+    atomic_store(&f.rank->kept_ns, 31 * SECOND);
     atomic_fetch_add(&f.rank->progress, 1);
     f.board->looked_ns = 0;
     ck_assert(!par_board_check(f.board, line));
@@ -225,38 +225,71 @@ START_TEST(a_look_after_a_long_time_counts_for_half_a_second)
 }
 END_TEST
 
-static void see(char state, uint64_t ticks, uint64_t run_ns, int64_t now_ns)
+/* For how much of the time between two looks a rank was kept from running. */
+static int64_t kept(par_process before, par_process after, int64_t passed_ns)
 {
-    const par_process process = {
-        .state = state, .cpu_ticks = ticks, .run_ns = run_ns};
-    par_board_saw(f.rank, &process, now_ns);
+    par_board_saw(f.rank, &before, SECOND);
+    atomic_store(&f.rank->kept_ns, 0);
+    par_board_saw(f.rank, &after, SECOND + passed_ns);
+    return atomic_load(&f.rank->kept_ns);
 }
 
 START_TEST(ready_is_who_has_not_run_between_two_looks)
 {
-    see('R', 7, 100, SECOND);
-    see('R', 7, 101, SECOND + 1); /* has had a processor */
-    see('R', 8, 101, SECOND + 2); /* another thread of it has */
-    see('S', 8, 101, SECOND + 3);
-    see('R', 8, 101, SECOND + 4); /* since when? */
-    ck_assert_int_eq(atomic_load(&f.rank->ready_ns), 0);
-    see('R', 8, 101, SECOND + 9);
-    see('R', 8, 101, SECOND + 10);
-    ck_assert_int_eq(atomic_load(&f.rank->ready_ns), 6);
-    see('R', 8, 101, 9 * SECOND);
-    ck_assert_int_eq(atomic_load(&f.rank->ready_ns), 6 + SECOND / 2);
+    const par_process ready = {.state = 'R', .cpu_ticks = 7, .run_ns = 100};
+    const par_process asleep = {.state = 'S', .cpu_ticks = 7, .run_ns = 100};
+    const par_process ran = {.state = 'R', .cpu_ticks = 7, .run_ns = 101};
+    const par_process thread = {.state = 'R', .cpu_ticks = 8, .run_ns = 100};
+    ck_assert_int_eq(kept(ready, ready, 6), 6);
+    ck_assert_int_eq(kept(ready, ready, 9 * SECOND), SECOND / 2);
+    ck_assert_int_eq(kept(asleep, ready, 6), 0); /* since when? */
+    ck_assert_int_eq(kept(asleep, asleep, 6), 0);
+    ck_assert_int_eq(kept(ready, ran, 6), 0);
+    ck_assert_int_eq(kept(ready, thread, 6), 0);
 }
 END_TEST
 
+START_TEST(who_has_run_may_have_waited_before)
+{
+    const par_process before = {.state = 'S', .run_ns = 100, .wait_ns = 50};
+    par_process after = {.state = 'S', .run_ns = 101, .wait_ns = 50};
+    ck_assert_int_eq(kept(before, after, 8), 0);
+    after.wait_ns = 52;
+    ck_assert_int_eq(kept(before, after, 8), 2);
+    after.wait_ns = 50 + 2 * (uint64_t)SECOND; /* of two threads */
+    ck_assert_int_eq(kept(before, after, 8), 8);
+    ck_assert_int_eq(kept(before, after, 4 * SECOND), SECOND / 4);
+}
+END_TEST
+
+START_TEST(who_was_stopped_and_has_run_was_kept)
+{
+    const par_process runs = {.state = 'S', .run_ns = 100};
+    const par_process held = {.state = 'T', .run_ns = 100};
+    const par_process again = {.state = 'T', .run_ns = 101};
+    const par_process gone_on = {.state = 'S', .run_ns = 101};
+    ck_assert_int_eq(kept(held, again, 6), 6);
+    ck_assert_int_eq(kept(runs, again, 6), 6);
+    ck_assert_int_eq(kept(held, gone_on, 6), 6);
+    ck_assert_int_eq(kept(held, held, 6), 0);
+}
+END_TEST
+
+static void see(char state, uint64_t run_ns)
+{
+    const par_process process = {.state = state, .run_ns = run_ns};
+    par_board_saw(f.rank, &process, SECOND);
+}
+
 START_TEST(held_is_who_has_not_run_between_two_looks)
 {
-    see('T', 7, 100, SECOND);
+    see('T', 100);
     ck_assert(!par_board_is_held(f.rank));
-    see('T', 7, 101, SECOND); /* went on, and was stopped again */
+    see('T', 101); /* went on, and was stopped again */
     ck_assert(!par_board_is_held(f.rank));
-    see('T', 7, 101, SECOND);
+    see('T', 101);
     ck_assert(par_board_is_held(f.rank));
-    see('S', 7, 101, SECOND);
+    see('S', 101);
     ck_assert(!par_board_is_held(f.rank));
 }
 END_TEST
@@ -524,6 +557,8 @@ int main(void)
     tcase_add_test(tcase, what_moves_ends_the_time_without_a_processor);
     tcase_add_test(tcase, a_look_after_a_long_time_counts_for_half_a_second);
     tcase_add_test(tcase, ready_is_who_has_not_run_between_two_looks);
+    tcase_add_test(tcase, who_has_run_may_have_waited_before);
+    tcase_add_test(tcase, who_was_stopped_and_has_run_was_kept);
     tcase_add_test(tcase, held_is_who_has_not_run_between_two_looks);
     tcase_add_test(tcase, a_process_that_is_stopped_is_named);
     tcase_add_test(tcase, a_rank_whose_thread_is_ready_is_ready);
