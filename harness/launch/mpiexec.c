@@ -8,6 +8,7 @@
  * ranks that do nothing: docs/launcher.md).
  */
 #include "harness/launch/impl.h"
+#include "harness/launch/limits.h"
 
 #include "parallel/process.h"
 
@@ -47,7 +48,8 @@ bool har__one_host(void)
 /* Is there a processor for a second thread of each rank? */
 static bool has_threads(const char *n_rank)
 {
-    return 2 * atol(n_rank) <= sysconf(_SC_NPROCESSORS_ONLN);
+    const har_limits limits = har_limits_read("");
+    return har_share_threads(&limits, atoi(n_rank)) > 1;
 }
 
 static void set_environment(const har_run *run, const char *watch,

@@ -9,7 +9,7 @@
 
 #include "harness/judge/dump.h"
 #include "harness/program/command.h"
-#include "harness/verify/limits.h"
+#include "harness/launch/limits.h"
 
 #include <dirent.h>
 #include <stdlib.h>

@@ -12,7 +12,7 @@
 #include "harness/program/command.h"
 #include "harness/program/model.h"
 #include "harness/verify/generate.h"
-#include "harness/verify/limits.h"
+#include "harness/launch/limits.h"
 #include "harness/verify/switch_layer.h"
 #include "harness/verify/threads.h"
 #include "parallel/forward.h"

@@ -15,7 +15,7 @@
 #include "harness/program/model.h"
 #include "harness/program/verify_price.h"
 #include "harness/verify/gradients.h"
-#include "harness/verify/limits.h"
+#include "harness/launch/limits.h"
 #include "harness/verify/need.h"
 #include "harness/verify/pace.h"
 #include "harness/verify/rates.h"

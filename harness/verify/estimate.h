@@ -10,7 +10,7 @@
 
 #include "core/numbers/numerics.h"
 #include "core/pass/batch.h"
-#include "harness/verify/limits.h"
+#include "harness/launch/limits.h"
 #include "parallel/forward.h"
 
 #include <stddef.h>

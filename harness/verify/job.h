@@ -6,7 +6,7 @@
 #include "harness/verify/decode.h"
 #include "harness/verify/precision.h"
 #include "harness/verify/reach.h"
-#include "harness/verify/limits.h"
+#include "harness/launch/limits.h"
 #include "harness/verify/steps.h"
 #include "ref/ref.h"
 

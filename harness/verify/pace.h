@@ -7,7 +7,7 @@
 #ifndef HAR_PACE_H
 #define HAR_PACE_H
 
-#include "harness/verify/limits.h"
+#include "harness/launch/limits.h"
 
 /* Fill limits->pace: start_seconds is the processor time that this process had
  * used when it began; messages go to and fro between it and a child.  Leaves it

@@ -7,7 +7,7 @@
 
 #include "core/numbers/numerics.h"
 #include "core/model/spec.h"
-#include "harness/verify/limits.h"
+#include "harness/launch/limits.h"
 
 /* Fill limits->rates of these numerics with those of procedural weights of a
  * matrix of the model.  Leaves them as they are where there is no memory for

@@ -1,7 +1,7 @@
 /* harness/verify/threads.c -- see threads.h. */
 #include "harness/verify/threads.h"
 
-#include "harness/verify/limits.h"
+#include "harness/launch/limits.h"
 #include "parallel/hosts.h"
 
 core_status har_rank_threads(int *out, par_comm *comm)

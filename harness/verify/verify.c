@@ -10,7 +10,7 @@
 #include "harness/verify/choosing.h"
 #include "harness/verify/diagnosing.h"
 #include "harness/verify/estimate.h"
-#include "harness/verify/limits.h"
+#include "harness/launch/limits.h"
 #include "harness/verify/reference.h"
 #include "harness/verify/spread.h"
 #include "harness/verify/threads.h"

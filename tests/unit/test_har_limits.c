@@ -2,7 +2,7 @@
  * that look like a machine's: a batch system's groups of version 1, a
  * container's of version 2.
  */
-#include "harness/verify/limits.h"
+#include "harness/launch/limits.h"
 #include "tests/support/check_main.h"
 #include "tests/support/scratch.h"
 

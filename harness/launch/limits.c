@@ -1,4 +1,4 @@
-/* harness/verify/limits.c -- see limits.h.
+/* harness/launch/limits.c -- see limits.h.
  *
  * /proc/self/cgroup says which group of each hierarchy, /proc/self/mountinfo
  * where that hierarchy is mounted and from which group on: in a container that
@@ -6,7 +6,7 @@
  * looked at.  What a group uses includes files that the kernel would drop
  * before it kills anybody, so those count as free.
  */
-#include "harness/verify/limits.h"
+#include "harness/launch/limits.h"
 
 #include <math.h>
 #include <stdbool.h>

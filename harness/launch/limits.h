@@ -1,12 +1,12 @@
-/* harness/verify/limits.h -- what this process may use: memory and processors.
+/* harness/launch/limits.h -- what this process may use: memory and processors.
  *
  * A batch system or a container puts a process into a control group, and the
  * groups above it have limits of their own: the narrowest of all of them
  * counts, beside what the machine has free.  Groups of version 1 and 2 are
  * read, both at once where a machine has both.
  */
-#ifndef HAR_LIMITS_H
-#define HAR_LIMITS_H
+#ifndef HAR_LAUNCH_LIMITS_H
+#define HAR_LAUNCH_LIMITS_H
 
 #include <stddef.h>
 
@@ -38,8 +38,8 @@ typedef struct har_limits {
                            * for, at least 1                                  */
     char group[HAR_LIMITS_PATH]; /* whose limit memory_bytes is; "": nobody's,
                                   * the machine has no more                   */
-    har_rates rates[HAR_N_KERNELS]; /* rates.h                                */
-    har_pace pace;      /* pace.h                                              */
+    har_rates rates[HAR_N_KERNELS]; /* harness/verify/rates.h                 */
+    har_pace pace; /* harness/verify/pace.h                                   */
 } har_limits;
 
 /* root: "", or a folder that has proc/ and sys/ as a machine has them. [local]
