@@ -55,11 +55,11 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     return NULL;
 }
 
-void par__read_in_cache(const par_model *m, double *x, int64_t n_col)
+void par__read_in(const par_model *m, core_slot slot, double *x, int64_t n_col)
 {
-    if (m->now.n > 0 && core_rounds_again(m->numerics, CORE_SLOT_KV))
-        core_store(core_numerics_of(m->numerics, CORE_SLOT_KV), CORE_GRID_ACT,
-                   x, m->now.n * n_col);
+    if (m->now.n > 0 && core_rounds_again(m->numerics, slot))
+        core_store(core_numerics_of(m->numerics, slot), CORE_GRID_ACT, x,
+                   m->now.n * n_col);
 }
 
 /* Values that were rotated with their keys. */
@@ -93,10 +93,10 @@ static void run(par_model *m, const void *shards, int l, double *out)
     par__projection(m->spec)->run(m, attention->projection, l, NULL);
     choose_keys(m, attention, l);
     par__enter(m, PAR_OP_ATTENTION, context);
-    par__read_in_cache(m, w->q, mine->n_h * n_dh);
-    par__read_in_cache(m, w->k, mine->n_kv * n_dh);
+    par__read_in(m, CORE_SLOT_QP, w->q, mine->n_h * n_dh);
+    par__read_in(m, CORE_SLOT_KV, w->k, mine->n_kv * n_dh);
     if (w->v != w->k)
-        par__read_in_cache(m, w->v, w->ld_v);
+        par__read_in(m, CORE_SLOT_KV, w->v, w->ld_v);
     par__view_open(m, l);
     if (m->step != NULL)
         par__cache_open(m, l);

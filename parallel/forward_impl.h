@@ -662,8 +662,8 @@ void par__embedded(par_model *m);
 void par__head(par_model *m);
 
 /* attention.c: x [n, n_col], stored at taps, as attention reads it: in the type
- * of the cache.                                                              */
-void par__read_in_cache(const par_model *m, double *x, int64_t n_col);
+ * of the cache (KV) or of what meets it (QP).                                */
+void par__read_in(const par_model *m, core_slot slot, double *x, int64_t n_col);
 /* my_heads.c, qk_norm.c, rope.c; l: the layer                                */
 const par_heads *par__heads_of(const par_model *m, int l);
 /* Store and show values of my heads, or keys or values of my kv heads, `width`

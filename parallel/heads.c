@@ -11,8 +11,9 @@
  *
  * Keys and values of a row may lie in parts (key_parts.c).
  *
- * Heads are never split, so every sum here is whole.  What a product reads has
- * the cache's type, probabilities too.
+ * Heads are never split, so every sum here is whole.  What meets the cache,
+ * probabilities too, has a type of its own, unless the sum that they go into is
+ * stored after each of them.
  */
 #include "parallel/heads.h"
 
@@ -111,8 +112,7 @@ static void fill(double *p, int64_t n, double value)
 static double blind(const par_model *m, const par__query_head *h)
 {
     double even = h->of->sinks ? 0.0 : 1.0 / (double)m->batch->n_t;
-    core_store(core_numerics_of(m->numerics, CORE_SLOT_KV), CORE_GRID_PROB,
-               &even, 1);
+    core_store(core_context_prob(m->numerics), CORE_GRID_PROB, &even, 1);
     return even;
 }
 
@@ -142,8 +142,7 @@ static void softmax(const par_model *m, par__query_head *h,
     sum = par__part_sum(m, h, b, lo, hi, s, largest, sum);
     for (int64_t j = lo; j < hi; j++)
         s[j] /= sum;
-    core_store(core_numerics_of(m->numerics, CORE_SLOT_KV), CORE_GRID_PROB,
-               s + lo, hi - lo);
+    core_store(core_context_prob(m->numerics), CORE_GRID_PROB, s + lo, hi - lo);
     fill(s, lo, 0.0);
     fill(s + hi, n_key - hi, 0.0);
 }

@@ -5,7 +5,9 @@
  * of exponentials and sums of values are merged part by part.  All parts agree
  * on the maximum before the first exponential is stored, and on the sum before
  * the first probability is, so the bits are those of one part, and nothing is
- * ever rescaled.
+ * ever rescaled.  But where a context's sum is stored after each key, it
+ * belongs to the largest probability so far, and keys are taken in their own
+ * order.
  */
 #include "parallel/heads.h"
 
@@ -190,12 +192,67 @@ static void values_f64(const par__query_head *h, const par__query_block *b,
                 h->context + b->at * h->ld_o, (int)h->ld_o);
 }
 
+/* The part that column j of the block's scores belongs to. */
+static span span_at(const par_model *m, const par__query_head *h,
+                    const par__query_block *b, int64_t j)
+{
+    for (int k = 0; k < h->view->n_keys; k++) {
+        const span part = span_of(m, h, b, k);
+        if (part.at <= j && j < part.at + part.n)
+            return part;
+    }
+    return (span){.at = j, .n = 0};
+}
+
+/* A key more: y [Dv] belongs to the largest probability so far. */
+static void take_value(core_numerics ctx, const double *v, int64_t n_dv,
+                       double p, double *largest, double *y)
+{
+    if (p > *largest) {
+        for (int64_t c = 0; c < n_dv; c++)
+            y[c] *= *largest / p;
+        core_store(ctx, CORE_GRID_ACT, y, n_dv);
+        *largest = p;
+    }
+    for (int64_t c = 0; c < n_dv; c++)
+        y[c] += p / *largest * v[c];
+    core_store(ctx, CORE_GRID_ACT, y, n_dv);
+}
+
+/* The contexts, stored after each key. */
+static void values_stored(const par_model *m, const par__query_head *h,
+                          const par__query_block *b, const double *s)
+{
+    const core_numerics ctx = core_numerics_of(m->numerics, CORE_SLOT_CTX);
+    const int64_t n_j = b->j1 - b->j0, n_dv = h->of->n_dv;
+    for (int64_t i = 0; i < b->i1 - b->i0; i++) {
+        double *y = h->context + (b->at + i) * h->ld_o, largest = 0.0;
+        for (int64_t c = 0; c < n_dv; c++)
+            y[c] = 0.0;
+        span part = {.n = 0};
+        for (int64_t j = 0; j < n_j; j++) {
+            if (j >= part.at + part.n)
+                part = span_at(m, h, b, j);
+            const double p = s[i * n_j + j];
+            if (part.n > 0 && p > 0.0)
+                take_value(ctx, part.v + (j - part.at) * part.ld_v, n_dv, p,
+                           &largest, y);
+        }
+        for (int64_t c = 0; c < n_dv; c++)
+            y[c] *= largest;
+    }
+}
+
 void par__part_values(const par_model *m, const par__query_head *h,
                       const par__query_block *b, const double *s)
 {
     const bool in_floats = core_uses_floats(m->numerics);
     const int64_t n_dv = h->of->n_dv;
     double keep = 0.0;
+    if (core_stores_context_sum(m->numerics)) {
+        values_stored(m, h, b, s);
+        return;
+    }
     for (int k = 0; k < h->view->n_keys; k++) {
         const span part = span_of(m, h, b, k);
         if (part.n == 0)

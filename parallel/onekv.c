@@ -112,7 +112,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     w->v_step = n_dh;
     if (s->digests != NULL) {
         par__digests(m, s->digests, w->digest, l);
-        par__read_in_cache(m, w->digest, n_dh);
+        par__read_in(m, CORE_SLOT_KV, w->digest, n_dh);
         par__digests_keep(m, s->digests, w->digest, l);
     }
 }

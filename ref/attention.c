@@ -6,9 +6,10 @@
  * business, a file each.  Traps: padding masks keys, not queries; a query that
  * sees no key at all attends uniformly to ALL keys of its row, later ones too,
  * unless a sink takes everything; head h reads kv head floor(h G / H);
- * exponentials are stored before they are summed; q, k, p and v are read in the
- * cache's type, whatever was stored of them at their taps.  Digests (digest.c)
- * are further keys, before those of the window, and values of themselves.
+ * exponentials are stored before they are summed; k and v are read in the
+ * cache's type, q and p in that of what meets it, whatever was stored of them at
+ * their taps.  Digests (digest.c) are further keys, before those of the window,
+ * and values of themselves.
  */
 #include "ref/ref_impl.h"
 
@@ -31,7 +32,8 @@ static ref__projection *const PROJECTION[CORE_N_PROJECTIONS] = {
 typedef struct attention {
     ref__heads heads;
     int layer;
-    core_numerics kv; /* of what its two products read                       */
+    core_numerics p;  /* of its probabilities                                */
+    bool stores_sum;  /* of p v, after each key                              */
     ref__drawn drawn; /* in a drawn pass                                     */
     double *context;  /* [N, H*Dv]                                            */
     double *scores;   /* [n_threads, REF__QUERY_BLOCK, T]                     */
@@ -46,6 +48,7 @@ typedef struct attention {
     double *abs_gathered; /* as gathered                                     */
     double *norm_digest;  /* [N]                                             */
     double *sum_p_abs_v; /* [n_threads, REF__QUERY_BLOCK, Dv]                */
+    double *sum_error;   /* [n_threads, 3, Dv], of a stored sum, or NULL      */
     double *norm_q;      /* [N, H]                                           */
     double *norm_k;      /* [N, G]                                           */
     double max_v;        /* largest |v|                                      */
@@ -61,7 +64,7 @@ typedef struct block {
     int64_t ld_k, ld_v;
     double *s;            /* [i1-i0, i1-j0] scores, then probabilities     */
     uint8_t *visible;     /* [room]                                        */
-    double *sum_p_abs_v;
+    double *sum_p_abs_v, *sum_error;
     double max_norm1; /* largest sum of a query's probabilities        */
     double sum[REF__QUERY_BLOCK]; /* what a context is divided by in the end */
     double flops;
@@ -74,7 +77,7 @@ static void uniform_context(const ref__run *run, const attention *at,
     const int64_t n_t = run->batch->n_t, n_dv = at->heads.size.n_dv;
     const int64_t ld_v = at->heads.size.n_g * n_dv;
     double p = 1.0 / (double)n_t;
-    core_store(at->kv, CORE_GRID_PROB, &p, 1);
+    core_store(at->p, CORE_GRID_PROB, &p, 1);
     for (int64_t d = 0; d < n_dv; d++)
         o[d] = 0.0;
     for (int64_t j = 0; at->sinks == NULL && j < n_t; j++)
@@ -176,7 +179,7 @@ static int64_t drawn_softmax_row(const attention *at, double *s, int64_t lo,
         ref__drawn_exponentials(d, s, lo, hi, mask, scale, sink);
     for (int64_t j = lo; stores_p && n_visible > 0 && j < hi; j++)
         s[j] = (double)((float)s[j] / (float)total);
-    core_store(at->kv, CORE_GRID_PROB, s + lo, hi - lo);
+    core_store(at->p, CORE_GRID_PROB, s + lo, hi - lo);
     *sum = stores_p ? 1.0 : total;
     return n_visible;
 }
@@ -206,7 +209,7 @@ static void block_softmax(const ref__run *run, const attention *at, block *blk,
             run->draw != NULL
                 ? drawn_softmax_row(at, s, lo - blk->j0, i + 1 - blk->j0, mask,
                                     scale, sink_of(at, blk), sum)
-                : ref__softmax_row(at->kv, s, lo - blk->j0, i + 1 - blk->j0,
+                : ref__softmax_row(at->p, s, lo - blk->j0, i + 1 - blk->j0,
                                    mask, scale, sink_of(at, blk));
         double norm1 = 0.0;
         for (int64_t j = 0; j < width; j++)
@@ -250,9 +253,9 @@ static void block_scores(const ref__run *run, const attention *at, block *blk)
     ref__product(run, &at->drawn, &f, blk->s, n_key);
 }
 
-/* Values are scaled when their sum is whole; sum_abs may be NULL. */
+/* Values are scaled when their sum is whole; sum_abs and error may be NULL. */
 static void scale_values(const ref__run *run, const attention *at, double *o,
-                         double *sum_abs)
+                         double *sum_abs, double *error)
 {
     const double scale = run->spec->value_scale;
     const int64_t n_dv = at->heads.size.n_dv;
@@ -264,6 +267,8 @@ static void scale_values(const ref__run *run, const attention *at, double *o,
         o[c] *= scale;
     for (int64_t c = 0; sum_abs != NULL && c < n_dv; c++)
         sum_abs[c] *= scale;
+    for (int64_t c = 0; error != NULL && c < n_dv; c++)
+        error[c] *= scale;
 }
 
 /* Digests, then the keys of the window, one after the other. */
@@ -309,46 +314,88 @@ static void find_keys(const ref__run *run, const attention *at, block *blk,
         blk->abs_v = at->abs_v + at_key * blk->ld_v + g * size->n_dv;
 }
 
+/* One query's o [Dv], stored after each key; error [3, Dv] or NULL. */
+static void stored_context(const ref__run *run, const attention *at,
+                           const block *blk, int64_t i, bool blind,
+                           double share, double *o, double *error)
+{
+    const int64_t n_t = run->batch->n_t, n_dv = at->heads.size.n_dv;
+    const int64_t ld_v = at->heads.size.n_g * n_dv;
+    const int64_t g = blk->h * at->heads.size.n_g / at->heads.size.n_h;
+    const ref__sum_stores how = {
+        .ctx = core_numerics_of(run->numerics, CORE_SLOT_CTX),
+        .share = run->u.sides * share,
+        .u = run->u.sides * run->u.sum,
+    };
+    double even = at->sinks != NULL ? 0.0 : 1.0 / (double)n_t;
+    core_store(at->p, CORE_GRID_PROB, &even, 1);
+    const double *v = at->heads.v + blk->b * n_t * ld_v + g * n_dv;
+    const double *p = blk->s + i * (blk->i1 - blk->j0);
+    if (blind)
+        ref__stored_sum(how, &even, 0, n_t, v, ld_v, n_dv, o, error);
+    else if (run->draw != NULL)
+        ref__drawn_stored_sum(core_numerics_at(how.ctx, CORE_SLOT_OUT), p,
+                              blk->i1 - blk->j0, blk->v, blk->ld_v, n_dv, o);
+    else
+        ref__stored_sum(how, p, 1, blk->i1 - blk->j0, blk->v, blk->ld_v, n_dv,
+                        o, error);
+}
+
+/* Query i of the block, of whose sum only the end is left, if that. */
+static void query_context(const ref__run *run, const attention *at, block *blk,
+                          int64_t i, int64_t n_visible, double score_error)
+{
+    const core_heads *size = &at->heads.size;
+    const int64_t n_t = run->batch->n_t, n_dv = size->n_dv;
+    const int64_t ld_o = size->n_h * n_dv, ld_v = size->n_g * n_dv;
+    const int64_t v_at =
+        blk->b * n_t * ld_v + blk->h * size->n_g / size->n_h * n_dv;
+    const int64_t o_at = (blk->b * n_t + blk->i0 + i) * ld_o + blk->h * n_dv;
+    const ref__roundoff of_p = ref__roundoff_of(at->p);
+    const bool blind = n_visible == 0;
+    const int64_t n_term = (blind ? n_t : n_visible) +
+                           (at->sinks != NULL ? 1 : 0) +
+                           (run->spec->value_scale > 0.0 ? 1 : 0);
+    double *o = at->context + o_at;
+    double *sum_abs = at->bound != NULL ? blk->sum_p_abs_v + i * n_dv : NULL;
+    double *error = at->bound != NULL ? blk->sum_error : NULL;
+    if (blind) {
+        uniform_context(run, at, at->heads.v + v_at, o);
+        if (at->bound != NULL)
+            uniform_context(run, at, at->abs_v + v_at, sum_abs);
+        blk->max_norm1 = fmax(blk->max_norm1, 2.0);
+    }
+    if (at->stores_sum)
+        stored_context(run, at, blk, i, blind,
+                       ref__context_share(run->u, of_p, score_error, n_term), o,
+                       error);
+    for (int64_t c = 0; !blind && run->draw != NULL && c < n_dv; c++)
+        o[c] = (double)((float)o[c] / (float)blk->sum[i]);
+    scale_values(run, at, o, sum_abs, error);
+    core_store(run->numerics, CORE_GRID_ACT, o, n_dv);
+    if (at->bound != NULL)
+        ref__bound_context(run->u, of_p, at->bound + o_at, sum_abs, error, o,
+                           n_dv, score_error, at->max_v, n_term);
+}
+
 static void block_context(const ref__run *run, const attention *at, block *blk)
 {
     const core_heads *size = &at->heads.size;
-    const int64_t n_dv = size->n_dv, ld_v = size->n_g * n_dv;
-    const int64_t ld_o = size->n_h * n_dv, n_i = blk->i1 - blk->i0;
-    const int64_t first = blk->b * run->batch->n_t;
-    const int64_t kv = blk->h * size->n_g / size->n_h * n_dv;
-    const int64_t o_at = (first + blk->i0) * ld_o + blk->h * n_dv;
+    const int64_t n_dv = size->n_dv, n_i = blk->i1 - blk->i0;
+    const int64_t ld_o = size->n_h * n_dv;
+    const int64_t first = blk->b * run->batch->n_t + blk->i0;
     int64_t n_visible[REF__QUERY_BLOCK];
     double score_error[REF__QUERY_BLOCK];
     block_scores(run, at, blk);
     block_softmax(run, at, blk, n_visible, score_error);
-    mix_values(run, at, blk, blk->v, blk->ld_v, n_dv, at->context + o_at, ld_o);
+    if (!at->stores_sum)
+        mix_values(run, at, blk, blk->v, blk->ld_v, n_dv,
+                   at->context + first * ld_o + blk->h * n_dv, ld_o);
     if (at->bound != NULL)
         mix_values(run, at, blk, blk->abs_v, blk->ld_v, n_dv, blk->sum_p_abs_v,
                    n_dv);
-    for (int64_t i = 0; i < n_i; i++) {
-        double *o = at->context + o_at + i * ld_o;
-        double *sum_abs =
-            at->bound != NULL ? blk->sum_p_abs_v + i * n_dv : NULL;
-        if (n_visible[i] == 0) {
-            uniform_context(run, at, at->heads.v + first * ld_v + kv, o);
-            if (at->bound != NULL)
-                uniform_context(run, at, at->abs_v + first * ld_v + kv,
-                                sum_abs);
-            n_visible[i] = run->batch->n_t;
-            blk->max_norm1 = fmax(blk->max_norm1, 2.0);
-        } else if (run->draw != NULL) {
-            for (int64_t c = 0; c < n_dv; c++)
-                o[c] = (double)((float)o[c] / (float)blk->sum[i]);
-        }
-        scale_values(run, at, o, sum_abs);
-        core_store(run->numerics, CORE_GRID_ACT, o, n_dv);
-        if (at->bound != NULL)
-            ref__bound_context(
-                run->u, ref__roundoff_of(at->kv), at->bound + o_at + i * ld_o,
-                sum_abs, o, n_dv, score_error[i], at->max_v,
-                n_visible[i] + (at->sinks != NULL ? 1 : 0) +
-                    (run->spec->value_scale > 0.0 ? 1 : 0));
-    }
+    for (int64_t i = 0; i < n_i; i++)
+        query_context(run, at, blk, i, n_visible[i], score_error[i]);
     blk->flops = 2.0 * (double)n_i * (double)(blk->i1 - blk->j0) *
                  (double)(at->heads.size.n_dh + n_dv);
 }
@@ -403,11 +450,14 @@ static void context(ref__run *run, const attention *at)
             .s = at->scores + thread * REF__QUERY_BLOCK * at->room,
             .visible = at->visible,
             .sum_p_abs_v = at->sum_p_abs_v,
+            .sum_error = at->sum_error,
         };
         if (at->visible != NULL)
             blk.visible += thread * at->room;
         if (at->bound != NULL)
             blk.sum_p_abs_v += thread * REF__QUERY_BLOCK * at->heads.size.n_dv;
+        if (at->sum_error != NULL)
+            blk.sum_error += thread * 3 * at->heads.size.n_dv;
         find_keys(run, at, &blk, thread);
         block_context(run, at, &blk);
         max_norm1 = fmax(max_norm1, blk.max_norm1);
@@ -465,7 +515,8 @@ static attention take(ref__run *run, int layer, ref__heads heads)
     attention at = {
         .heads = heads,
         .layer = layer,
-        .kv = core_numerics_of(run->numerics, CORE_SLOT_KV),
+        .p = core_context_prob(run->numerics),
+        .stores_sum = core_stores_context_sum(run->numerics),
         .drawn = ref__draw_operator(run, CORE_TAP_CONTEXT, layer),
         .context = core_arena_f64(a, n * n_h * heads.size.n_dv),
         .seen = core_spec_seen(run->spec, layer),
@@ -484,6 +535,9 @@ static attention take(ref__run *run, int layer, ref__heads heads)
     if (run->bounds) {
         at.abs_v = core_arena_f64(a, n * heads.size.n_g * heads.size.n_dv);
         at.sum_p_abs_v = core_arena_f64(a, n_blk * heads.size.n_dv);
+        if (at.stores_sum)
+            at.sum_error =
+                core_arena_f64(a, 3 * run->n_threads * heads.size.n_dv);
         at.norm_q = core_arena_f64(a, n * n_h);
         at.norm_k = core_arena_f64(a, n * heads.size.n_g);
         if (at.m > 0) {
@@ -499,7 +553,7 @@ static void attend(ref__run *run, int layer, attention *at)
 {
     const ref__heads *heads = &at->heads;
     const core_heads *size = &heads->size;
-    ref__reread(run, CORE_SLOT_KV, heads->q, run->n * size->n_h, size->n_dh);
+    ref__reread(run, CORE_SLOT_QP, heads->q, run->n * size->n_h, size->n_dh);
     ref__reread(run, CORE_SLOT_KV, heads->k, run->n * size->n_g, size->n_dh);
     ref__reread(run, CORE_SLOT_KV, heads->v, run->n * size->n_g, size->n_dv);
     if (at->m > 0)

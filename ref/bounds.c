@@ -182,18 +182,26 @@ double ref__score_error(ref__roundoff u, int64_t n_dh, double norm_q,
  * twice: of the exponentials and of p v.  6u: exp twice (2u each) and the
  * reference's stored e, twice.  p is stored on both sides before it is used, as
  * of_p says: 1 + u_s is for it what it is in ref__up, and so is what storing
- * may do near zero, to each p and thus to its v. */
-void ref__bound_context(ref__roundoff u, ref__roundoff of_p, float *bound,
-                        const double *sum_p_abs_v, const double *y, int64_t n,
-                        double max_score_error, double max_v,
-                        int64_t n_visible)
+ * may do near zero, to each p and thus to its v.  of_sum is of both sides. */
+double ref__context_share(ref__roundoff u, ref__roundoff of_p,
+                          double max_score_error, int64_t n_visible)
 {
-    const double c = (1.0 + of_p.store) * (2.0 * max_score_error +
-                                           2.0 * ref__sum_error(u, n_visible) +
-                                           6.0 * u.sum + 2.0 * of_p.store);
+    return (1.0 + of_p.store) *
+           (2.0 * max_score_error + 2.0 * ref__sum_error(u, n_visible) +
+            6.0 * u.sum + 2.0 * of_p.store);
+}
+
+void ref__bound_context(ref__roundoff u, ref__roundoff of_p, float *bound,
+                        const double *sum_p_abs_v, const double *of_sum,
+                        const double *y, int64_t n, double max_score_error,
+                        double max_v, int64_t n_visible)
+{
+    const double c = ref__context_share(u, of_p, max_score_error, n_visible);
     const double near_zero = 2.0 * of_p.least * (double)n_visible * max_v;
-    for (int64_t d = 0; d < n; d++)
-        bound[d] = ref__up(u, c * sum_p_abs_v[d] + near_zero, y[d]);
+    for (int64_t d = 0; d < n; d++) {
+        const double stored = of_sum != NULL ? of_sum[d] / u.sides : 0.0;
+        bound[d] = ref__up(u, c * sum_p_abs_v[d] + near_zero + stored, y[d]);
+    }
 }
 
 /* y = sum_k w_k y_k over the choices: a product over K and the two stores. */

@@ -115,8 +115,8 @@ static void bound_sum(const ref__run *run, const sums *s, int64_t at,
         sum_abs += p[i] * fabs(v[i]);
         max_v = fmax(max_v, fabs(v[i]));
     }
-    ref__bound_context(run->u, run->u, s->bound + at, &sum_abs, s->out + at, 1,
-                       5.0 * run->u.sum * largest_z, max_v, n);
+    ref__bound_context(run->u, run->u, s->bound + at, &sum_abs, NULL,
+                       s->out + at, 1, 5.0 * run->u.sum * largest_z, max_v, n);
 }
 
 /* One run's digest, at the first token that sees it; returns the largest

@@ -83,6 +83,28 @@ double ref__drawn_dot(const ref__drawn *d, const double *w, const double *u,
     return (double)(lanes_total(&sum) + (float)bias);
 }
 
+void ref__drawn_stored_sum(core_rounding type, const double *p, int64_t n_key,
+                           const double *v, int64_t ld, int64_t n, double *y)
+{
+    float largest = 0.0f;
+    for (int64_t c = 0; c < n; c++)
+        y[c] = 0.0;
+    for (int64_t j = 0; j < n_key; j++) {
+        const float e = (float)p[j];
+        if (e > largest) {
+            const float down = largest / e;
+            largest = e;
+            for (int64_t c = 0; c < n; c++)
+                y[c] = (double)stored(type, (float)y[c] * down);
+        }
+        for (int64_t c = 0; e > 0.0f && c < n; c++)
+            y[c] = (double)stored(type, (float)y[c] +
+                                            e / largest * (float)v[j * ld + c]);
+    }
+    for (int64_t c = 0; c < n; c++)
+        y[c] = (double)((float)y[c] * largest);
+}
+
 /* --- norms, rope --- */
 
 void ref__drawn_rmsnorm(const ref__drawn *d, double *y, const double *x,

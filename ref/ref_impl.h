@@ -197,6 +197,10 @@ void ref__drawn_product(const ref__run *run, const ref__drawn *d,
 
 /* x in the dtype.                                                            */
 float ref__stored(const ref__drawn *d, float x);
+
+/* As ref__stored_sum does, in floats.                                        */
+void ref__drawn_stored_sum(core_rounding type, const double *p, int64_t n_key,
+                           const double *v, int64_t ld, int64_t n, double *y);
 /* sum of w[i ld] u[i ld] over n, and bias.                                   */
 double ref__drawn_dot(const ref__drawn *d, const double *w, const double *u,
                       int64_t ld, int64_t n, double bias);
@@ -316,8 +320,11 @@ void ref__bound_softmax(ref__roundoff u, float *bound, const double *logits,
                         const double *p, int64_t n);
 double ref__score_error(ref__roundoff u, int64_t n_dh, double norm_q,
                         double norm_k, double score, double scale);
+/* of_sum: what storing the sum after each key may do, or NULL: it is not.    */
+double ref__context_share(ref__roundoff u, ref__roundoff of_p,
+                          double max_score_error, int64_t n_visible);
 void ref__bound_context(ref__roundoff u, ref__roundoff of_p, float *bound,
-                        const double *sum_p_abs_v, const double *y, int64_t n,
+                        const double *sum_p_abs_v, const double *of_sum, const double *y, int64_t n,
                         double max_score_error, double max_v,
                         int64_t n_visible);
 void ref__bound_combine(ref__roundoff u, float *bound, const double *sum_abs,
@@ -392,6 +399,24 @@ CORE_NODISCARD core_status ref__make_floats(ref_model *model);
 int64_t ref__max_tile_rows(const ref_model *model, int64_t n_k);
 /* Rows of one tile of a weight [n_out, n_k]: as many, but all tiles alike.   */
 int64_t ref__tile_rows(const ref_model *model, int64_t n_out, int64_t n_k);
+
+/* ---- context_sum.c ------------------------------------------------------- */
+
+/* y [n] = sum_j p_j v_j, stored as ctx says after each of the n_key keys, one
+ * after the other, relative to the largest p so far: a larger one scales what
+ * there is, which is stored, too.  p [n_key, stride ld_p], 0 of a key that is
+ * not seen; v [n_key, stride ld_v].
+ *
+ * error [3, n], or NULL: of y in its first n, the rest is room.  An
+ * implementation's terms and what it scales by are off by `share` of themselves,
+ * each operation by u.                                                       */
+typedef struct ref__sum_stores {
+    core_numerics ctx;
+    double share, u;
+} ref__sum_stores;
+void ref__stored_sum(ref__sum_stores how, const double *p, int64_t ld_p,
+                     int64_t n_key, const double *v, int64_t ld_v, int64_t n,
+                     double *y, double *error);
 
 /* ---- operand.c ----------------------------------------------------------- */
 

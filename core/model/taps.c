@@ -62,10 +62,12 @@ core_numerics core_tap_numerics(core_numerics numerics, core_tap_kind kind)
 core_numerics core_tap_coarsest(core_numerics numerics, core_tap_kind kind)
 {
     const core_numerics own = core_tap_numerics(numerics, kind);
-    const core_numerics kv = core_numerics_of(numerics, CORE_SLOT_KV);
+    const core_numerics inner = core_stores_context_sum(numerics)
+                                    ? core_numerics_of(numerics, CORE_SLOT_CTX)
+                                    : core_context_prob(numerics);
     return kind == CORE_TAP_CONTEXT &&
-                   core_store_roundoff(kv) > core_store_roundoff(own)
-               ? kv
+                   core_store_roundoff(inner) > core_store_roundoff(own)
+               ? inner
                : own;
 }
 

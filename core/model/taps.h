@@ -38,7 +38,8 @@ core_slot core_tap_slot(core_tap_kind kind);
 core_numerics core_tap_numerics(core_numerics numerics, core_tap_kind kind);
 
 /* That of the coarsest store on the way from the taps before it: attention's
- * probabilities are stored as its products read them.                        */
+ * probabilities are stored as its products read them, or the sums that they go
+ * into are.                                                                  */
 core_numerics core_tap_coarsest(core_numerics numerics, core_tap_kind kind);
 
 bool core_tap_is_coarse(core_tap_kind kind);

@@ -40,7 +40,7 @@ core_numerics core_numerics_of(core_numerics numerics, core_slot slot)
     for (int i = 0; i < CORE_N_SLOTS; i++)
         all |= CORE_IN_SLOT(
             i, (unsigned)core_numerics_at(
-                   numerics, i == CORE_SLOT_ACC ? CORE_SLOT_ACC : slot));
+                   numerics, i >= CORE_SLOT_ACC ? CORE_SLOT_ACC : slot));
     return (core_numerics)all;
 }
 
@@ -61,7 +61,21 @@ bool core_rounds_operands(core_numerics numerics)
 {
     return core_rounds_again(numerics, CORE_SLOT_ACT) ||
            core_rounds_again(numerics, CORE_SLOT_KV) ||
+           core_rounds_again(numerics, CORE_SLOT_QP) ||
            core_rounds_again(numerics, CORE_SLOT_ROUTER);
+}
+
+bool core_stores_context_sum(core_numerics numerics)
+{
+    return core_numerics_at(numerics, CORE_SLOT_CTX) !=
+           core_numerics_at(numerics, CORE_SLOT_ACC);
+}
+
+core_numerics core_context_prob(core_numerics numerics)
+{
+    return core_numerics_of(numerics, core_stores_context_sum(numerics)
+                                          ? CORE_SLOT_ACC
+                                          : CORE_SLOT_QP);
 }
 
 bool core_uses_floats(core_numerics numerics)

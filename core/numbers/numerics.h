@@ -35,20 +35,25 @@ typedef enum core_rounding {
  *   act       what a product with them reads, beside them
  *   residual  the stream: embedding, a layer's input, middle and output
  *   out       every other tap; the vectors that norms and biases read
- *   kv        what the two products of attention read: q and k, p and v
+ *   kv        what the two products of attention read of a cache: k and v
+ *   qp        what meets it: q, and p unless ctx stores
  *   router    its weights, its operand and its logits; those of the shared
  *             expert's score, too
  *   prob      probabilities, weights of the chosen experts, that score
- *   acc       sums and functions: fp64 if a slot is, else fp32               */
+ *   acc       sums and functions: fp64 if a slot is, else fp32
+ *   ctx       the sum of p v: as other sums, or stored in 16 bits after each
+ *             key, in order, relative to the largest p so far              */
 #define CORE_SLOT_LIST(X)                                                      \
     X(W, "w", W)                                                               \
     X(ACT, "act", W)                                                           \
     X(RESIDUAL, "residual", ACT)                                               \
     X(OUT, "out", RESIDUAL)                                                    \
     X(KV, "kv", ACT)                                                           \
+    X(QP, "qp", KV)                                                            \
     X(ROUTER, "router", OUT)                                                   \
     X(PROB, "prob", ROUTER)                                                    \
-    X(ACC, "acc", ACC)
+    X(ACC, "acc", ACC)                                                         \
+    X(CTX, "ctx", ACC)
 
 typedef enum core_slot {
 #define CORE_SLOT_ENUM(slot, word, from) CORE_SLOT_##slot,
@@ -59,12 +64,13 @@ typedef enum core_slot {
 
 enum { CORE_SLOT_BITS = 3 };
 
-/* A rounding in its slot; the same in all of them; in all but acc, fp32 there.
- */
+/* A rounding in its slot; the same in all of them; in all but the last two, the
+ * sums, which are fp32.                                                      */
 #define CORE_IN_SLOT(slot, rounding) ((rounding) << (CORE_SLOT_BITS * (slot)))
-#define CORE_ALL_SLOTS(rounding) ((rounding) * 0x249249)
+#define CORE_ALL_SLOTS(rounding) ((rounding) * 0x9249249)
 #define CORE_FP32_SUMS(rounding)                                               \
-    ((rounding) * 0x49249 | CORE_IN_SLOT(CORE_SLOT_ACC, CORE_ROUND_F32))
+    ((rounding) * 0x249249 | CORE_IN_SLOT(CORE_SLOT_ACC, CORE_ROUND_F32) |     \
+     CORE_IN_SLOT(CORE_SLOT_CTX, CORE_ROUND_F32))
 
 typedef enum core_numerics {
     CORE_EXACT = CORE_ALL_SLOTS(CORE_ROUND_GRID),
@@ -90,6 +96,12 @@ core_numerics core_numerics_of(core_numerics numerics, core_slot slot);
 bool core_rounds_again(core_numerics numerics, core_slot slot);
 bool core_rounds_operands(core_numerics numerics);
 
+/* Is the sum of a context stored after each term?  What stores its
+ * probabilities: qp, or, where that sum is, which takes them one by one, none
+ * but acc.                                                           [local] */
+bool core_stores_context_sum(core_numerics numerics);
+core_numerics core_context_prob(core_numerics numerics);
+
 /* What a tap holds; in exact mode each kind has its own step.  EXP is no tap:
  * the exponentials of a softmax, which has PROB's step, and the type of sums.
  */
@@ -109,7 +121,7 @@ typedef enum core_grid {
  * "w=bf16+kv=fp16"; the shortest that there is.  Parsed, it gives the same
  * numerics.  Use the text within the expression that calls, or keep the struct.
  *                                                                    [local] */
-enum { CORE_NUMERICS_BYTES = 112 };
+enum { CORE_NUMERICS_BYTES = 128 };
 typedef struct core_numerics_text {
     char text[CORE_NUMERICS_BYTES];
 } core_numerics_text;

@@ -16,8 +16,10 @@ const core_profile core_profiles[] = {
     {"fp32", "w=fp32"},
     {"fp16", "w=fp16"},
     {"bf16", "w=bf16"},
-    {"llama-default", "w=bf16+kv=fp16+residual=fp32"},
-    {"llama-f16", "w=fp16+residual=fp32"},
+    {"llama-default", "w=bf16+kv=fp16+qp=fp32+residual=fp32"},
+    {"llama-f16", "w=fp16+qp=fp32+residual=fp32"},
+    {"llama-short", "w=bf16+kv=fp16+residual=fp32+ctx=fp16"},
+    {"llama-no-flash", "w=bf16+kv=fp16+residual=fp32"},
     {"vllm-bf16", "w=bf16+prob=fp32"},
     {"vllm-fp16", "w=fp16+prob=fp32"},
     {NULL, NULL},
@@ -171,6 +173,14 @@ static const core_profile *find_profile(const char *text, size_t n)
     return NULL;
 }
 
+/* A context's sum that is no other sum is stored in 16 bits. */
+static bool context_sum_is_narrow(core_numerics numerics)
+{
+    const core_rounding at = core_numerics_at(numerics, CORE_SLOT_CTX);
+    return !core_stores_context_sum(numerics) || at == CORE_ROUND_F16 ||
+           at == CORE_ROUND_BF16;
+}
+
 /* Sums in fp32 cannot give what a slot of doubles would keep. */
 static bool sums_are_wide_enough(core_numerics numerics)
 {
@@ -209,6 +219,8 @@ core_status core_numerics_parse(core_numerics *out, const char *text)
     const core_numerics numerics = complete(&all);
     CORE_FAIL_IF(!sums_are_wide_enough(numerics), CORE_E_USAGE,
                  "numerics: '%s' has fp64 in it and needs acc=fp64", text);
+    CORE_FAIL_IF(!context_sum_is_narrow(numerics), CORE_E_USAGE,
+                 "numerics: ctx is fp16, bf16 or as acc, in '%s'", text);
     *out = numerics;
     return CORE_OK;
 }

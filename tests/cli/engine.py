@@ -45,7 +45,7 @@ class Engine(Attention):
         self.manifest = json.load(open(bundle + "/manifest.json"))
         self.spec = engine_weights.parse(self.manifest["model"]["spec"])
         self.w = engine_weights.read(weights)
-        self.golden, _ = load(f"{bundle}/{args.numerics}.safetensors")
+        self.golden, _ = load(f"{bundle}/{self.manifest['numerics'][args.numerics]['file']}")
         self.ids = load(bundle + "/input.safetensors")[0]["p0.input_ids"]
         self.half = args.numerics == "bf16"
         if self.half:

@@ -118,6 +118,10 @@ class Attention:
         total = e.sum(axis=1, keepdims=True, dtype=f32)
         return self.store(e / (total if sink is None else total + np.exp(sink - most, dtype=f32)))
 
+    def mix(self, p, v):
+        """p [T, T], v [T, Dv]"""
+        return p @ v
+
     def score_scale(self):
         scale = f32(self.spec.get("attention", {}).get("scale", 1 / math.sqrt(self.spec["head_size"])))
         return f32(1) if self.wrong("scale_missing") else scale * scale if self.wrong("scale_twice") else scale
@@ -139,7 +143,7 @@ class Attention:
             for h in range(n_h):
                 s = np.where(seen, self.product(q[b, :, h], k[b, :, group[h]]) * scale, f32(-np.inf))
                 p = self.probabilities(s, None if sinks is None else sinks[h])
-                out[b, :, h] = self.store(p @ v[b, :, group[h]])
+                out[b, :, h] = self.store(self.mix(p, v[b, :, group[h]]))
         out = out.reshape(n_b * n_t, n_h * n)
         if self.wrong("heads_transposed"):
             out = out.reshape(-1, n_h, n).transpose(0, 2, 1).reshape(out.shape)

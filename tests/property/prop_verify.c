@@ -225,8 +225,10 @@ static core_numerics draw_numerics(uint64_t seed)
                                       : types[block.word[1] % 3] + 0U);
     }
     const bool wide = has_f64 || seed % 5 == 0;
-    all |= CORE_IN_SLOT(CORE_SLOT_ACC,
-                        wide ? CORE_ROUND_F64 + 0U : CORE_ROUND_F32 + 0U);
+    const unsigned acc = wide ? CORE_ROUND_F64 + 0U : CORE_ROUND_F32 + 0U;
+    const unsigned ctx[] = {acc, CORE_ROUND_F16, CORE_ROUND_BF16};
+    all |= CORE_IN_SLOT(CORE_SLOT_ACC, acc) |
+           CORE_IN_SLOT(CORE_SLOT_CTX, ctx[seed % 3]);
     return (core_numerics)all;
 }
 

@@ -248,15 +248,17 @@ END_TEST
 START_TEST(every_name_parses_back)
 {
     const int n_type = CORE_N_ROUNDINGS - 1, n_slot = CORE_SLOT_ACC;
-    int n = 2; /* of acc */
+    int n = 2 * 3; /* of acc, of ctx beside it */
     for (int i = 0; i < n_slot; i++)
         n *= n_type;
     for (int code = 0; code < n; code++) {
-        unsigned all = CORE_IN_SLOT(
-            CORE_SLOT_ACC,
-            code % 2 == 0 ? CORE_ROUND_F32 + 0U : CORE_ROUND_F64 + 0U);
+        const unsigned acc =
+            code % 2 == 0 ? CORE_ROUND_F32 + 0U : CORE_ROUND_F64 + 0U;
+        const unsigned ctx[] = {acc, CORE_ROUND_F16, CORE_ROUND_BF16};
+        unsigned all = CORE_IN_SLOT(CORE_SLOT_ACC, acc) |
+                       CORE_IN_SLOT(CORE_SLOT_CTX, ctx[code / 2 % 3]);
         bool any_f64 = false;
-        for (int i = 0, rest = code / 2; i < n_slot; i++, rest /= n_type) {
+        for (int i = 0, rest = code / 6; i < n_slot; i++, rest /= n_type) {
             const unsigned type = CORE_ROUND_F64 + (unsigned)(rest % n_type);
             any_f64 |= type == CORE_ROUND_F64;
             all |= CORE_IN_SLOT(i, type);
@@ -298,11 +300,12 @@ START_TEST(words_and_names)
     ck_assert_int_eq(parsed("w=f64"), CORE_FP64);
     const core_numerics llama =
         parsed("w=bf16+act=bf16+kv=f16+acc=fp32+residual=fp32");
-    ck_assert_int_eq(llama, parsed("llama-default"));
+    ck_assert_int_eq(llama, parsed("llama-no-flash"));
     static const core_rounding at[CORE_N_SLOTS] = {
         [CORE_SLOT_W] = CORE_ROUND_BF16,   [CORE_SLOT_ACT] = CORE_ROUND_BF16,
         [CORE_SLOT_OUT] = CORE_ROUND_F32,  [CORE_SLOT_RESIDUAL] = CORE_ROUND_F32,
         [CORE_SLOT_KV] = CORE_ROUND_F16,   [CORE_SLOT_ROUTER] = CORE_ROUND_F32,
+        [CORE_SLOT_QP] = CORE_ROUND_F16,   [CORE_SLOT_CTX] = CORE_ROUND_F32,
         [CORE_SLOT_PROB] = CORE_ROUND_F32, [CORE_SLOT_ACC] = CORE_ROUND_F32};
     for (int i = 0; i < CORE_N_SLOTS; i++)
         ck_assert_int_eq(core_numerics_at(llama, (core_slot)i), at[i]);
@@ -334,6 +337,7 @@ START_TEST(words_that_are_none)
         {"kv=f16", "states no w"},
         {"bf16+", "'' is no slot=type"},
         {"w=fp32+residual=fp64+acc=fp32", "needs acc=fp64"},
+        {"w=fp32+ctx=fp64", "ctx is fp16, bf16 or as acc"},
         {"exact+w=bf16", "found 'exact'"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -350,7 +354,7 @@ END_TEST
 
 START_TEST(slots_of_a_numerics)
 {
-    const core_numerics n = parsed("llama-default");
+    const core_numerics n = parsed("llama-no-flash");
     ck_assert_int_eq(core_numerics_of(n, CORE_SLOT_W), CORE_BF16);
     ck_assert_int_eq(core_numerics_of(n, CORE_SLOT_KV), CORE_FP16);
     ck_assert_int_eq(core_numerics_of(n, CORE_SLOT_RESIDUAL), CORE_FP32);

@@ -183,6 +183,28 @@ START_TEST(coarse_taps_are_the_oracles_nine)
 }
 END_TEST
 
+/* A context's, in words of a numerics; other taps' are their own. */
+static const struct {
+    const char *words, *coarsest;
+} COARSEST[] = {
+    {"llama-no-flash", "fp16"}, {"llama-default", "fp32"},
+    {"llama-short", "fp16"},    {"bf16+kv=fp16", "bf16"},
+    {"fp32+ctx=bf16", "bf16"},  {"exact", "exact"},
+};
+
+START_TEST(a_context_is_as_coarse_as_what_its_sum_takes)
+{
+    core_numerics numerics, coarsest;
+    ck_assert_int_eq(core_numerics_parse(&numerics, COARSEST[_i].words),
+                     CORE_OK);
+    ck_assert_int_eq(core_numerics_parse(&coarsest, COARSEST[_i].coarsest),
+                     CORE_OK);
+    ck_assert_int_eq(core_tap_coarsest(numerics, CORE_TAP_CONTEXT), coarsest);
+    ck_assert_int_eq(core_tap_coarsest(numerics, CORE_TAP_ATTN_OUT),
+                     core_tap_numerics(numerics, CORE_TAP_ATTN_OUT));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_taps");
@@ -198,6 +220,8 @@ int main(void)
     tcase_add_loop_test(tcase, other_names_lead_nowhere, 0,
                         (int)(sizeof NO_TAPS / sizeof NO_TAPS[0]));
     tcase_add_test(tcase, coarse_taps_are_the_oracles_nine);
+    tcase_add_loop_test(tcase, a_context_is_as_coarse_as_what_its_sum_takes, 0,
+                        (int)(sizeof COARSEST / sizeof COARSEST[0]));
     suite_add_tcase(suite, tcase);
     return check_main(suite);
 }

@@ -23,7 +23,17 @@ enum { B = 2, T = 9, N = B * T, MAX_K = 256, SWITCH = FIX_N_FAMILIES };
     (CORE_BF16 + OTHER(CORE_SLOT_OUT, CORE_ROUND_F32) +                        \
      OTHER(CORE_SLOT_RESIDUAL, CORE_ROUND_F16) +                               \
      OTHER(CORE_SLOT_KV, CORE_ROUND_F16) +                                     \
+     OTHER(CORE_SLOT_QP, CORE_ROUND_F16) +                                     \
      OTHER(CORE_SLOT_PROB, CORE_ROUND_F16))
+/* What meets an F16 cache fp32; and the sum of it stored in F16.             */
+#define WIDE_P                                                                 \
+    (CORE_FP16 + CORE_IN_SLOT(CORE_SLOT_OUT, CORE_ROUND_F32) -                 \
+     CORE_IN_SLOT(CORE_SLOT_OUT, CORE_ROUND_F16) +                             \
+     CORE_IN_SLOT(CORE_SLOT_QP, CORE_ROUND_F32) -                              \
+     CORE_IN_SLOT(CORE_SLOT_QP, CORE_ROUND_F16))
+#define NARROW_SUM                                                             \
+    (MIXED + CORE_IN_SLOT(CORE_SLOT_CTX, CORE_ROUND_F16) -                     \
+     CORE_IN_SLOT(CORE_SLOT_CTX, CORE_ROUND_F32))
 
 static const struct {
     core_numerics numerics;
@@ -33,7 +43,9 @@ static const struct {
             {CORE_BF16, false},
             {CORE_FP64, false},
             {CORE_FP16, true},
-            {MIXED, false}};
+            {MIXED, false},
+            {WIDE_P, false},
+            {NARROW_SUM, true}};
 enum { N_WAYS = sizeof ways / sizeof *ways };
 
 /* A pass, and the layer in which a bound is looked at. */
@@ -493,10 +505,51 @@ static double of_edge(const pass *p, int64_t t, int64_t c)
     return worst;
 }
 
+/* A context's sum, stored after each key: y belongs to the largest p so far. */
+typedef struct stored_sum {
+    core_numerics ctx;
+    double share, u, largest, y, error;
+} stored_sum;
+
+static double in_ctx(const stored_sum *s, double x)
+{
+    core_store(s->ctx, CORE_GRID_ACT, &x, 1);
+    return x;
+}
+
+/* Another side's sum is within s->error before it is stored, too. */
+static void store_sum(stored_sum *s)
+{
+    const double y = in_ctx(s, s->y);
+    s->error = fmax(in_ctx(s, s->y + s->error) - y,
+                    y - in_ctx(s, s->y - s->error));
+    s->y = y;
+}
+
+static void take_key(stored_sum *s, double prob, double v)
+{
+    if (prob > s->largest) {
+        const double down = s->largest / prob;
+        s->y *= down;
+        s->error = s->error * down * (1.0 + s->share) +
+                   (s->share + s->u) * fabs(s->y);
+        store_sum(s);
+        s->largest = prob;
+    }
+    if (prob == 0.0)
+        return;
+    const double term = prob / s->largest * v;
+    s->y += term;
+    s->error = s->error * (1.0 + s->u) + (s->share + s->u) * fabs(term) +
+               s->u * fabs(s->y);
+    store_sum(s);
+}
+
 /* sum p |v| (2 max ds + 2 sum_error(p, n) + 6u + 2 u_s) (1 + u_s), with ds =
  * sum_error(p, Dh) |q| |k| scale + 4u |s|; a sink is one more key without
  * value. A query that sees no key takes all of its row alike, or gives all to a
- * sink.  A scale of the values is one more product.
+ * sink.  A scale of the values is one more product.  What storing a sum after
+ * each key may do comes on top, and then no p is stored.
  */
 static double of_context(const pass *p, int64_t t, int64_t c)
 {
@@ -505,14 +558,17 @@ static double of_context(const pass *p, int64_t t, int64_t c)
     const int64_t n_dh = heads.n_dh, n_dv = heads.n_dv, h = c / n_dv;
     const int64_t first = t / T * T, lo = core_spec_first_key(s, p->l, t % T);
     const double scale = heads.scale;
-    const core_rounding cache = core_numerics_at(p->numerics, CORE_SLOT_KV);
+    const core_rounding acc = core_numerics_at(p->numerics, CORE_SLOT_ACC);
+    const core_rounding ctx = core_numerics_at(p->numerics, CORE_SLOT_CTX);
+    const core_slot slot_p = ctx == acc ? CORE_SLOT_QP : CORE_SLOT_ACC;
+    const core_rounding of_p = core_numerics_at(p->numerics, slot_p);
     double q[MAX_K];
     memcpy(q, row(p, queries(p), t) + h * n_dh, (size_t)n_dh * sizeof *q);
-    read_in(p, CORE_SLOT_KV, q, n_dh);
+    read_in(p, CORE_SLOT_QP, q, n_dh);
     const double sink = heads.sinks ? weight(p, CORE_W_SINKS, 0, h) : -HUGE_VAL;
     const int64_t run = core_spec_digest_run(s, p->l);
     const int64_t n_digest = run > 0 ? (t % T + 1) / run : 0;
-    double e[2 * T] = {0.0}, abs_v[2 * T] = {0.0},
+    double e[2 * T] = {0.0}, own_v[2 * T] = {0.0},
            worst = heads.sinks ? 4.0 * p->u * fabs(sink) : 0.0;
     double max = sink, sum, of_v = 0.0, n = 0.0;
     for (int64_t j = 0; j < T + n_digest; j++) {
@@ -521,7 +577,7 @@ static double of_context(const pass *p, int64_t t, int64_t c)
             key_and_value(p, first + j, h, k, v);
         else
             digest_of(p, first + (j - T + 1) * run - 1, k, v);
-        abs_v[j] = fabs(v[c % n_dv]);
+        own_v[j] = v[c % n_dv];
         e[j] = -HUGE_VAL;
         if (j >= T ? !attends_to(p, t, h, j - T)
                    : j < lo || j > t % T ||
@@ -541,22 +597,38 @@ static double of_context(const pass *p, int64_t t, int64_t c)
     }
     const bool blind = n == 0.0;
     sum = blind ? (double)T : exp(sink - max);
-    for (int64_t j = 0; j < T + n_digest; j++)
-        sum += e[j] = blind ? 0.0 : exp(e[j] - max);
+    core_store(p->numerics, CORE_GRID_EXP, &sum, 1);
     for (int64_t j = 0; j < T + n_digest; j++) {
-        double prob = (blind && !heads.sinks ? 1.0 : e[j]) / sum;
-        read_in(p, CORE_SLOT_KV, &prob, 1); /* used as stored */
-        of_v += prob * abs_v[j];
+        e[j] = blind ? 0.0 : exp(e[j] - max);
+        core_store(p->numerics, CORE_GRID_EXP, &e[j], 1);
+        sum += e[j];
+    }
+    for (int64_t j = 0; j < T + n_digest; j++) {
+        e[j] = (blind && !heads.sinks ? 1.0 : e[j]) / sum;
+        read_in(p, slot_p, &e[j], 1); /* used as stored */
+        of_v += e[j] * fabs(own_v[j]);
     }
     n = (blind ? (double)T : n) + (heads.sinks ? 1.0 : 0.0);
     if (s->value_scale > 0.0) {
         of_v *= s->value_scale;
         n += 1.0;
     }
-    return of_v * (1.0 + roundoff(cache)) *
-               (2.0 * worst + 2.0 * sum_error(p, n) + 6.0 * p->u +
-                2.0 * roundoff(cache)) +
-           2.0 * least(cache) * n * p->largest_v;
+    const double once = (1.0 + roundoff(of_p)) *
+                        (2.0 * worst + 2.0 * sum_error(p, n) + 6.0 * p->u +
+                         2.0 * roundoff(of_p));
+    const double near_zero = 2.0 * least(of_p) * n * p->largest_v;
+    if (ctx == acc)
+        return of_v * once + near_zero;
+    stored_sum of_sum = {.ctx = core_numerics_of(p->numerics, CORE_SLOT_CTX),
+                         .share = once,
+                         .u = p->u};
+    for (int64_t j = T; j < T + n_digest; j++)
+        take_key(&of_sum, e[j], own_v[j]); /* before those of the window */
+    for (int64_t j = 0; j < T; j++)
+        take_key(&of_sum, e[j], own_v[j]);
+    return of_v * once + near_zero +
+           of_sum.error * of_sum.largest *
+               (s->value_scale > 0.0 ? s->value_scale : 1.0);
 }
 
 /* ---- activations --------------------------------------------------------- */

@@ -33,7 +33,7 @@ done
 [ "$(memory llama-default)" = "$w16 $kv16 $x32" ] || fail "llama-default: $(memory llama-default)"
 [ "$(memory fp32+kv=half)" = "$w32 $kv16 $x32" ] || fail "fp32+kv=half: $(memory fp32+kv=half)"
 expect 0 moeparity predict $mini --batch 8x8 --dtype w=bf16+act=bf16+kv=f16+acc=fp32+residual=fp32
-has out '^machine .*, llama-default$'
+has out '^machine .*, llama-no-flash$'
 refused 2 "numerics: 'cache=f16' is no slot=type; the slots are w, act, .*" \
     moeparity predict $mini --batch 8x8 --dtype bf16+cache=f16
 for command in "predict $mini" "report $mini" "search ${mini% --plan*} --gpus 2 --batch 8x8"; do
