@@ -134,14 +134,20 @@ static void hold_standard_streams(void)
             exit(core_status_exit_code(CORE_E_FILE));
 }
 
+/* Why a write failed some time ago is forgotten: another one says it again. */
 static int finish(int exit_code)
 {
+    const bool has_failed = ferror(stdout) != 0;
     errno = 0;
-    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+    if (has_failed) {
+        clearerr(stdout);
+        (void)putchar('\n');
+    }
+    if (fflush(stdout) == 0 && !has_failed)
         return exit_code;
     fprintf(stderr, "moeparity: standard output cannot be written: %s\n",
             errno != 0 ? strerror(errno) : "write error");
-    const int failed = core_status_exit_code(CORE_E_FILE);
+    const int failed = core_status_exit_code(core_status_of_errno(errno));
     return exit_code > failed ? exit_code : failed;
 }
 

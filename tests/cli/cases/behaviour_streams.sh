@@ -1,10 +1,12 @@
-# A report that cannot be written is an error, whoever writes it.
+# A report that cannot be written is an error, whoever writes it and however early it fails.
 unwritten() # ARGS...
 {
-    moeparity "$@" >/dev/full 2>err && fail "a full disk is ignored: $*"
-    has err '^moeparity: standard output cannot be written'
-    moeparity "$@" >&- 2>err && fail "a closed stdout is ignored: $*"
-    has err '^moeparity: standard output cannot be written'
+    moeparity "$@" >/dev/full 2>err
+    [ $? = 4 ] || fail "a full disk: $*"
+    has err '^moeparity: standard output cannot be written: No space left on device$'
+    moeparity "$@" >&- 2>err
+    [ $? = 3 ] || fail "a closed stdout: $*"
+    has err '^moeparity: standard output cannot be written: Bad file descriptor$'
 }
 unwritten --help
 unwritten --version
