@@ -76,16 +76,17 @@ static const struct {
      {{100, 100}, {300, 300}},
      0.25,
      1},
-    {"bubble", har_id_bubble, {{4, 4}, {8, 8}}, 3.0 / 11, 3.0 / 11},
-    {"bubble of virtual stages", NULL, {{4, 4}, {8, 8}, {2, 2}}, 3.0 / 19,
+    {"bubble of the schedule", NULL, {{4, 4}, {8, 8}, {1, 1}}, 3.0 / 11,
+     3.0 / 11},
+    {"bubble of the schedule", NULL, {{4, 4}, {8, 8}, {2, 2}}, 3.0 / 19,
      3.0 / 19},
-    {"busy time under virtual stages", NULL, {{4, 4}, {8, 8}, {2, 2}}, 16.0 / 19,
+    {"busy time under the schedule", NULL, {{4, 4}, {8, 8}, {2, 2}}, 16.0 / 19,
      16.0 / 19},
-    {"bubble of one stage", har_id_bubble, {{1, 1}, {8, 8}}, 0, 0},
+    {"bubble of one stage", har_id_bubble, {{1, 1}, {8, 8}, {1, 1}}, 0, 0},
     /* waiting 3 / 8 of a share of 1/8: 3/8 / (8 + 3/8) */
     {"lockstep",
      har_id_bubble_lockstep,
-     {{4, 4}, {8, 8}, {0.125, 1}},
+     {{4, 4}, {4, 4}, {2, 2}, {0.125, 1}},
      3.0 / 67,
      3.0 / 11},
     {"busy time", NULL, {{0.2, 0.2}, {0.05, 0.1}}, 0.7, 0.75},
@@ -98,12 +99,12 @@ static const struct {
      0.8 / 1.5},
     {"busy schedule",
      har_id_busy_schedule,
-     {{4, 4}, {8, 8}},
+     {{4, 4}, {8, 8}, {1, 1}},
      8.0 / 11,
      8.0 / 11},
     {"busy lockstep",
      har_id_busy_lockstep,
-     {{4, 4}, {8, 8}, {0.125, 1}},
+     {{4, 4}, {8, 8}, {1, 1}, {0.125, 1}},
      8.0 / 11,
      64.0 / 67},
     {"balance and capacity", NULL, {{1.25, 1.25}, {0.5, 0.5}}, 0.4, 0.4},
@@ -115,40 +116,25 @@ static const struct {
      {{120, 120}, {600, 600}, {2, 2}, {2, 2}, {3, 3}, {5, 5}, {2, 2}, {3, 3}},
      80,
      80},
-    /* 10 * 4 * 100 * 2 / (2 * 2 * 5) */
+    /* 10 * 4 * 100 * 2 / 20 */
     {"KV cache of a GPU",
      NULL,
-     {{10, 10}, {4, 4}, {100, 100}, {2, 2}, {2, 2}, {2, 2}, {5, 5}},
+     {{10, 10}, {4, 4}, {100, 100}, {2, 2}, {20, 20}},
      400,
      400},
-    {"KV cache of a GPU, rows cut",
-     NULL,
-     {{10, 10}, {4, 4}, {100, 100}, {2, 2}, {2, 2}, {2, 2}, {5, 5}, {4, 4}},
-     100,
-     100},
-    {"weights, KV and activations, rows cut",
-     NULL,
-     {{7, 7}, {11, 11}, {4, 4}, {100, 100}, {10, 10}, {2, 2}, {2, 2}, {5, 5},
-      {4, 4}},
-     218,
-     218},
-    {"memory at the longest sequence, rows cut",
-     NULL,
-     {{7, 7}, {10, 10}, {4, 4}, {100, 100}, {2, 2}, {2, 2}, {2, 2}, {5, 5},
-      {4, 4}},
-     107,
-     107},
-    /* 7 + 11 + 4 * 100 * 10 * 2 / (2 * 5) */
+    /* 7 + 11 + 4 * 100 * 10 * 2 / (2 * 4 * 5) */
     {"weights, KV and activations",
      NULL,
-     {{7, 7}, {11, 11}, {4, 4}, {100, 100}, {10, 10}, {2, 2}, {2, 2}, {5, 5}},
-     818,
-     818},
+     {{7, 7}, {11, 11}, {4, 4}, {100, 100}, {10, 10}, {2, 2}, {2, 2}, {4, 4},
+      {5, 5}},
+     218,
+     218},
+    /* 7 + 10 * 4 * 100 * 2 / 80 */
     {"memory at the longest sequence",
      NULL,
-     {{7, 7}, {10, 10}, {4, 4}, {100, 100}, {2, 2}, {2, 2}, {2, 2}, {5, 5}},
-     407,
-     407},
+     {{7, 7}, {10, 10}, {4, 4}, {100, 100}, {2, 2}, {80, 80}},
+     107,
+     107},
     /* (100 + 500 / 1.25) * 2 / 10, to all 600 of them */
     {"least read",
      har_id_least_read,
@@ -183,8 +169,8 @@ static const struct {
      {{50, 50}, {0.5, 0.5}, {200, 200}},
      0.5,
      0.5},
-    /* 40 tokens of 10 numbers of 2 bytes, 3 layers of a stage; all-reduce 1,
-     * experts 2 * 3 / 2 * (3 / 4) = 2.25 */
+    /* on tp 2, pp 2, dp 2: 40 tokens of 10 numbers of 2 bytes, 3 layers of a
+     * stage; all-reduce 1, experts 2 * 3 / 2 * (3 / 4) = 2.25 */
     {"traffic",
      har_id_traffic,
      {{8, 8},
@@ -192,8 +178,7 @@ static const struct {
       {10, 10},
       {2, 2},
       {6, 6},
-      {2, 2},
-      {2, 2},
+      {8, 8},
       {2, 2},
       {4, 4},
       {3, 3}},
@@ -247,22 +232,23 @@ START_TEST(test_identity_nan)
 }
 END_TEST
 
-/* Stages with a micro-batch in this tick: micro-batch tick - s is in stage s. */
-static int busy_stages(int pp, int mb, int tick)
+/* Stages with a chunk of a micro-batch in this tick: chunk tick - s of those
+ * that stage 0 takes one after another is in stage s. */
+static int busy_stages(int pp, int n_chunk, int tick)
 {
     int n = 0;
     for (int s = 0; s < pp; s++)
-        n += tick >= s && tick - s < mb ? 1 : 0;
+        n += tick >= s && tick - s < n_chunk ? 1 : 0;
     return n;
 }
 
 /* Waiting / all, by walking the ticks: a stage without a micro-batch idles
  * through the tick. */
-static double replay_bubble(int pp, int mb)
+static double replay_bubble(int pp, int n_chunk)
 {
     double busy = 0.0, all = 0.0;
-    for (int tick = 0; tick < mb + pp - 1; tick++) {
-        busy += busy_stages(pp, mb, tick);
+    for (int tick = 0; tick < n_chunk + pp - 1; tick++) {
+        busy += busy_stages(pp, n_chunk, tick);
         all += pp;
     }
     return 1.0 - busy / all;
@@ -271,11 +257,11 @@ static double replay_bubble(int pp, int mb)
 /* The same with scope=replica, where idle stages still serve experts.  A full
  * tick takes share + (1 - share); the experts of a tick with a busy stages take
  * a / pp of theirs. */
-static double replay_lockstep(int pp, int mb, double share)
+static double replay_lockstep(int pp, int n_chunk, double share)
 {
     double busy = 0.0, all = 0.0;
-    for (int tick = 0; tick < mb + pp - 1; tick++) {
-        const double active = (double)busy_stages(pp, mb, tick) / pp;
+    for (int tick = 0; tick < n_chunk + pp - 1; tick++) {
+        const double active = (double)busy_stages(pp, n_chunk, tick) / pp;
         busy += share * active + (1.0 - share) * active;
         all += share + (1.0 - share) * active;
     }
@@ -290,16 +276,16 @@ START_TEST(test_replay)
     ck_assert(fabs(replay_bubble(3, 2) - 0.5) < 1e-15);
     /* share 1/2: ticks of 1/3 2/3 2/3 1/3 of the experts: 2 + 1 = 3, busy 2 */
     ck_assert(fabs(replay_lockstep(3, 2, 0.5) - 1.0 / 3) < 1e-15);
-    for (int pp = 1; pp <= 7; pp++) {
-        for (int mb = 1; mb <= 9; mb++) {
-            har_interval x[3] = {har_point(pp), har_point(mb), har_point(0)};
-            ck_assert(fabs(replay_bubble(pp, mb) -
-                           har_id_bubble(x).lo) < 1e-14);
-            for (int s = 0; s < N_ROWS(share); s++) {
-                x[2] = har_point(share[s]);
-                ck_assert(fabs(replay_lockstep(pp, mb, share[s]) -
-                               har_id_bubble_lockstep(x).lo) < 1e-14);
-            }
+    for (int k = 0; k < 7 * 9 * 3; k++) {
+        const int pp = 1 + k % 7, mb = 1 + k / 7 % 9, vpp = 1 + k / 63;
+        har_interval x[] = {har_point(pp), har_point(mb), har_point(vpp),
+                            har_point(0)};
+        ck_assert(fabs(replay_bubble(pp, mb * vpp) - har_id_bubble(x).lo) <
+                  1e-14);
+        for (int s = 0; s < N_ROWS(share); s++) {
+            x[3] = har_point(share[s]);
+            ck_assert(fabs(replay_lockstep(pp, mb * vpp, share[s]) -
+                           har_id_bubble_lockstep(x).lo) < 1e-14);
         }
     }
 }
@@ -308,7 +294,7 @@ END_TEST
 /* Ends of the inputs' ranges bound every value between them. */
 START_TEST(test_ranges_contain)
 {
-    const har_interval wide[4] = {{2, 6}, {3, 9}, {0.1, 0.6}, {0.5, 0.9}};
+    const har_interval wide[4] = {{2, 6}, {3, 9}, {1, 4}, {0.1, 0.6}};
     for (int k = 0; k < 81; k++) {
         har_interval x[4];
         int digit = k;
@@ -592,6 +578,13 @@ START_TEST(test_unstated_degrees)
     "  - {id: h, quantity: ep, value: 4}\n"                                     \
     "  - {id: e, quantity: vpp, value: 4}\n"                                    \
     "  - {id: f, quantity: micro_batches, value: 8}\n"
+#define UNCUT                                                                   \
+    "  - {id: a, quantity: gpus, value: 32}\n"                                  \
+    "  - {id: b, quantity: tp, value: 4}\n"                                     \
+    "  - {id: c, quantity: pp, value: 2}\n"                                     \
+    "  - {id: d, quantity: dp, value: 2}\n"                                     \
+    "  - {id: h, quantity: ep, value: 8}\n"                                     \
+    "  - {id: f, quantity: micro_batches, value: 8}\n"
     static const struct {
         const char *claims, *plan;
         int n_alike, n_broken;
@@ -607,8 +600,18 @@ START_TEST(test_unstated_degrees)
               {CUT "  - {id: g, quantity: bubble, value: 3.03, unit: \"%\"}\n",
                "tp=4,cp=2,pp=2,vpp=4,dp=2,ep=4,mb=8", 0, 0},
               {CUT "  - {id: g, quantity: bubble, value: 11.1, unit: \"%\"}\n",
-               "tp=4,cp=2,pp=2,vpp=4,dp=2,ep=4,mb=8", 0, 2}};
+               "tp=4,cp=2,pp=2,vpp=4,dp=2,ep=4,mb=8", 0, 2},
+              /* nobody says cp or vpp: what is left of the GPUs, and 1 / 33 */
+              {UNCUT "  - {id: e, quantity: bubble, value: 3.03, unit: \"%\"}\n",
+               "tp=4,cp=2,pp=2,vpp=4,dp=2,ep=8,mb=8", 0, 0},
+              /* 1 / 9 needs no vpp */
+              {UNCUT "  - {id: e, quantity: bubble, value: 11.1, unit: \"%\"}\n",
+               "tp=4,cp=2,pp=2,dp=2,ep=8,mb=8", 0, 0},
+              /* a step of decoding has no rows to cut: gpus or dp is wrong */
+              {UNCUT "  - {id: e, quantity: tpot, value: 20, unit: ms}\n",
+               "tp=4,pp=2,dp=2,ep=8,scope=replica,mb=8", 0, 2}};
 #undef CUT
+#undef UNCUT
     char path[] = "/tmp/audit-XXXXXX", text[800], plan[PAR_PLAN_TEXT + 40];
     har_claims *claims = malloc(sizeof *claims);
     const int fd = mkstemp(path);
@@ -630,6 +633,19 @@ START_TEST(test_unstated_degrees)
         har_audit_free(&audit);
     }
     unlink(path);
+    free(claims);
+}
+END_TEST
+
+/* As many claims as a file may have, each held against all others. */
+START_TEST(test_one_quantity)
+{
+    har_claims *claims = read_consistent();
+    const har_claim gpus = claims->at[find(claims, "gpus")];
+    claims->n = HAR_MAX_CLAIMS;
+    for (int i = 0; i < claims->n; i++)
+        claims->at[i] = gpus;
+    ck_assert_int_eq(n_holding(claims), HAR_MAX_CLAIMS);
     free(claims);
 }
 END_TEST
@@ -886,6 +902,7 @@ int main(void)
     tcase_add_loop_test(published, test_post, 0, N_ROWS(posts));
     tcase_add_loop_test(published, test_post_changed, 0, N_ROWS(wrong));
     tcase_add_test(published, test_unstated_degrees);
+    tcase_add_test(published, test_one_quantity);
     tcase_add_test(published, test_drafts_and_hits);
     suite_add_tcase(suite, published);
     TCase *reader = tcase_create("reader");

@@ -140,7 +140,7 @@ typedef enum har_word {
     HAR_N_WORDS
 } har_word;
 
-enum { HAR_MAX_CLAIMS = 64, HAR_MAX_INPUTS = 10, HAR_MAX_CHECKS = 48,
+enum { HAR_MAX_CLAIMS = 64, HAR_MAX_INPUTS = 10, HAR_MAX_CHECKS = 136,
        HAR_MAX_READINGS = 64 };
 
 typedef struct har_claim {
@@ -224,10 +224,7 @@ typedef struct har_rule {
     har_interval (*f)(const har_interval *x); /* NULL: as the formula says     */
     har_rule_scope scope;
     int word, meaning;   /* applies under this meaning only; meaning 0: always */
-    har_quantity unless; /* stated, this does not hold, or CP and VPP: in a
-                          * reading that cuts so; GPUS: always                 */
-    bool needs_cut; /* holds for readings with a cp or vpp above 1 alone, of
-                     * which it has one as an input                           */
+    har_quantity unless; /* stated, this does not hold; GPUS: always           */
 } har_rule;
 
 /* Rule i, NULL after the last; what a rule gives for its inputs. */
@@ -313,8 +310,10 @@ CORE_NODISCARD core_status har_audit_run(har_audit *out,
 void har_audit_free(har_audit *audit);
 
 /* The readings of the claimed degrees, best structure first: at most
- * HAR_MAX_READINGS.  *n_searched: legal plans looked at.              [local] */
-int har_readings_find(har_reading *out, const har_claims *claims,
+ * HAR_MAX_READINGS.  cut: instead, those whose rows are cut (cp above 1) though
+ * nobody says so; none of a plan or of decoding.  *n_searched: legal plans
+ * looked at.                                                          [local] */
+int har_readings_find(har_reading *out, const har_claims *claims, bool cut,
                       int64_t *n_searched);
 
 /* "seed-16: tp=4,..." or the plan's string.                           [local] */

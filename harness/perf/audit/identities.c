@@ -185,29 +185,19 @@ har_interval har_id_attention_at_least(const har_interval *x)
 
 har_interval har_id_bubble(const har_interval *x)
 {
-    /* grows with pp, shrinks with mb */
-    const double lo = over(x[0].lo - 1.0, x[1].hi + x[0].lo - 1.0);
-    const double hi = over(x[0].hi - 1.0, x[1].lo + x[0].hi - 1.0);
+    /* grows with pp, shrinks with the chunks of a stage */
+    const har_interval chunks = mul(x[1], x[2]);
+    const double lo = over(x[0].lo - 1.0, chunks.hi + x[0].lo - 1.0);
+    const double hi = over(x[0].hi - 1.0, chunks.lo + x[0].hi - 1.0);
     return (har_interval){lo, hi};
-}
-
-har_interval har_id_bubble_virtual(const har_interval *x)
-{
-    const har_interval of_chunks[] = {x[0], mul(x[1], x[2])};
-    return har_id_bubble(of_chunks);
-}
-
-har_interval har_id_busy_virtual(const har_interval *x)
-{
-    return rest(har_id_bubble_virtual(x));
 }
 
 har_interval har_id_bubble_lockstep(const har_interval *x)
 {
-    /* waiting (pp-1) share of (mb+pp-1) share + mb (1-share): grows with pp and
-     * share, shrinks with mb */
-    const double pp = x[0].lo, mb = x[1].hi, a = x[2].lo;
-    const double lo = over((pp - 1.0) * a, mb + (pp - 1.0) * a);
+    /* waiting (pp-1) share of (n+pp-1) share + n (1-share), n = mb vpp: grows
+     * with pp and share, shrinks with n */
+    const double pp = x[0].lo, n = mul(x[1], x[2]).hi, a = x[3].lo;
+    const double lo = over((pp - 1.0) * a, n + (pp - 1.0) * a);
     return (har_interval){lo, har_id_bubble(x).hi};
 }
 
@@ -248,11 +238,10 @@ har_interval har_id_least_read(const har_interval *x)
 
 har_interval har_id_traffic(const har_interval *x)
 {
-    const har_interval tokens = quot(mul(x[0], x[1]), x[7]);
-    const har_interval row = mul(x[2], x[3]);
-    const har_interval layers = quot(x[4], x[6]);
-    const double tp = x[5].lo, ep = x[8].lo, k = x[9].lo;
-    const double reduce = 2.0 * (tp - 1.0) / tp;
-    const double experts = 2.0 * k / tp * (ep - 1.0) / ep;
-    return mul(mul(tokens, row), mul(layers, har_point(reduce + experts)));
+    const har_interval bytes = mul(mul(x[0], x[1]), mul(x[2], x[3]));
+    const har_interval of_gpu = quot(mul(bytes, x[4]), x[5]);
+    const double tp = x[6].lo, ep = x[7].lo, k = x[8].lo;
+    const double reduce = 2.0 * (tp - 1.0);
+    const double experts = 2.0 * k * (ep - 1.0) / ep;
+    return mul(of_gpu, har_point(reduce + experts));
 }

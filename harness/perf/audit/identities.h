@@ -51,13 +51,10 @@ har_interval har_id_attention_share(const har_interval *x);
 har_interval har_id_attention_at_least(const har_interval *x);
 
 /* --- schedule --- */
-/* stages, micro-batches: (pp - 1) / (mb + pp - 1) */
+/* stages, micro-batches, virtual stages of a stage, which take turns:
+ * (pp - 1) / (mb vpp + pp - 1), where pp divides mb or vpp is 1               */
 har_interval har_id_bubble(const har_interval *x);
-/* stages, micro-batches, virtual stages of a stage, which take turns: a pipeline
- * fills for one chunk of each; 1 - that                                      */
-har_interval har_id_bubble_virtual(const har_interval *x);
-har_interval har_id_busy_virtual(const har_interval *x);
-/* stages, micro-batches, attention share, with scope=replica, where idle stages
+/* the same and attention share, with scope=replica, where idle stages
  * still serve experts: from the ideal, where the experts of a tick with a busy
  * stages take a / pp of theirs, to the bubble of a schedule whose ticks all take
  * as long (experts bound by reading weights) */
@@ -65,9 +62,9 @@ har_interval har_id_bubble_lockstep(const har_interval *x);
 /* bubble, communication, share, balance: (1 - bubble - communication) over
  * share + (1 - share) / balance */
 har_interval har_id_busy_balanced(const har_interval *x);
-/* stages, micro-batches: 1 - bubble */
+/* stages, micro-batches, virtual stages: 1 - bubble */
 har_interval har_id_busy_schedule(const har_interval *x);
-/* stages, micro-batches, share: 1 - lockstep bubble */
+/* the same, share: 1 - lockstep bubble */
 har_interval har_id_busy_lockstep(const har_interval *x);
 
 /* --- memory --- */
@@ -77,9 +74,10 @@ har_interval har_id_busy_lockstep(const har_interval *x);
 har_interval har_id_least_read(const har_interval *x);
 
 /* --- communication --- */
-/* batch, length, hidden, bytes, layers, tp, pp, dp, ep, k: what a GPU sends in
- * a pass at least: a ring all-reduce of attention's output over tp, the
- * dispatch of its slice of the tokens and their way back over ep */
+/* batch, length, hidden, bytes, layers, GPUs, tp, ep, k: what a GPU sends in
+ * a pass at least, of (batch length / (dp cp)) rows in layers / pp: a ring
+ * all-reduce of attention's output over tp, the dispatch of its slice of the
+ * tokens and their way back over ep; keys and values over cp are not counted */
 har_interval har_id_traffic(const har_interval *x);
 
 #endif

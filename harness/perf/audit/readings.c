@@ -7,8 +7,10 @@
  * ordered by how many claims about the structure they contradict, then by how
  * far their degrees are from the stated ones, then by whether the experts have
  * dp copies, then by size, then by how little is cut: replicas are the first
- * that an unstated degree is taken for, then tensor ranks, then stages.  Rows
- * and stages are cut (cp, vpp) as stated, and not where nobody says so.
+ * that an unstated degree is taken for, then tensor ranks, then stages, then
+ * parts of rows.  Rows and stages are cut (cp, vpp) as stated; plans whose rows
+ * are cut though nobody says so are a list of their own, which is asked for
+ * where the others leave a claim open (run.c, which tries vpp, too).
  */
 #include "harness/perf/audit/impl.h"
 
@@ -68,6 +70,7 @@ static int list_worlds(int *world, const har_claims *claims)
 
 typedef struct search {
     const har_claims *claims;
+    bool cut; /* rows, which nobody says                                       */
     int64_t n_searched;
     int n;
     har_reading best[HAR_MAX_READINGS];
@@ -128,6 +131,8 @@ static bool is_better(const har_reading *a, const har_reading *b,
         return copies(a) == dp;
     if (har_reading_gpus(a) != har_reading_gpus(b))
         return har_reading_gpus(a) < har_reading_gpus(b);
+    if (a->cp != b->cp)
+        return a->cp < b->cp;
     if (a->pp != b->pp)
         return a->pp < b->pp;
     if (a->tp != b->tp)
@@ -186,27 +191,50 @@ bool har__reads_alike(const har_claims *claims, const har_reading *a,
            a->scope == b->scope;
 }
 
-/* Legal plans on so many ranks, with the stated cp and without. */
-static void consider_world(search *s, int n_rank)
+static void consider_cut(search *s, int n_rank, int cp)
 {
-    const int cp = stated(s->claims, HAR_Q_CP);
-    par_plan_each_legal(&s->claims->spec, n_rank, consider, s);
     if (cp > 1 && n_rank % cp == 0)
         par_plan_each_legal_cp(&s->claims->spec, n_rank, cp, PAR_CP_GATHER,
                                consider, s);
 }
 
-int har_readings_find(har_reading *out, const har_claims *claims,
+/* Legal plans on so many ranks: with the stated cp and without, or with each. */
+static void consider_world(search *s, int n_rank)
+{
+    if (!s->cut) {
+        par_plan_each_legal(&s->claims->spec, n_rank, consider, s);
+        consider_cut(s, n_rank, stated(s->claims, HAR_Q_CP));
+        return;
+    }
+    for (int cp = 2; cp <= n_rank; cp++)
+        consider_cut(s, n_rank, cp);
+}
+
+/* A step of decoding has one token of a row: nothing to cut. */
+static bool is_about_decoding(const har_claims *claims)
+{
+    return claims->meaning[HAR_WORD_PASS] == 2 ||
+           har__is_stated(claims, HAR_Q_TPOT) ||
+           har__is_stated(claims, HAR_Q_USER_RATE) ||
+           har__is_stated(claims, HAR_Q_MTP_ACCEPTED);
+}
+
+int har_readings_find(har_reading *out, const har_claims *claims, bool cut,
                       int64_t *n_searched)
 {
     int world[MAX_WORLDS];
-    search s = {.claims = claims};
+    search s = {.claims = claims, .cut = cut};
     bool any = false;
     *n_searched = 0;
+    if (cut && (claims->has_plan || har__is_stated(claims, HAR_Q_CP) ||
+                is_about_decoding(claims)))
+        return 0;
     for (int i = 0; i < N_DEGREES; i++)
         any = any || stated(claims, degrees[i]) > 0;
     any = any || stated(claims, HAR_Q_GPUS) > 0 ||
           stated(claims, HAR_Q_NODES) * stated(claims, HAR_Q_GPUS_PER_NODE) > 0;
+    if (cut && !any)
+        return 0;
     if (claims->has_plan || !any) {
         out[0] = (har_reading){.exists = false, .mb = 1};
         if (claims->has_plan)

@@ -4,8 +4,7 @@
  * rule in which a claim takes part, as target or as input.  The order matters
  * where two rules derive one quantity: the first whose inputs are known gives
  * it.  A rule without inputs of other claims (hardware, model, plan only) makes
- * a broken claim impossible instead of contradicted.  Where a reading cuts rows or
- * stages (cp, vpp), rules that do so stand for those that do not.
+ * a broken claim impossible instead of contradicted.
  */
 #include "harness/perf/audit/audit.h"
 
@@ -116,19 +115,15 @@ static const har_rule rules[] = {
      .formula = "$0"},
 
     /* --- schedule --- */
-    {"bubble of the schedule", Q(BUBBLE), HAR_RULE_IS, 2,
-     {Q(PP), Q(MICRO_BATCHES)}, .formula = "($0 - 1) / ($1 + $0 - 1)",
-     .f = har_id_bubble, .scope = HAR_STAGE_ONLY, .unless = Q(VPP)},
-    {"bubble of virtual stages", Q(BUBBLE), HAR_RULE_IS, 3,
+    {"bubble of the schedule", Q(BUBBLE), HAR_RULE_IS, 3,
      {Q(PP), Q(MICRO_BATCHES), Q(VPP)},
-     .formula = "($0 - 1) / ($1 * $2 + $0 - 1)", .f = har_id_bubble_virtual,
-     .scope = HAR_STAGE_ONLY, .needs_cut = true},
-    {"bubble of the lockstep schedule", Q(BUBBLE), HAR_RULE_IS, 3,
-     {Q(PP), Q(MICRO_BATCHES), Q(ATTENTION_SHARE)},
-     .formula = "($0 - 1) a / ($1 + ($0 - 1) a) to ($0 - 1) / ($1 + $0 - 1) "
-                "with a = $2",
-     .f = har_id_bubble_lockstep, .scope = HAR_REPLICA_ONLY,
-     .unless = Q(VPP)},
+     .formula = "($0 - 1) / ($1 * $2 + $0 - 1)", .f = har_id_bubble,
+     .scope = HAR_STAGE_ONLY},
+    {"bubble of the lockstep schedule", Q(BUBBLE), HAR_RULE_IS, 4,
+     {Q(PP), Q(MICRO_BATCHES), Q(VPP), Q(ATTENTION_SHARE)},
+     .formula = "($0 - 1) a / ($1 * $2 + ($0 - 1) a) to ($0 - 1) / ($1 * $2 + "
+                "$0 - 1) with a = $3",
+     .f = har_id_bubble_lockstep, .scope = HAR_REPLICA_ONLY},
     {"FLOPs outside experts", Q(ATTENTION_SHARE), HAR_RULE_IS, 6,
      {Q(MIXER_PARAMETERS), Q(CHOSEN_PARAMETERS), Q(LAYERS), Q(HEADS),
       Q(HEAD_SIZE), Q(SEQUENCE_LENGTH)},
@@ -142,17 +137,14 @@ static const har_rule rules[] = {
      {Q(COMMUNICATION_TOTAL)}, .formula = "0 to $0", .f = har_id_part_of},
     {"busy time", Q(BUSY), HAR_RULE_CEILING, 2,
      {Q(BUBBLE), Q(COMMUNICATION_EXPOSED)}, .formula = "1 - $0 - $1"},
-    {"busy time under the schedule", Q(BUSY), HAR_RULE_AT_MOST, 2,
-     {Q(PP), Q(MICRO_BATCHES)}, .formula = "1 - ($0 - 1) / ($1 + $0 - 1)",
-     .f = har_id_busy_schedule, .scope = HAR_STAGE_ONLY, .unless = Q(VPP)},
-    {"busy time under virtual stages", Q(BUSY), HAR_RULE_AT_MOST, 3,
+    {"busy time under the schedule", Q(BUSY), HAR_RULE_AT_MOST, 3,
      {Q(PP), Q(MICRO_BATCHES), Q(VPP)},
-     .formula = "1 - ($0 - 1) / ($1 * $2 + $0 - 1)", .f = har_id_busy_virtual,
-     .scope = HAR_STAGE_ONLY, .needs_cut = true},
-    {"busy time under the lockstep schedule", Q(BUSY), HAR_RULE_AT_MOST, 3,
-     {Q(PP), Q(MICRO_BATCHES), Q(ATTENTION_SHARE)},
-     .formula = "1 - ($0 - 1) a / ($1 + ($0 - 1) a) with a = $2",
-     .f = har_id_busy_lockstep, .scope = HAR_REPLICA_ONLY, .unless = Q(VPP)},
+     .formula = "1 - ($0 - 1) / ($1 * $2 + $0 - 1)", .f = har_id_busy_schedule,
+     .scope = HAR_STAGE_ONLY},
+    {"busy time under the lockstep schedule", Q(BUSY), HAR_RULE_AT_MOST, 4,
+     {Q(PP), Q(MICRO_BATCHES), Q(VPP), Q(ATTENTION_SHARE)},
+     .formula = "1 - ($0 - 1) a / ($1 * $2 + ($0 - 1) a) with a = $3",
+     .f = har_id_busy_lockstep, .scope = HAR_REPLICA_ONLY},
     {"busy time and balance", Q(BUSY), HAR_RULE_CEILING, 4,
      {Q(BUBBLE), Q(COMMUNICATION_EXPOSED), Q(ATTENTION_SHARE), Q(BALANCE)},
      .formula = "(1 - $0 - $1) / (a + (1 - a) / $3) with a = $2",
@@ -163,15 +155,10 @@ static const har_rule rules[] = {
 
     /* --- memory --- */
     /* activations: the hidden states of one micro-batch */
-    {"weights, KV and activations", Q(MEMORY_USED), HAR_RULE_AT_LEAST, 8,
+    {"weights, KV and activations", Q(MEMORY_USED), HAR_RULE_AT_LEAST, 9,
      {Q(WEIGHT_BYTES), Q(KV_BYTES), Q(BATCH), Q(SEQUENCE_LENGTH), Q(HIDDEN),
-      Q(BYTES_PER_WEIGHT), Q(DP), Q(MICRO_BATCHES)},
-     .formula = "$0 + $1 + $2 * $3 * $4 * $5 / ($6 * $7)", .unless = Q(CP)},
-    {"weights, KV and activations, rows cut", Q(MEMORY_USED), HAR_RULE_AT_LEAST,
-     9, {Q(WEIGHT_BYTES), Q(KV_BYTES), Q(BATCH), Q(SEQUENCE_LENGTH), Q(HIDDEN),
-         Q(BYTES_PER_WEIGHT), Q(DP), Q(MICRO_BATCHES), Q(CP)},
-     .formula = "$0 + $1 + $2 * $3 * $4 * $5 / ($6 * $7 * $8)",
-     .needs_cut = true},
+      Q(BYTES_PER_WEIGHT), Q(DP), Q(CP), Q(MICRO_BATCHES)},
+     .formula = "$0 + $1 + $2 * $3 * $4 * $5 / ($6 * $7 * $8)"},
     {"share of memory", Q(MEMORY_FRACTION), HAR_RULE_IS, 2,
      {Q(MEMORY_USED), Q(MEMORY_CAPACITY)}, .formula = "$0 / $1"},
     {"headroom", Q(MEMORY_HEADROOM), HAR_RULE_IS, 2,
@@ -185,28 +172,16 @@ static const har_rule rules[] = {
      {Q(DENSE_PARAMETERS), Q(EXPERT_PARAMETERS), Q(BYTES_PER_WEIGHT), Q(TP),
       Q(PP), Q(EP), Q(ETP), Q(EXPERT_STAGES), Q(EXPERTS), Q(REDUNDANT)},
      .formula = "($0 / ($3 * $4) + $1 / $8 * ($8 + $9) / ($5 * $6 * $7)) * $2"},
-    {"KV cache of a GPU", Q(KV_BYTES), HAR_RULE_IS, 7,
+    {"KV cache of a GPU", Q(KV_BYTES), HAR_RULE_IS, 5,
      {Q(KV_PER_TOKEN), Q(BATCH), Q(SEQUENCE_LENGTH), Q(BYTES_PER_WEIGHT),
-      Q(TP), Q(PP), Q(DP)}, .formula = "$0 * $1 * $2 * $3 / ($4 * $5 * $6)",
-     .unless = Q(CP)},
-    {"KV cache of a GPU, rows cut", Q(KV_BYTES), HAR_RULE_IS, 8,
-     {Q(KV_PER_TOKEN), Q(BATCH), Q(SEQUENCE_LENGTH), Q(BYTES_PER_WEIGHT),
-      Q(TP), Q(PP), Q(DP), Q(CP)},
-     .formula = "$0 * $1 * $2 * $3 / ($4 * $5 * $6 * $7)", .needs_cut = true},
+      Q(GPUS)}, .formula = "$0 * $1 * $2 * $3 / $4"},
     {"weights alone", Q(MEMORY_USED), HAR_RULE_AT_LEAST, 1, {Q(WEIGHT_BYTES)},
      .formula = "$0"},
     {"memory that there is", Q(MEMORY_USED), HAR_RULE_AT_MOST, 1,
      {Q(MEMORY_CAPACITY)}, .formula = "$0"},
-    {"memory at the longest sequence", Q(MEMORY_CAPACITY), HAR_RULE_AT_LEAST, 8,
+    {"memory at the longest sequence", Q(MEMORY_CAPACITY), HAR_RULE_AT_LEAST, 6,
      {Q(WEIGHT_BYTES), Q(KV_PER_TOKEN), Q(BATCH), Q(SEQUENCE_MAX),
-      Q(BYTES_PER_WEIGHT), Q(TP), Q(PP), Q(DP)},
-     .formula = "$0 + $1 * $2 * $3 * $4 / ($5 * $6 * $7)", .unless = Q(CP)},
-    {"memory at the longest sequence, rows cut", Q(MEMORY_CAPACITY),
-     HAR_RULE_AT_LEAST, 9,
-     {Q(WEIGHT_BYTES), Q(KV_PER_TOKEN), Q(BATCH), Q(SEQUENCE_MAX),
-      Q(BYTES_PER_WEIGHT), Q(TP), Q(PP), Q(DP), Q(CP)},
-     .formula = "$0 + $1 * $2 * $3 * $4 / ($5 * $6 * $7 * $8)",
-     .needs_cut = true},
+      Q(BYTES_PER_WEIGHT), Q(GPUS)}, .formula = "$0 + $1 * $2 * $3 * $4 / $5"},
 
     /* --- bandwidth --- */
     {"weights that a pass reads", Q(LEAST_READ), HAR_RULE_IS, 5,
@@ -234,18 +209,20 @@ static const har_rule rules[] = {
      {Q(LINK_BANDWIDTH)}, .formula = "$0"},
 
     /* --- communication --- */
-    {"traffic of a pass", Q(TRAFFIC), HAR_RULE_IS, 10,
+    {"traffic of a pass", Q(TRAFFIC), HAR_RULE_IS, 9,
      {Q(BATCH), Q(SEQUENCE_LENGTH), Q(HIDDEN), Q(BYTES_PER_WEIGHT), Q(LAYERS),
-      Q(TP), Q(PP), Q(DP), Q(EP), Q(TOP_K)},
-     .formula = "$0 * $1 * $2 * $3 / $7 * $4 / $6 * (2 ($5 - 1) / $5 + 2 * $9 "
-                "/ $5 * ($8 - 1) / $8)",
-     .f = har_id_traffic, .word = HAR_WORD_PASS, .meaning = 1,
-     .unless = Q(CP)},
+      Q(GPUS), Q(TP), Q(EP), Q(TOP_K)},
+     .formula = "$0 * $1 * $2 * $3 * $4 / $5 * (2 ($6 - 1) + 2 * $8 * ($7 - 1) "
+                "/ $7)",
+     .f = har_id_traffic, .word = HAR_WORD_PASS, .meaning = 1},
     {"time of the traffic", Q(COMMUNICATION_TOTAL), HAR_RULE_AT_LEAST, 3,
      {Q(TRAFFIC), Q(LATENCY), Q(LINK_EFFECTIVE)}, .formula = "$0 / ($1 * $2)"},
 };
 
 enum { N_RULES = sizeof rules / sizeof rules[0] };
+
+_Static_assert(N_RULES + HAR_MAX_CLAIMS + 3 <= HAR_MAX_CHECKS,
+               "a claim is held against rules, other claims, facts, plan, 1");
 
 const har_rule *har_rule_at(int i)
 {

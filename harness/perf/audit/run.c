@@ -3,7 +3,9 @@
  * A word that the document does not define is tried in each of its meanings.  A
  * claim that is wrong in every one is wrong, and what is right in every one
  * holds; a claim that is right in one and not in another is undefined, by that
- * word.  Readings are compared by the number of claims that hold.  A
+ * word.  Readings are compared by the number of claims that hold; where none
+ * satisfies them all, those that cut rows or interleave stages though nobody
+ * says so (cp, vpp) stand beside the others if they satisfy more.  A
  * requirement that holds by itself but rests on an undefined figure is
  * undefined too.
  */
@@ -21,6 +23,7 @@ typedef struct workspace {
     int meaning[N_COMBINATIONS][HAR_N_WORDS];
     bool open[HAR_N_WORDS];
     har_finding *finding; /* [n_combination][n]                                */
+    har_claim_result *scratch; /* [n]                                          */
 } workspace;
 
 /* Words that the claims use and the file does not define. */
@@ -190,6 +193,77 @@ static void judge_reading(har_reading_result *out, const har_reading *reading,
         out->n_verdict[out->claim[i].verdict]++;
 }
 
+/* --- candidates --- */
+
+typedef struct candidates {
+    int n, most; /* most: claims that hold under the best                      */
+    har_reading at[2 * HAR_MAX_READINGS];
+    int holds[2 * HAR_MAX_READINGS];
+} candidates;
+
+static int count_holds(const har_reading *reading, const har_claims *claims,
+                       workspace *w)
+{
+    har_reading_result r = {.claim = w->scratch};
+    judge_reading(&r, reading, claims, w, false);
+    return r.n_verdict[HAR_CLAIM_HOLDS];
+}
+
+static void add(candidates *c, const har_reading *reading, int holds)
+{
+    if (c->n == 2 * HAR_MAX_READINGS)
+        return;
+    c->at[c->n] = *reading;
+    c->holds[c->n++] = holds;
+    c->most = holds > c->most ? holds : c->most;
+}
+
+/* Try a reading, and keep it if it satisfies more claims than at_most. */
+static void try_cut(candidates *c, const har_reading *reading, int at_most,
+                    const har_claims *claims, workspace *w)
+{
+    const int holds = count_holds(reading, claims, w);
+    if (holds > at_most)
+        add(c, reading, holds);
+}
+
+/* The best candidates with virtual stages, where nobody says how many: all that
+ * an interleaved schedule may have.  Returns the number tried. */
+static int try_chunks(candidates *c, const har_claims *claims, workspace *w)
+{
+    const int n = c->n, most = c->most, n_l = (int)claims->spec.n_l;
+    int n_tried = 0;
+    for (int i = 0; i < n && !har__is_stated(claims, HAR_Q_VPP); i++) {
+        har_reading r = c->at[i];
+        if (c->holds[i] != most || r.pp <= 1 || r.mb % r.pp != 0)
+            continue;
+        for (r.vpp = 2; r.pp * r.vpp <= n_l; r.vpp++) {
+            if (n_l % (r.pp * r.vpp) != 0)
+                continue;
+            try_cut(c, &r, most, claims, w);
+            n_tried++;
+        }
+    }
+    return n_tried;
+}
+
+static void find_candidates(candidates *c, har_audit *out, workspace *w)
+{
+    const har_claims *claims = out->claims;
+    har_reading found[HAR_MAX_READINGS];
+    int64_t n_cut_searched = 0;
+    const int n = har_readings_find(found, claims, false, &out->n_searched);
+    for (int i = 0; i < n; i++)
+        add(c, &found[i], count_holds(&found[i], claims, w));
+    if (claims->has_plan || c->most == claims->n)
+        return;
+    const int n_cut = har_readings_find(found, claims, true, &n_cut_searched);
+    const int most_plain = c->most;
+    for (int i = 0; i < n_cut; i++)
+        try_cut(c, &found[i], most_plain, claims, w);
+    out->n_searched += n_cut_searched + try_chunks(c, claims, w);
+}
+
 /* --- choosing what is shown --- */
 
 /* The first of its number of GPUs and scope, on a number that the degrees give:
@@ -230,24 +304,22 @@ static int find_alike(const int *shown, int n_shown, const har_reading *all,
 /* Those with the most claims first, of those that are alike the first; then one
  * for each way to count GPUs.
  *   n_alike  [MAX_SHOWN] of the best: how many more are alike */
-static int choose(int *shown, int *n_alike, int *n_best, const har_reading *all,
-                  const int *holds, int n, const har_claims *claims)
+static int choose(int *shown, int *n_alike, int *n_best, const candidates *c,
+                  const har_claims *claims)
 {
-    int most = 0, n_shown = 0;
-    for (int i = 0; i < n; i++)
-        most = holds[i] > most ? holds[i] : most;
-    for (int i = 0; i < n; i++) {
-        if (holds[i] != most)
+    int n_shown = 0;
+    for (int i = 0; i < c->n; i++) {
+        if (c->holds[i] != c->most)
             continue;
-        const int like = find_alike(shown, n_shown, all, i, claims);
+        const int like = find_alike(shown, n_shown, c->at, i, claims);
         if (like >= 0)
             n_alike[like]++;
         else if (n_shown < MAX_SHOWN)
             shown[n_shown++] = i;
     }
     *n_best = n_shown;
-    for (int i = 0; i < n && n_shown < MAX_SHOWN; i++)
-        if (holds[i] != most && is_first_of_kind(all, i, claims))
+    for (int i = 0; i < c->n && n_shown < MAX_SHOWN; i++)
+        if (c->holds[i] != c->most && is_first_of_kind(c->at, i, claims))
             shown[n_shown++] = i;
     return n_shown;
 }
@@ -266,20 +338,14 @@ static core_status add_result(har_audit *out, const har_reading *reading,
     return CORE_OK;
 }
 
-static core_status run(har_audit *out, workspace *w, har_claim_result *scratch)
+static core_status run(har_audit *out, workspace *w)
 {
-    har_reading all[HAR_MAX_READINGS];
-    int holds[HAR_MAX_READINGS], shown[MAX_SHOWN], n_alike[MAX_SHOWN] = {0};
-    const int n = har_readings_find(all, out->claims, &out->n_searched);
-    for (int i = 0; i < n; i++) {
-        har_reading_result r = {.claim = scratch};
-        judge_reading(&r, &all[i], out->claims, w, false);
-        holds[i] = r.n_verdict[HAR_CLAIM_HOLDS];
-    }
-    const int n_shown =
-        choose(shown, n_alike, &out->n_best, all, holds, n, out->claims);
+    candidates c = {.n = 0};
+    int shown[MAX_SHOWN], n_alike[MAX_SHOWN] = {0};
+    find_candidates(&c, out, w);
+    const int n_shown = choose(shown, n_alike, &out->n_best, &c, out->claims);
     for (int i = 0; i < n_shown; i++)
-        CORE_TRY(add_result(out, &all[shown[i]], n_alike[i], w));
+        CORE_TRY(add_result(out, &c.at[shown[i]], n_alike[i], w));
     return CORE_OK;
 }
 
@@ -300,8 +366,9 @@ core_status har_audit_run(har_audit *out, const har_claims *claims)
         status = core_alloc(&reading, MAX_SHOWN, sizeof *out->reading, "audit");
     if (status == CORE_OK) {
         w.finding = finding;
+        w.scratch = scratch;
         out->reading = reading;
-        status = run(out, &w, scratch);
+        status = run(out, &w);
     }
     free(finding);
     free(scratch);

@@ -189,37 +189,9 @@ bool har__is_stated(const har_claims *claims, har_quantity q)
     return is_stated;
 }
 
-/* Does the reading cut rows, or stages, as rules without cp and vpp do not? */
-static bool is_cut(const har_reading *r, har_quantity q)
-{
-    return r->exists && ((q == HAR_Q_CP && r->cp > 1) ||
-                         (q == HAR_Q_VPP && r->vpp > 1));
-}
-
-static bool has_cut_input(const har__case *c, const har_rule *rule)
-{
-    for (int i = 0; i < rule->n_input; i++)
-        if (is_cut(c->reading, rule->input[i]))
-            return true;
-    return false;
-}
-
-/* Does what a rule holds without stand against it? */
-static bool is_against(const har__case *c, har_quantity unless)
-{
-    switch (unless) {
-    case HAR_Q_GPUS: return false;
-    case HAR_Q_CP:
-    case HAR_Q_VPP: return is_cut(c->reading, unless);
-    default: return har__is_stated(c->claims, unless);
-    }
-}
-
 bool har__applies(const har__case *c, const har_rule *rule)
 {
-    if (is_against(c, rule->unless))
-        return false;
-    if (rule->needs_cut && !has_cut_input(c, rule))
+    if (rule->unless != HAR_Q_GPUS && har__is_stated(c->claims, rule->unless))
         return false;
     if (rule->meaning != 0 && c->meaning[rule->word] != rule->meaning)
         return false;
