@@ -40,6 +40,8 @@ typedef struct har_limits {
                                   * the machine has no more                   */
     har_rates rates[HAR_N_KERNELS]; /* harness/verify/rates.h                 */
     har_pace pace; /* harness/verify/pace.h                                   */
+    const double *chance; /* [E] harness/verify/chances.h, borrowed; NULL: experts
+                           * are alike                                        */
 } har_limits;
 
 /* root: "", or a folder that has proc/ and sys/ as a machine has them. [local]

@@ -14,6 +14,7 @@
 #include "harness/program/command.h"
 #include "harness/program/model.h"
 #include "harness/program/verify_price.h"
+#include "harness/verify/chances.h"
 #include "harness/verify/gradients.h"
 #include "harness/launch/limits.h"
 #include "harness/verify/need.h"
@@ -52,6 +53,7 @@ typedef struct task {     /* what it means                                 */
     double stall_seconds;
     int n_rank;        /* of the largest plan                           */
     har_limits limits; /* of the launcher, and of rank 0: with rates          */
+    double *chance;    /* of experts: limits.chance                           */
     double start_seconds; /* of processor time, before the first line of ours */
     par_order order;
     uint64_t schedule_seed;
@@ -247,6 +249,9 @@ static core_status estimate(task *t, const request *r)
     if (t->limits.process_bytes == SIZE_MAX) /* products want addresses, too */
         har_rates_measure(&t->limits, &t->model.spec, t->numerics,
                           t->n_numerics);
+    if (!t->model.is_checkpoint) /* there they were trained to be alike */
+        CORE_TRY(har_chances_make(&t->chance, &t->model.spec, t->model.seed));
+    t->limits.chance = t->chance;
     CORE_TRY(har_need_make(&t->need, t->estimate, &wish, &t->limits));
     t->need.seconds *= t->n_pass;
     if (har_is_rank())
@@ -698,6 +703,7 @@ int har_cmd_verify(int argc, char **argv)
         exit_code = launch(&r, t, argv);
     har_decode_free(&t->decode);
     free(t->pricing);
+    free(t->chance);
     free(t);
     return exit_code;
 }

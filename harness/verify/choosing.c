@@ -46,6 +46,21 @@ core_tap_kind har_choosing_tap(const core_spec *spec)
     return has_scores(spec) ? CORE_TAP_ROUTER_PROBS : CORE_TAP_ROUTER_LOGITS;
 }
 
+void har_router_scores(const core_spec *spec, const double *logits,
+                       double *score)
+{
+    const int64_t n_e = spec->n_e;
+    double largest = -INFINITY, sum = 0.0;
+    for (int64_t e = 0; e < n_e; e++)
+        largest = fmax(largest, logits[e]);
+    for (int64_t e = 0; e < n_e; e++)
+        sum += exp(logits[e] - largest);
+    for (int64_t e = 0; e < n_e; e++)
+        score[e] = spec->router != CORE_ROUTER_SOFTMAX
+                       ? core_router_score(spec->router, logits[e])
+                       : exp(logits[e] - largest) / sum;
+}
+
 /* --- groups --- */
 
 static int64_t group_size(const core_spec *spec)
@@ -104,18 +119,9 @@ void har_choosing(const core_spec *spec, const double *correction,
 /* Probabilities plus corrections of logits. */
 static void scores_of(const har_flip *f, const double *logits, double *score)
 {
-    const int64_t n_e = f->spec->n_e;
-    double largest = -INFINITY, sum = 0.0;
-    for (int64_t e = 0; e < n_e; e++)
-        largest = fmax(largest, logits[e]);
-    for (int64_t e = 0; e < n_e; e++)
-        sum += exp(logits[e] - largest);
-    for (int64_t e = 0; e < n_e; e++) {
-        score[e] = f->spec->router != CORE_ROUTER_SOFTMAX
-                       ? core_router_score(f->spec->router, logits[e])
-                       : exp(logits[e] - largest) / sum;
-        score[e] += f->correction != NULL ? f->correction[e] : 0.0;
-    }
+    har_router_scores(f->spec, logits, score);
+    for (int64_t e = 0; f->correction != NULL && e < f->spec->n_e; e++)
+        score[e] += f->correction[e];
 }
 
 /* Bounds of stored probabilities, from those of the logits. */

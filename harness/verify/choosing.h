@@ -18,6 +18,10 @@ CORE_NODISCARD core_status har_corrections_make(double **out,
 /* The tap whose values experts are chosen by, up to the correction.  [local] */
 core_tap_kind har_choosing_tap(const core_spec *spec);
 
+/* score [E] of logits [E]: the probabilities that experts have.      [local] */
+void har_router_scores(const core_spec *spec, const double *logits,
+                       double *score);
+
 /* score [E], a row of that tap, in place: correction [E] or NULL is added, and
  * experts of groups that are not kept get -infinity.                 [local] */
 void har_choosing(const core_spec *spec, const double *correction,

@@ -8,6 +8,7 @@
 
 #include "core/base/arena.h"
 #include "core/model/taps.h"
+#include "harness/verify/chances.h"
 #include "harness/verify/spread.h"
 #include "parallel/deal.h"
 #include "parallel/forward.h"
@@ -89,19 +90,21 @@ static double expert_parameters(const core_spec *spec)
 }
 
 /* Of them those that n_token tokens together choose. */
-static double chosen_parameters(const core_spec *spec, double n_token)
+static double chosen_parameters(const core_spec *spec, const double *chance,
+                                double n_token)
 {
-    return spec->n_e > 0
-               ? expert_parameters(spec) *
-                     -expm1(-n_token * (double)spec->n_k / (double)spec->n_e)
-               : 0.0;
+    return spec->n_e > 0 ? expert_parameters(spec) / (double)spec->n_e *
+                               har_chosen_experts(chance, spec->n_e, spec->n_k,
+                                                  n_token)
+                         : 0.0;
 }
 
 /* Weights that a pass over n_token tokens reads if it reads what it needs. */
-static double touched_parameters(const core_spec *spec, double n_token)
+static double touched_parameters(const core_spec *spec, const double *chance,
+                                 double n_token)
 {
     return (double)core_spec_parameters(spec) - expert_parameters(spec) +
-           chosen_parameters(spec, n_token);
+           chosen_parameters(spec, chance, n_token);
 }
 
 typedef struct price { /* on one processor, in seconds                        */
@@ -136,13 +139,13 @@ static double n_copies(const par_plan *plan, int64_t n_e)
  * the rows of n_run runs that each of its copies gets, the others' for every
  * micro-batch.                                                               */
 static double read_by(const core_spec *spec, const par_plan *plan,
-                      double of_ranks, double n_run, int64_t n_token,
-                      bool reaches_all)
+                      const double *chance, double of_ranks, double n_run,
+                      int64_t n_token, bool reaches_all)
 {
     const double n_part = n_run * n_copies(plan, spec->n_e);
     const double held = n_copies(plan, spec->n_e) * expert_parameters(spec);
     const double chosen =
-        n_part * chosen_parameters(spec, (double)n_token / n_part);
+        n_part * chosen_parameters(spec, chance, (double)n_token / n_part);
     return (of_ranks - held) * plan->rounds * plan->mb +
            (reaches_all ? fmax(chosen, held) : chosen);
 }
@@ -177,7 +180,8 @@ static costs costs_of(const core_spec *spec, int64_t n_token, int64_t n_t,
         .ranks = price_of(spec, flops, tap_bytes, &limits->rates[own]),
         .of_model = (double)core_spec_parameters(spec),
         .of_batch = reaches_all ? (double)core_spec_parameters(spec)
-                                : touched_parameters(spec, (double)n_token),
+                                : touched_parameters(spec, limits->chance,
+                                                     (double)n_token),
         .n_draw = 1 + har_spread_draws(numerics),
         .n_read = 1 + har_spread_draws(numerics) + core_has_bounds(numerics)};
 }
@@ -432,10 +436,10 @@ static core_status make(har_estimate *out, const core_spec *spec,
                        reaches_all);
     for (int i = 0; i < world && status == CORE_OK; i++)
         c.of_ranks += (double)rank[i].all / weight_bytes(numerics);
-    c.of_parts = read_by(spec, plan, c.of_ranks, plan->rounds * plan->mb,
-                         n_b * n_t, reaches_all);
-    c.of_groups = read_by(spec, plan, c.of_ranks, plan->rounds, n_b * n_t,
-                          reaches_all);
+    c.of_parts = read_by(spec, plan, limits->chance, c.of_ranks,
+                         plan->rounds * plan->mb, n_b * n_t, reaches_all);
+    c.of_groups = read_by(spec, plan, limits->chance, c.of_ranks, plan->rounds,
+                          n_b * n_t, reaches_all);
     c.ticks = tick_seconds(spec, plan, limits);
     c.n_processor = world * n_thread < limits->n_core ? world * n_thread
                                                       : limits->n_core;

@@ -1,3 +1,4 @@
+add_unit(test_har_chances SOURCES test_har_chances.c LIBS harness LABELS unit)
 add_unit(test_har_checkpoint SOURCES test_har_checkpoint.c LIBS harness LABELS unit)
 add_unit(test_har_compare SOURCES test_har_compare.c LIBS harness LABELS unit)
 add_unit(test_har_diagnose SOURCES test_har_diagnose.c LIBS harness m LABELS unit)
