@@ -1,9 +1,9 @@
 /* parallel/linear.c -- products with a shard, and the sums that complete them.
  *
  * A product is cut into tiles, chunks of rows of x times rows of the weight, each
- * complete over K and one product of OpenBLAS by one thread.  The rank's threads
- * share the tiles.  The cut hangs on shapes alone, so that in floats, too, the
- * bits are the same with any number of threads.
+ * complete over K and one product of one thread.  The rank's threads share the
+ * tiles.  The cut hangs on shapes alone, so that in floats, too, the bits are the
+ * same with any number of threads.
  *
  * Activations are doubles everywhere.  Where sums are floats both operands are
  * floats inside the product only: x is converted a chunk of rows at a time (the
@@ -15,6 +15,7 @@
  * parts up before a bias is added or a value is stored.
  */
 #include "parallel/forward_impl.h"
+#include "parallel/product.h"
 
 #include <cblas.h>
 #include <limits.h>
@@ -97,10 +98,8 @@ static void tile_f64(const product *p, cut x, cut w)
 /* room.a32 has the rows of x. */
 static void tile_f32(const product *p, cut x, cut w, const par_thread_room *room)
 {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, blas_int(x.n),
-                blas_int(w.n), blas_int(p->n_col), 1.0F, room->a32,
-                blas_int(p->n_col), p->w32 + w.i * p->n_col,
-                blas_int(p->n_col), 0.0F, room->c32, blas_int(w.n));
+    par_product_f32(room->c32, room->a32, x.n, p->w32 + w.i * p->n_col, w.n,
+                    p->n_col);
     par__to_f64(p->y + x.i * p->ldy + w.i, p->ldy, room->c32, w.n,
                 x.n, w.n);
 }

@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "core/blas/blas.h"
 #include "core/weights/weights.h"
+#include "parallel/product.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -60,9 +61,7 @@ static void multiply_floats(const sample *s, float *y, const double *w,
 {
     for (int64_t i = 0; i < s->n_row * s->n_col; i++)
         w32[i] = (float)w[i];
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n, (int)s->n_row,
-                (int)s->n_col, 1.0F, s->x32, (int)s->n_col, w32, (int)s->n_col,
-                0.0F, y, (int)s->n_row);
+    par_product_f32(y, s->x32, n, w32, s->n_row, s->n_col);
 }
 
 /* Thread i makes the weights and multiplies them with n rows. */

@@ -14,6 +14,7 @@
 
 #include "core/base/arena.h"
 #include "core/blas/blas.h"
+#include "parallel/product.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -43,8 +44,7 @@ static void multiply(const bench *b, int which, int m, int n, int k)
         cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1.0,
                     b->x, k, (const double *)b->w + b->at, k, 0.0, b->y, n);
     else
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1.0F,
-                    b->x, k, (const float *)b->w + b->at, k, 0.0F, b->y, n);
+        par_product_f32(b->y, b->x, m, (const float *)b->w + b->at, n, k);
 }
 
 /* The middle of repetitions. */
