@@ -15,11 +15,22 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-WIDTH, INNER, EXPERTS, CHOSEN, HEADS, VOCABULARY = 2048, 1024, 64, 8, 16, 50304
 BLOCK, BLOCK_BYTES = 256, 144  # of Q4_K
+
+
+class Sizes(NamedTuple):
+    """Of a model of OLMoE's kind; its own, unless said otherwise. Widths are whole blocks."""
+
+    width: int = 2048
+    inner: int = 1024
+    experts: int = 64
+    chosen: int = 8
+    heads: int = 16
+    vocabulary: int = 50304
 
 
 def blocks(rng, *shape):
@@ -31,40 +42,40 @@ def blocks(rng, *shape):
     return out.reshape(*shape[:-1], shape[-1] // BLOCK * BLOCK_BYTES)
 
 
-def matrices(n_layers):
+def matrices(n_layers, sizes):
     """Names of llama.cpp and shapes [.., out, in]."""
-    yield "token_embd", (VOCABULARY, WIDTH)
-    yield "output", (VOCABULARY, WIDTH)
+    yield "token_embd", (sizes.vocabulary, sizes.width)
+    yield "output", (sizes.vocabulary, sizes.width)
     for layer in range(n_layers):
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
-            yield f"blk.{layer}.{name}", (WIDTH, WIDTH)
-        yield f"blk.{layer}.ffn_gate_exps", (EXPERTS, INNER, WIDTH)
-        yield f"blk.{layer}.ffn_up_exps", (EXPERTS, INNER, WIDTH)
-        yield f"blk.{layer}.ffn_down_exps", (EXPERTS, WIDTH, INNER)
+            yield f"blk.{layer}.{name}", (sizes.width, sizes.width)
+        yield f"blk.{layer}.ffn_gate_exps", (sizes.experts, sizes.inner, sizes.width)
+        yield f"blk.{layer}.ffn_up_exps", (sizes.experts, sizes.inner, sizes.width)
+        yield f"blk.{layer}.ffn_down_exps", (sizes.experts, sizes.width, sizes.inner)
 
 
-def write(path, n_layers, dequantise):
+def write(path, n_layers, dequantise, sizes=Sizes()):
     import gguf
     kind = gguf.GGMLQuantizationType.Q4_K
     w = gguf.GGUFWriter(path, "olmoe", use_temp_file=False)
     w.add_block_count(n_layers)
     w.add_context_length(4096)
-    w.add_embedding_length(WIDTH)
-    w.add_feed_forward_length(INNER)
-    w.add_head_count(HEADS)
-    w.add_head_count_kv(HEADS)
+    w.add_embedding_length(sizes.width)
+    w.add_feed_forward_length(sizes.inner)
+    w.add_head_count(sizes.heads)
+    w.add_head_count_kv(sizes.heads)
     w.add_rope_freq_base(10000.0)
     w.add_layer_norm_rms_eps(1e-5)
-    w.add_expert_count(EXPERTS)
-    w.add_expert_used_count(CHOSEN)
+    w.add_expert_count(sizes.experts)
+    w.add_expert_used_count(sizes.chosen)
     w.add_tokenizer_model("no_vocab")
-    w.add_vocab_size(VOCABULARY)
+    w.add_vocab_size(sizes.vocabulary)
     rng = np.random.default_rng(1)
-    floats = {f"{name}.weight": np.ones(WIDTH, np.float32) for name in ["output_norm"] + [
+    floats = {f"{name}.weight": np.ones(sizes.width, np.float32) for name in ["output_norm"] + [
         f"blk.{layer}.{name}" for layer in range(n_layers) for name in ("attn_norm", "ffn_norm", "attn_q_norm", "attn_k_norm")]}
     for layer in range(n_layers):
-        floats[f"blk.{layer}.ffn_gate_inp.weight"] = rng.normal(0, 0.02, (EXPERTS, WIDTH)).astype(np.float32)
-    shapes = {f"{name}.weight": shape for name, shape in matrices(n_layers)}
+        floats[f"blk.{layer}.ffn_gate_inp.weight"] = rng.normal(0, 0.02, (sizes.experts, sizes.width)).astype(np.float32)
+    shapes = {f"{name}.weight": shape for name, shape in matrices(n_layers, sizes)}
     for name, x in floats.items():
         w.add_tensor_info(name, x.shape, x.dtype, x.nbytes)
     for name, shape in shapes.items():
@@ -110,7 +121,7 @@ def theirs(path, n_tokens):
     batch = lc.llama_batch_init(n_tokens, 0, 1)
     batch.n_tokens = n_tokens
     for i in range(n_tokens):
-        batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = (7 * i + 1) % VOCABULARY, i, 1, True
+        batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = (7 * i + 1) % Sizes().vocabulary, i, 1, True
         batch.seq_id[i][0] = 0
     for _ in range(2):
         lc.llama_memory_clear(lc.llama_get_memory(context), True)
@@ -148,4 +159,5 @@ def main():
         print(f"| {n_tokens} | {mine:.0f} | {floats:.0f} | {mine / floats:.2f} | {blocks_:.0f} | {mine / blocks_:.2f} |", flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,8 @@ from pathlib import Path
 from runs import (BATCH, HEAD, ROOT, Result, call, compare, folder_of, judge, keep_dump, last_line, make_golden, moeparity,
                   new_folder, ratio, run_all, told, write_table)
 
-sys.path[:0] = [str(ROOT / "tests/gguf"), str(ROOT / "golden/capture")]
+sys.path[:0] = [str(ROOT / "tests/gguf"), str(ROOT / "golden/capture"), str(ROOT / "tests/bench")]
+import against_llama  # noqa: E402
 import convert  # noqa: E402
 
 DUMPS = ROOT / "tests/data/engines"
@@ -25,9 +26,13 @@ FIRST_LAYER = ("gpt_oss/mxfp4",)  # kept as a GGUF file of its first layer besid
 COMMITTED = ("glm4_moe/tiny", "mixtral/leftpad", "granitemoe/biased", "deepseek_v2/grouped_yarn", "deepseek_v3/yarn_bf16",
              "llama4/tiny", "mixtral/window_top1_yarn", "phimoe/tiny", *FIRST_LAYER)
 BEGIN, DEFAULTS = "<!-- scripts/frameworks --engines -->", "<!-- scripts/frameworks --engines --defaults -->"
-# What --defaults runs: converter's kind of file, the numerics that llama.cpp states by it.
-STATED = {"MOSTLY_BF16": "llama-default", "MOSTLY_F16": "llama-f16", "ALL_F32": "w=fp32+kv=fp16"}
-PROMPTS, LONG_BATCH = (1, 2, 3), "1x96"
+# What --defaults runs: kinds of file of the converter's, and one of random blocks; batches and flags of the driver, each with
+# the numerics that llama.cpp states so, by the type that the weights are read in.
+READ_AS = {"MOSTLY_BF16": "bf16", "MOSTLY_F16": "fp16", "ALL_F32": "fp32", "MOSTLY_Q8_0": "fp32", "Q4_K": "fp32"}
+QUANTISED = ("MOSTLY_Q8_0", "Q4_K")  # activations, too
+WAYS = {"no flash attention, 1x96": ("llama-no-flash", ()), "the default, 1x96": ("llama-default", ("--flash",)),
+        f"the default, {BATCH}": ("llama-short", ("--flash",))}
+PROMPTS = (1, 2, 3)
 
 
 def to_gguf(converter: Path, source: Path, out: Path, cut: bool) -> None:
@@ -60,23 +65,35 @@ def drive(model: Path, golden: Path, dump: Path, *flags: str) -> subprocess.Comp
                 env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "golden/capture"), *sys.path])})
 
 
+def write_model(converter: Path, source: Path, kind: str, out: Path) -> None:
+    if kind == "Q4_K":  # no width of the cases has whole blocks
+        against_llama.write(out, 2, False, against_llama.Sizes(256, 256, 8, 2, 4, 128))
+    else:
+        convert.convert(converter, source, out, kind)
+
+
+def judge_at_defaults(kind: str, model: Path, way: str, seed: int) -> str:
+    """Verdict and worst observed / bound of a run with an F16 cache."""
+    numerics, flags = WAYS[way]
+    numerics += f"+w={READ_AS[kind]}"
+    golden, dump = new_folder("llama", "golden"), new_folder("llama", "dump")
+    call(moeparity(), "golden", "make", "--model", model, "--tokens", way.split()[-1], "--seed", seed, "--numerics", numerics,
+         *["--act-quant"] * (kind in QUANTISED), "--out", golden / "made", check=True)
+    drive(model, golden / "made", dump / "dump", "--cache", "f16", *flags).check_returncode()
+    verdict, report = compare("llama", golden / "made", dump / "dump", "--numerics", numerics)
+    return f"{verdict} {ratio(report):.2f}"
+
+
 def at_defaults(converter: Path, source: Path) -> list[str]:
-    """A table: an F16 cache, without flash attention and with it, held by the numerics that each kind of file states."""
+    """A table: weights of each kind, in each of WAYS, one verdict for each prompt."""
     folder = new_folder("llama", "defaults")
-    rows = ["| weights | numerics | without flash attention | with it, the default |", "|---|---|---|---|"]
-    for kind, numerics in STATED.items():
-        model, seen = folder / f"{kind}.gguf", {(): [], ("--flash",): []}
-        convert.convert(converter, source, model, kind)
-        for seed in PROMPTS:
-            golden = folder / f"{kind}-{seed}"
-            call(moeparity(), "golden", "make", "--model", model, "--tokens", LONG_BATCH, "--seed", seed, "--numerics", numerics,
-                 "--out", golden, check=True)
-            for flags, told in seen.items():
-                dump = folder / f"{kind}-{seed}-{len(flags)}"
-                drive(model, golden, dump, "--cache", "f16", *flags).check_returncode()
-                verdict, report = compare("llama", golden, dump, "--numerics", numerics)
-                told.append(f"{verdict} {ratio(report):.2f}")
-        rows.append(f"| {kind.split('_')[1]} | `{numerics}` | " + " | ".join(", ".join(told) for told in seen.values()) + " |")
+    rows = ["| weights | " + " | ".join(f"{way}: `{numerics}`" for way, (numerics, _) in WAYS.items()) + " |",
+            "|---" * (1 + len(WAYS)) + "|"]
+    for kind, read_as in READ_AS.items():
+        model = folder / f"{kind}.gguf"
+        write_model(converter, source, kind, model)
+        cells = (", ".join(judge_at_defaults(kind, model, way, seed) for seed in PROMPTS) for way in WAYS)
+        rows.append(f"| {kind.removeprefix('MOSTLY_').removeprefix('ALL_')}, `w={read_as}` | " + " | ".join(cells) + " |")
         print(rows[-1], flush=True)
     return rows
 

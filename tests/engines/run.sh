@@ -4,7 +4,7 @@
 #   (nothing)  runs every case of FOLDER (golden/data/oracle) of a family that the engine knows, and prints a line for each; CASE: FAMILY/NAME,
 #              for ONNX Runtime also "FAMILY/NAME OPTION.." (tests/engines/onnx_runs.py)
 #   --page     writes the engine's table of docs/engines.md
-#   --defaults runs prompts of 96 tokens at llama.cpp's defaults instead, and writes the page's table of them
+#   --defaults runs llama.cpp at its defaults instead, long prompts and short ones, and writes the page's table of them
 #   --dumps    makes its dumps of tests/data/engines anew
 #   --go-on    keeps the rows in build/engines-runs of a run that was ended, those of the same program, scripts and versions
 # Python 3.11, PyPI and for llama.cpp a C++ compiler; the environment is made once, in build/engines or build/engines-onnx (or is that of MOEPARITY_ENGINES,
