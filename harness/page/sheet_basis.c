@@ -44,6 +44,19 @@ static void write_origin(FILE *out, har_origin origin)
     fputs("</tr>\n", out);
 }
 
+/* The origin of a coefficient, and how far off one from elsewhere may be. */
+static void write_carried(FILE *out, const har_machine *m, har_coef coef)
+{
+    const double prior = har_prior(m, coef);
+    if (prior == 0) {
+        write_origin(out, m->coef[coef].origin);
+        return;
+    }
+    har_page_cell(out, "", "%s, one sigma wider by %.3g %%",
+                  har_origin_name(m->coef[coef].origin), 100 * prior);
+    fputs("</tr>\n", out);
+}
+
 static void write_numbers(const har_machine *m, FILE *out)
 {
     fputs("<details><summary>Numbers of the machine and where they come from"
@@ -62,7 +75,7 @@ static void write_numbers(const har_machine *m, FILE *out)
         fputs("<tr>", out);
         har_page_cell(out, "", "%s", har_coef_key((har_coef)i));
         har_page_cell(out, "n", "%.4g", m->coef[i].value);
-        write_origin(out, m->coef[i].origin);
+        write_carried(out, m, (har_coef)i);
     }
     for (int i = 0; i < HAR_N_KIND; i++) {
         fputs("<tr>", out);

@@ -60,7 +60,7 @@ static void write_shares(const har_prediction *p, FILE *out)
     enum { N = sizeof part / sizeof part[0] };
     double x = 0;
     fputs("<h3>Where a pass goes, mean over the GPUs</h3>\n", out);
-    har_svg_open(out, HAR__WIDTH, 30, "shares of the latency");
+    har_svg_open(out, HAR__WIDTH, 30 + 5 * N, "shares of the latency");
     for (int i = 0; i < N; i++) {
         const double w = HAR__WIDTH * part[i].r.value;
         har_svg_rect(out, x, 2, fmax(w - 1, 0), 26, part[i].colour,
@@ -68,13 +68,20 @@ static void write_shares(const har_prediction *p, FILE *out)
         har_svg_title(out, "%s: %.1f %% (%.1f to %.1f)", part[i].text,
                       100 * part[i].r.value, 100 * part[i].r.low,
                       100 * part[i].r.high);
+        /* below the bar: from where to where its end may lie */
+        har_svg_rect(out, x + HAR__WIDTH * part[i].r.low, 32 + 5 * i,
+                     HAR__WIDTH * (part[i].r.high - part[i].r.low), 3,
+                     part[i].colour, part[i].strength);
+        har_svg_title(out, "%s: 90 %% interval", part[i].text);
         x += w;
     }
     har_svg_close(out);
     har__key_open(out);
     for (int i = 0; i < N; i++)
-        har__key(out, part[i].colour, part[i].strength, "%s %.1f %%",
-                 part[i].text, 100 * part[i].r.value);
+        har__key(out, part[i].colour, part[i].strength,
+                 "%s %.1f %% (%.1f to %.1f)", part[i].text,
+                 100 * part[i].r.value, 100 * part[i].r.low,
+                 100 * part[i].r.high);
     har__key_close(out);
 }
 

@@ -43,11 +43,11 @@ const char har__sheet_style[] =
     ".wide,.scroll{margin-top:14px}\n"
     "svg .rule{stroke:var(--line);stroke-width:1}\n"
     "@media (max-width:900px){td,th{padding-right:8px;font-size:13px}"
-    "section{padding:16px 14px}.wide>svg{min-width:720px}"
+    "section{padding:16px 14px}section .wide>svg{min-width:720px}"
     ".tiles{grid-template-columns:repeat(3,1fr)}}\n"
     "@media (max-width:500px){.tiles{grid-template-columns:repeat(2,1fr)}}\n"
     "@media print{section{break-inside:avoid}.scroll{max-height:none}"
-    ".wide>svg{min-width:0}}\n";
+    "section .wide>svg{min-width:0}}\n";
 
 void har__section(FILE *out, const char *id, const char *heading,
                   const char *fmt, ...)

@@ -494,6 +494,12 @@ static int contradictions(const har_machine *m)
     for (const char *at = text; (at = strstr(at, "WRONG")) != NULL; at++)
         said++;
     ck_assert_int_eq(said, found);
+    /* so does what intervals are wider by */
+    for (const char *at = text; (at = strstr(at, "wider by")) != NULL; at++)
+        said++;
+    for (int i = 0; i < HAR_N_COEF; i++)
+        said -= har_prior(m, (har_coef)i) > 0;
+    ck_assert_int_eq(said, found);
     free(text);
     return found;
 }

@@ -73,6 +73,17 @@ static void check_links(checking *c, const har_machine *m,
             "not more than the links inside it,");
 }
 
+/* What another machine's tables gave, and what its intervals are wider by. */
+static void write_carried(FILE *out, const har_machine *m)
+{
+    for (int i = 0; i < HAR_N_COEF; i++) {
+        const double prior = har_prior(m, (har_coef)i);
+        if (prior > 0)
+            fprintf(out, "carried %-21s %.4g, one sigma wider by %.3g %%\n",
+                    har_coef_key((har_coef)i), m->coef[i].value, 100 * prior);
+    }
+}
+
 int har_machine_check(FILE *out, const har_machine *m)
 {
     const har_generation *rules = har_generation_of(m->arch);
@@ -89,5 +100,6 @@ int har_machine_check(FILE *out, const har_machine *m)
     say(&c, m->link[0].bw < m->memory_bw, "links", m->link[0].bw * 1e-9,
         m->memory_bw * 1e-9, "GB/s", "less than the memory,");
     check_links(&c, m, rules);
+    write_carried(out, m);
     return c.n_wrong;
 }

@@ -177,8 +177,9 @@ void har_machine_write(FILE *out, const char *text, const har_machine *m);
 /* Everything but the name, as a machine file has it.                  [local] */
 void har_machine_print(FILE *out, const har_machine *m);
 
-/* Write a line for each thing that two numbers of a machine say of each other;
- * returns how many contradict.                                       [local] */
+/* Write a line for each thing that two numbers of a machine say of each other,
+ * and for each coefficient that was carried over; returns how many contradict.
+ *                                                                    [local] */
 int har_machine_check(FILE *out, const har_machine *m);
 
 /* The name of a unit; the unit that a word names, false if none does. [local] */

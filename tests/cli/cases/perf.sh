@@ -8,6 +8,7 @@ has out '^gpu-400t-64g +400 TFLOPS f16, 64 GB at 1800 GB/s$'
 # a machine made from a data sheet, and one with the peak of sparse products
 expect 0 moeparity perf check template
 has out '^ok +BF16 +989 TFLOPS, count x clock x flop per clock = 989.4$'
+has out '^carried moe_fraction +[0-9.]+, one sigma wider by 8 %$'
 has out '^0 contradictions$'
 sed 's/^  bf16: 989/  bf16: 1979/' "$DATA/../../harness/perf/machine/presets/template.yaml" >sparse.yaml
 expect 1 moeparity perf check sparse.yaml
@@ -26,6 +27,13 @@ has out '^fitted     [0-9]+ of 84 rows of several tables$'
 has out '^  launch_us +[0-9]'
 has mine.yaml '^  launch_us: .*from: measured'
 has mine.yaml '^  moe_fraction: .*from: transferred'
+# what was fitted is carried with half the doubt of a generation, and here with none
+(cat "$DATA/../../harness/perf/machine/presets/template.yaml"; echo 'coefficients_from: mine.yaml') >near.yaml
+expect 0 moeparity perf check near.yaml
+has out '^carried compute_fraction +[0-9.]+, one sigma wider by 2.5 %$'
+has out '^carried moe_fraction +[0-9.]+, one sigma wider by 8 %$'
+expect 0 moeparity perf check mine.yaml
+! grep -q 'carried compute_fraction' out || fail 'a fitted number is called carried'
 cp mine.yaml before.yaml
 expect 0 moeparity perf fit --machine mine.yaml --kind gemm --table $data/gemm.csv \
     --table $data/gemm_long.csv --out mine.yaml

@@ -9,6 +9,9 @@ expect 0 moeparity report $ASKED --verify verify.json --claims "$CLAIMS" --out p
 has out '^report     page.html$'
 [ ! -s err ] || fail 'words on stderr'
 /usr/bin/python3 -B "$DATA/../cli/report_page.py" page.html predict.json verify.json audit.json 2>err || fail 'page.html'
+# each share of a pass with its interval: four lines below the bar, four keys
+[ "$(grep -c ': 90 % interval</title>' page.html)" = 4 ] || fail 'intervals below the bar'
+has page.html '>computing [0-9.]+ % .[0-9.]+ to [0-9.]+.<'
 
 # the same question, the same page, to the byte, whatever the threads did
 expect 0 moeparity report $ASKED --verify verify.json --claims "$CLAIMS" -o again.html
