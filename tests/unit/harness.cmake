@@ -61,6 +61,7 @@ add_unit(test_har_tally SOURCES test_har_tally.c LIBS harness m LABELS unit)
 add_unit(test_har_systems SOURCES test_har_systems.c LIBS harness LABELS unit)
 add_unit(test_har_predict SOURCES test_har_predict.c LIBS harness m LABELS unit)
 add_unit(test_har_traffic SOURCES test_har_traffic.c LIBS harness m LABELS unit)
+add_unit(test_har_remembered SOURCES test_har_remembered.c LIBS harness m LABELS unit)
 add_unit(test_har_reach
   SOURCES test_har_reach.c
   LIBS harness LABELS unit mpi NPROCS 2)

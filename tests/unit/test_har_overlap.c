@@ -33,7 +33,7 @@ static void replay(hand *h, const har_event event[N_LANE][MAX_EVENT],
                    const int n[N_LANE])
 {
     const int from[N_LANE] = {-1, -1}, n_member[1] = {N_LANE}, play[1] = {0};
-    har_replay_work work = {{0}, {0}};
+    har_replay_work work = {{0}, {0}, {0}};
     int64_t at = 0;
     for (int i = 0; i < N_LANE; i++) {
         h->first[2 * i] = at;

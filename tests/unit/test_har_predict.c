@@ -67,7 +67,7 @@ static double replay_world(pipe_case *p, double factor)
     static const har_world as_it_is = {.factor = {1, 1, 1, 1, 1}};
     har_world world[2] = {as_it_is, as_it_is};
     har_lane_time lane[2 * MAX_STAGE];
-    har_replay_work work = {{0}, {0}};
+    har_replay_work work = {{0}, {0}, {0}};
     har_replay out = {.n_world = 2, .world = world, .lane = lane};
     world[0].factor[HAR_COLLECTIVE] = factor;
     world[1].factor[HAR_GEMM] = 3;
@@ -81,7 +81,7 @@ static double replay_world(pipe_case *p, double factor)
 
 static double replay(pipe_case *p)
 {
-    har_replay_work work = {{0}, {0}};
+    har_replay_work work = {{0}, {0}, {0}};
     har_replay out = {.lane = p->lane};
     ck_assert_int_eq(har_replay_run(&p->s, p->play, 1, &work, &out), CORE_OK);
     har_replay_work_free(&work);
@@ -161,7 +161,7 @@ START_TEST(a_mark_is_the_end_of_a_shorter_play)
     pipe_case p;
     make_pipe(&p, second, 3, 4, 0.25);
     for (int n = 1; n < 3; n++) {
-        har_replay_work work = {{0}, {0}};
+        har_replay_work work = {{0}, {0}, {0}};
         har_replay all = {.lane = p.lane, .n_mark = n}, part = {.lane = p.lane};
         ck_assert_int_eq(har_replay_run(&p.s, play, 3, &work, &all), CORE_OK);
         ck_assert_int_eq(har_replay_run(&p.s, play, n, &work, &part), CORE_OK);
@@ -182,7 +182,7 @@ START_TEST(a_pass_is_the_beginning_of_a_play)
         make_pipe(&p, second, 3, 4, 0.25);
         har_lane_time lane[MAX_STAGE];
         double exposed[2][1];
-        har_replay_work work = {{0}, {0}};
+        har_replay_work work = {{0}, {0}, {0}};
         har_replay all = {.lane = p.lane, .n_pass = n, .exposed = exposed[0]};
         har_replay part = {.lane = lane, .exposed = exposed[1]};
         ck_assert_int_eq(har_replay_run(&p.s, play, 3, &work, &all), CORE_OK);
@@ -228,7 +228,7 @@ START_TEST(a_meeting_waits_for_the_last)
     near(replay(&p), 4);
     /* a third that never comes */
     p.n_member[0] = 3;
-    har_replay_work work = {{0}, {0}};
+    har_replay_work work = {{0}, {0}, {0}};
     har_replay out = {.lane = p.lane};
     ck_assert_int_eq(har_replay_run(&p.s, p.play, 1, &work, &out),
                      CORE_E_INTERNAL);

@@ -102,6 +102,10 @@ static void put_rest(har__walk *w, bool with_mlp)
 
 void har__put_layer(har__walk *w, int pair)
 {
+    const bool has_pair = core_spec_is_moe(w->spec, w->layer) && pair >= 0;
+    const bool asks = w->joins && has_pair;
+    if (asks && har__has_layer(w, pair))
+        return;
     if (!har__has(w, HAR_COST_MIXER)) {
         put_mixer(w);
         put_entry(w);
@@ -109,13 +113,16 @@ void har__put_layer(har__walk *w, int pair)
             har__put_router(w);
         har__end(w);
     }
-    if (core_spec_is_moe(w->spec, w->layer) && pair >= 0)
+    if (asks)
+        har__put_found_pair(w, pair);
+    else if (has_pair)
         har__put_pair(w, pair, true);
     if (!har__has(w, HAR_COST_MLP)) {
-        put_rest(w, !har__runs_beside(w) || pair < 0 ||
-                        !core_spec_is_moe(w->spec, w->layer));
+        put_rest(w, !har__runs_beside(w) || !has_pair);
         har__end(w);
     }
+    if (asks && w->reader->layer_ends != NULL)
+        w->reader->layer_ends(w->reader->self);
 }
 
 /* --- the two ends --- */
@@ -339,6 +346,7 @@ core_status har_cost_walk(const har_cost_case *request,
                    .has_sections = reader->has != NULL && plan->cp == 1 &&
                                    plan->batch_reduce == 1 &&
                                    batch->ids == NULL && batch->mask == NULL};
+    w.joins = w.has_sections && reader->joins && plan->etp == 1;
     har__take_walk(&w, &need);
     CORE_TRY(core_arena_room(arena, &need));
     har__take_walk(&w, arena);

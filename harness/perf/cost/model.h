@@ -50,8 +50,17 @@ typedef enum har_cost_part {
     HAR_COST_ORDER,
     HAR_COST_RETURN,
     HAR_COST_COMBINE,
+    HAR_COST_ROWS,     /* where order does not count: SORT, ACTIVATION, ORDER */
+    HAR_COST_PRODUCTS, /* and those of experts: see har_cost_section.rows     */
+    HAR_COST_LAYER,    /* all of a layer with experts                         */
     HAR_COST_N_PARTS
 } har_cost_part;
+
+/* Rows of a grouped product.  Of a record flops, read and written grow with m, and
+ * weights with n_expert.                                                     */
+typedef struct har_cost_rows {
+    int64_t m, m_max, n_expert;
+} har_cost_rows;
 
 typedef struct har_cost_section {
     har_cost_part part;
@@ -64,9 +73,19 @@ typedef struct har_cost_section {
                             * expert                                          */
     const int64_t *sent;   /* of an exchange: what its records have in sent,
                             * the one thing that n_flow does not say; else NULL */
+    har_cost_rows rows;    /* of products, n_flow 0: all that they depend on  */
     int layer, mb;         /* where it comes now                              */
     int64_t tick;
 } har_cost_section;
+
+/* A layer whose experts are whole and whose ranks send all that they get back: its
+ * sections in turn, ROWS and PRODUCTS among them.                            */
+typedef struct har_cost_layer {
+    har_cost_section section; /* n_flow 0: it holds what does not depend on rows */
+    int64_t n_kept;          /* n_flow of PACK and COMBINE                    */
+    int64_t n_most;          /* n_flow of DISPATCH and RETURN                 */
+    int64_t sent_out[3], sent_back[1]; /* their `sent`                        */
+} har_cost_layer;
 
 /* Who looks at records.                                                      */
 typedef struct har_cost_reader {
@@ -76,6 +95,11 @@ typedef struct har_cost_reader {
      * and need not be shown them again.  NULL: shown everything.             */
     bool (*has)(void *self, const har_cost_section *section);
     void (*ends)(void *self); /* the section that has() did not have          */
+    bool joins; /* what is computed between two transfers in any order        */
+    /* With joins: has() of all sections of a layer.  False: they are asked for one
+     * by one, and then it ends.                                              */
+    bool (*has_layer)(void *self, const har_cost_layer *layer);
+    void (*layer_ends)(void *self);
     har_gathered *gathered;   /* of this case; NULL: each rank adds up itself */
 } har_cost_reader;
 

@@ -285,13 +285,23 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* What leaves this rank: counts, metadata, rows; and rows on their way back. */
+static void find_leaving(const har__walk *w, int64_t out[3], int64_t back[1])
+{
+    const int64_t n_d = core_spec_n_de(w->spec);
+    out[0] = w->lay->ep_group.n - 1;
+    out[1] = HAR__META_WORDS * (w->n_to - w->n_stays);
+    out[2] = n_d * (w->n_to - w->n_stays);
+    back[0] = n_d * (w->n_completed - w->n_keeps);
+}
+
 static void put_dispatch(har__walk *w)
 {
     const int n = w->lay->ep_group.n;
     const int64_t n_d = core_spec_n_de(w->spec), to = w->n_to,
                   from = w->n_from, stays = w->n_stays;
-    const int64_t leaves[] = {n - 1, HAR__META_WORDS * (to - stays),
-                            n_d * (to - stays)};
+    int64_t leaves[3], back[1];
+    find_leaving(w, leaves, back);
     if (har__has_flow(w, HAR_COST_DISPATCH, larger(to, from), leaves))
         return;
     put_exchange(w, CORE_TAP_RECV, CORE_COST_WORDS, n, n, 1);
@@ -305,7 +315,9 @@ static void put_dispatch(har__walk *w)
 static void put_return(har__walk *w)
 {
     const int64_t n_d = core_spec_n_de(w->spec), in = w->n_completed;
-    const int64_t leaves[] = {n_d * (in - w->n_keeps)};
+    int64_t out[3], leaves[1];
+    find_leaving(w, out, leaves);
+    w->op = par_operator_name(PAR_OP_DISPATCH);
     if (har__has_flow(w, HAR_COST_RETURN, larger(in, w->n_back), leaves))
         return;
     put_exchange(w, CORE_TAP_BACK, CORE_COST_VALUES, n_d * in,
@@ -390,21 +402,28 @@ static void put_pack(har__walk *w, int64_t n_kept)
     har__end(w);
 }
 
+static har_cost_rows rows_of_experts(const har__walk *w)
+{
+    har_cost_rows rows = {.m = 0};
+    for (int i = 0; i < w->lay->plan.pp * w->lay->n_my_expert; i++) {
+        const int64_t m = w->bucket[i];
+        rows.m += m;
+        rows.m_max = m > rows.m_max ? m : rows.m_max;
+        rows.n_expert += m > 0;
+    }
+    return rows;
+}
+
 /* One product for every expert that has rows; n outputs, k inputs. */
-static void put_grouped(har__walk *w, core_tap_kind tap, int64_t n, int64_t k,
-                        bool has_bias)
+static void put_grouped(har__walk *w, const har_cost_rows *rows,
+                        core_tap_kind tap, int64_t n, int64_t k, bool has_bias)
 {
     core_cost cost = har__record(w, CORE_COST_GROUPED_GEMM, tap);
     cost.n = n;
     cost.k = k;
-    for (int i = 0; i < w->lay->plan.pp * w->lay->n_my_expert; i++) {
-        const int64_t m = w->bucket[i];
-        if (m == 0)
-            continue;
-        cost.m += m;
-        cost.m_max = m > cost.m_max ? m : cost.m_max;
-        cost.n_expert++;
-    }
+    cost.m = rows->m;
+    cost.m_max = rows->m_max;
+    cost.n_expert = rows->n_expert;
     cost.flops = 2 * cost.m * n * k + (has_bias ? cost.m * n : 0);
     cost.weights = cost.n_expert * (n * k + (has_bias ? n : 0));
     cost.read = cost.m * k;
@@ -412,38 +431,57 @@ static void put_grouped(har__walk *w, core_tap_kind tap, int64_t n, int64_t k,
     har__put(w, cost);
 }
 
+static void put_sort(har__walk *w)
+{
+    har__put(w, har__rows(w, CORE_TAP_RECV, w->n_from,
+                          core_spec_n_de(w->spec), 0));
+}
+
+static void put_gate_and_up(har__walk *w, const har_cost_rows *rows, int64_t n_f)
+{
+    const core_spec *spec = w->spec;
+    const int64_t n_d = core_spec_n_de(spec);
+    if (spec->gated)
+        put_grouped(w, rows, CORE_TAP_EXPERT_GATE, n_f, n_d, spec->bias_ffn);
+    put_grouped(w, rows, CORE_TAP_EXPERT_UP, n_f, n_d, spec->bias_ffn);
+}
+
+static void put_down(har__walk *w, const har_cost_rows *rows, int64_t n_f)
+{
+    put_grouped(w, rows, CORE_TAP_EXPERT_OUT, core_spec_n_de(w->spec), n_f,
+                false);
+}
+
+/* Inner columns of my part of an expert. */
+static int64_t n_inner(const par_layout *lay)
+{
+    return lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
+}
+
 static void put_experts(har__walk *w)
 {
-    const par_layout *lay = w->lay;
-    const core_spec *spec = w->spec;
-    const int64_t n = w->n_from, n_d = core_spec_n_de(spec);
-    const int64_t n_f = lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
+    const int64_t n = w->n_from, n_f = n_inner(w->lay);
+    const har_cost_rows rows = rows_of_experts(w);
     w->op = par_operator_name(PAR_OP_EXPERT);
     if (!har__has_flow(w, HAR_COST_SORT, n, NULL)) {
-        har__put(w, har__rows(w, CORE_TAP_RECV, n, n_d, 0));
+        put_sort(w);
         har__end(w);
     }
-    if (spec->gated)
-        put_grouped(w, CORE_TAP_EXPERT_GATE, n_f, n_d, spec->bias_ffn);
-    put_grouped(w, CORE_TAP_EXPERT_UP, n_f, n_d, spec->bias_ffn);
+    put_gate_and_up(w, &rows, n_f);
     if (!har__has_flow(w, HAR_COST_ACTIVATION, n, NULL)) {
         har__put_activation(w, CORE_TAP_EXPERT_ACT, n, n_f);
         har__end(w);
     }
-    put_grouped(w, CORE_TAP_EXPERT_OUT, n_d, n_f, false);
+    put_down(w, &rows, n_f);
 }
 
-/* Parts of K made whole over etp; then the bias, a row of it for each row.  With
- * one part it is a matter of its rows alone. */
+/* Parts of K made whole over etp; then the bias, a row of it for each row. */
 static void put_completion(har__walk *w)
 {
     const par_layout *lay = w->lay;
     const int64_t n_d = core_spec_n_de(w->spec), mine = w->n_completed;
     const int64_t n = w->n_from;
-    const bool is_section = lay->plan.etp == 1;
     w->op = par_operator_name(PAR_OP_DISPATCH);
-    if (is_section && har__has_flow(w, HAR_COST_ORDER, n, NULL))
-        return;
     har__put(w,
              har__rows(w, CORE_TAP_EXPERT_OUT, n, n_d, 0)); /* put in order */
     core_cost cost = har__record(w, CORE_COST_COLLECTIVE, CORE_TAP_EXPERT_OUT);
@@ -460,8 +498,40 @@ static void put_completion(har__walk *w)
         bias.weights = mine * n_d;
         har__put(w, bias);
     }
+}
+
+/* From when rows are there to when they are ready to go back.  With one part of
+ * an expert putting them in order is a matter of their number alone. */
+static void put_work(har__walk *w)
+{
+    const bool is_section = w->lay->plan.etp == 1;
+    put_experts(w);
+    if (is_section && har__has_flow(w, HAR_COST_ORDER, w->n_from, NULL))
+        return;
+    put_completion(w);
     if (is_section)
         har__end(w);
+}
+
+/* The same where order does not count: what depends on the number of rows, and
+ * the products. */
+static void put_work_joined(har__walk *w)
+{
+    const int64_t n_f = n_inner(w->lay);
+    const har_cost_rows rows = rows_of_experts(w);
+    if (!har__has_flow(w, HAR_COST_ROWS, rows.m, NULL)) {
+        w->op = par_operator_name(PAR_OP_EXPERT);
+        put_sort(w);
+        har__put_activation(w, CORE_TAP_EXPERT_ACT, rows.m, n_f);
+        put_completion(w);
+        har__end(w);
+    }
+    if (rows.m > 0 && !har__has_products(w, &rows)) {
+        w->op = par_operator_name(PAR_OP_EXPERT);
+        put_gate_and_up(w, &rows, n_f);
+        put_down(w, &rows, n_f);
+        har__end(w);
+    }
 }
 
 static void put_combine(har__walk *w, int64_t n_kept)
@@ -517,8 +587,10 @@ static void put_flow(har__walk *w, int layer, bool sends)
         har__put_mlp(w);
         w->layer = layer;
     }
-    put_experts(w);
-    put_completion(w);
+    if (w->joins)
+        put_work_joined(w);
+    else
+        put_work(w);
     put_return(w);
     w->layer = own;
     if (sends)
@@ -531,6 +603,27 @@ void har__put_flow(har__walk *w, int layer, bool sends)
 {
     sum_up(w);
     put_flow(w, layer, sends);
+}
+
+bool har__has_layer(har__walk *w, int pair)
+{
+    const har_cost_reader *reader = w->reader;
+    find_flow(w, pair, true);
+    if (reader->has_layer == NULL || w->spec->branch_norm ||
+        har__runs_beside(w))
+        return false;
+    har_cost_layer layer = {
+        .section = har__section_of(w, HAR_COST_LAYER, 0, NULL),
+        .n_kept = w->n_to,
+        .n_most = larger(w->n_to, w->n_from)};
+    layer.section.rows = rows_of_experts(w);
+    find_leaving(w, layer.sent_out, layer.sent_back);
+    return reader->has_layer(reader->self, &layer);
+}
+
+void har__put_found_pair(har__walk *w, int pair)
+{
+    put_flow(w, name_pair(w, pair), true);
 }
 
 void har__put_pair(har__walk *w, int pair, bool sends)

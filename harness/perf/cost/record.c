@@ -200,10 +200,26 @@ bool har__has_weight(const har__walk *w, core_weight_kind kind)
 
 /* --- sections --- */
 
-/* What packs and combines is of the rank's own tokens, too. */
+/* What packs and combines is of the rank's own tokens, too, and so is a layer. */
 static bool is_of_flow(har_cost_part part)
 {
-    return part > HAR_COST_PACK && part != HAR_COST_COMBINE;
+    return part > HAR_COST_PACK && part != HAR_COST_COMBINE &&
+           part != HAR_COST_LAYER;
+}
+
+har_cost_section har__section_of(const har__walk *w, har_cost_part part,
+                              int64_t n_flow, const int64_t *sent)
+{
+    const bool is_end = part == HAR_COST_EMBED || part == HAR_COST_HEAD;
+    return (har_cost_section){.part = part,
+                              .like = is_end ? 0 : w->like[w->layer],
+                              .n_row = w->n_row,
+                              .n_flow = n_flow,
+                              .is_of_flow = is_of_flow(part),
+                              .sent = sent,
+                              .layer = is_end ? 0 : w->layer,
+                              .mb = w->mb,
+                              .tick = w->tick};
 }
 
 bool har__has(har__walk *w, har_cost_part part)
@@ -214,18 +230,16 @@ bool har__has(har__walk *w, har_cost_part part)
 bool har__has_flow(har__walk *w, har_cost_part part, int64_t n_flow,
                    const int64_t *sent)
 {
-    const bool is_end = part == HAR_COST_EMBED || part == HAR_COST_HEAD;
     if (!w->has_sections)
         return false;
-    const har_cost_section section = {.part = part,
-                                      .like = is_end ? 0 : w->like[w->layer],
-                                      .n_row = w->n_row,
-                                      .n_flow = n_flow,
-                                      .is_of_flow = is_of_flow(part),
-                                      .sent = sent,
-                                      .layer = is_end ? 0 : w->layer,
-                                      .mb = w->mb,
-                                      .tick = w->tick};
+    const har_cost_section section = har__section_of(w, part, n_flow, sent);
+    return w->reader->has(w->reader->self, &section);
+}
+
+bool har__has_products(har__walk *w, const har_cost_rows *rows)
+{
+    har_cost_section section = har__section_of(w, HAR_COST_PRODUCTS, 0, NULL);
+    section.rows = *rows;
     return w->reader->has(w->reader->self, &section);
 }
 

@@ -72,6 +72,9 @@ bool har__has_weight(const har__walk *w, core_weight_kind kind);
 bool har__has(har__walk *w, har_cost_part part);
 bool har__has_flow(har__walk *w, har_cost_part part, int64_t n_flow,
                    const int64_t *sent);
+har_cost_section har__section_of(const har__walk *w, har_cost_part part,
+                              int64_t n_flow, const int64_t *sent);
+bool har__has_products(har__walk *w, const har_cost_rows *rows);
 void har__end(har__walk *w);
 
 /* Elements that member `me` of n_member sends to others.                     */

@@ -27,6 +27,7 @@ typedef struct har__walk {
     const par_layout *lay;
     const har_cost_reader *reader;
     bool has_sections;     /* rows are alike: no padding, no known ids        */
+    bool joins;            /* the reader does, and experts are whole          */
 
     const char *op;        /* whom the records are charged to                 */
     int layer;
@@ -77,6 +78,10 @@ void har__put_router(har__walk *w);
 /* The pair number `pair` of this tick; w->layer is its MoE layer, unless this
  * rank has nothing to send.                                                  */
 void har__put_pair(har__walk *w, int pair, bool sends);
+/* The same pair after har__has_layer, which found what flows in it.           */
+void har__put_found_pair(har__walk *w, int pair);
+/* Has the reader all of the MoE layer w->layer, with its pair?  With joins.    */
+bool har__has_layer(har__walk *w, int pair);
 /* A pair of layer `layer` whose rows are already in to, from and bucket.     */
 void har__put_flow(har__walk *w, int layer, bool sends);
 

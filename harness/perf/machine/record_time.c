@@ -65,6 +65,8 @@ void har_timer_aim(har_timer *t, const core_spec *spec, const core_types *types)
 {
     const har_machine *m = t->machine;
     forget(t, types);
+    t->reach_ep = -1;
+    memset(t->grouped_key, 0, sizeof t->grouped_key);
     t->spec = spec;
     t->types = *types;
     t->n_cut = 1;
@@ -217,13 +219,16 @@ static har_time attention(const har_timer *t, const core_cost *c)
 }
 
 /* Tokens whose choices so many rows of a rank are. */
-static double tokens_of(const har_timer *t, double rows)
+static double tokens_of(har_timer *t, double rows)
 {
     const double mine = t->ep > 0 ? 1.0 / t->ep : 1, k = (double)t->spec->n_k;
-    return rows * (1 - pow(1 - mine, k)) / (k * mine);
+    if (t->reach_ep != t->ep)
+        t->reach = 1 - pow(1 - mine, k);
+    t->reach_ep = t->ep;
+    return rows * t->reach / (k * mine);
 }
 
-static har_time grouped(const har_timer *t, const core_cost *c)
+static har_time time_grouped(har_timer *t, const core_cost *c)
 {
     const har_uneven rows = {
         .all = (double)c->m,
@@ -233,6 +238,18 @@ static har_time grouped(const har_timer *t, const core_cost *c)
     return har_time_uneven_product(t->machine, &t->expert, &rows,
                                    tokens_of(t, (double)c->m), (double)c->n,
                                    (double)c->k);
+}
+
+/* The gate has the shape of what comes up behind it. */
+static har_time grouped(har_timer *t, const core_cost *c)
+{
+    const int64_t key[] = {c->m, c->m_max, c->n_expert, c->n,
+                           c->k, t->ep,    t->n_held};
+    if (memcmp(t->grouped_key, key, sizeof key) != 0) {
+        memcpy(t->grouped_key, key, sizeof key);
+        t->grouped = time_grouped(t, c);
+    }
+    return t->grouped;
 }
 
 /* With a matrix of a linear module: what may be narrow. */

@@ -36,9 +36,13 @@ typedef struct har_timer {
     int n_near;             /* of an expert group in a node; 0: as 1          */
     int n_held, ep;         /* experts of a rank, of ep that share them; 0:
                              * those with rows, 1                             */
+    int reach_ep;           /* whose share of the tokens is `reach`           */
+    double reach;           /* of tokens, those with a choice on a rank       */
     double before, miss;    /* har_residency, of a processor; before is of the
                              * last question                                  */
     har_known_time *known;  /* owned                                          */
+    int64_t grouped_key[7]; /* of the grouped product last asked for ..       */
+    har_time grouped;       /* .. and its time: another often has its shape   */
     har_machine *slower;    /* owned: the same with slower links              */
 } har_timer;
 

@@ -14,6 +14,22 @@
 
 typedef struct har__section har__section;
 typedef struct har__known har__known;
+typedef struct har__layer har__layer;
+
+/* What sections are remembered for, beside their places: of another question none
+ * is.  Compared byte for byte.                                               */
+typedef struct har__asked {
+    core_spec spec;
+    core_types types;
+    int64_t n_t, n_kv;
+    double prompt_share, n_run, n_past, logit_share;
+    har_overlap overlap;
+    har_algorithm algorithm;
+    bool is_decode, is_eager, is_planned, no_interval, all_ranks;
+} har__asked;
+
+/* Sorts of operators in all plans of a question. */
+enum { HAR__MAX_SORT = 240 };
 
 struct har_predictor {
     const har_machine *machine;
@@ -28,14 +44,22 @@ struct har_predictor {
     bool looks_closer;      /* somebody wants to know which event is whose    */
     bool is_whole;          /* an event for each record: as is_planned needs it,
                              * or looks_closer                                */
+    har__asked asked;       /* of the sections                                */
+    bool is_known;          /* sections are those of asked, all of them whole */
+    uint32_t number;        /* of the lanes at work                           */
     int64_t n_event, n_event_room;
     har_event *event;       /* owned                                          */
     core_arena turn;        /* of a turn that is put in order                 */
     int64_t n_section, n_section_room, n_known, n_known_room;
-    int64_t n_sum, n_sum_room;
+    int64_t n_sum, n_sum_room, n_product, n_product_room;
     har__section *section;  /* owned: events that come again                  */
     har__known *known;      /* owned: of their records                        */
     har_event *sum;         /* owned: their sums                              */
+    int64_t n_layer, n_layer_room;
+    har__layer *layer;      /* owned: sections that make a layer              */
+    core_cost *product;     /* owned: records of products, of one row and expert */
+    int64_t n_touched, n_touched_room;
+    int32_t *touched;       /* owned: sections of these lanes, as they came   */
     int32_t *find;          /* owned: sections by their places, counted from 1 */
     int32_t *found[HAR_COST_N_PARTS];/* in find; NULL: none yet               */
     core_arena lanes;       /* of what follows                                */
@@ -59,8 +83,11 @@ struct har_predictor {
     har_gathered gathered;  /* owned                                          */
     har_replay_work work;
 
-    int n_class;
-    har_class class_of[HAR_MAX_CLASS];
+    int n_class; /* of all lanes since sections were forgotten               */
+    har_class class_of[HAR__MAX_SORT];
+    uint32_t class_seen[HAR__MAX_SORT]; /* number of the lanes that had it last */
+    int n_order;
+    int order[HAR_MAX_CLASS]; /* [n_order] classes of these lanes, as they came */
     double flops, bytes;    /* of a pass, summed over lanes                   */
 
     void (*tell)(void *self, double done); /* NULL: nobody watches            */
@@ -89,7 +116,8 @@ CORE_NODISCARD core_status har__lanes(har_predictor *p,
 
 /* Before the first lane of a case, and after its last: sections that come again.
  * Errors: E_MEMORY.    [local] */
-CORE_NODISCARD core_status har__forget_sections(har_predictor *p);
+CORE_NODISCARD core_status har__begin_sections(har_predictor *p,
+                                               const har_predict_case *request);
 void har__add_sections(har_predictor *p);
 
 /* The events of a lane, after those of the lanes before; n_tick: of a lane.
@@ -105,12 +133,11 @@ CORE_NODISCARD core_status har__order_turns(har_predictor *p,
                                             const core_spec *spec, int lane,
                                             int n_tick);
 
-/* Memory of a rank into out->stage, if it is the stage's fullest so far.      */
-CORE_NODISCARD core_status har__memory_add(har_predictor *p,
-                                           const har_predict_case *request,
-                                           int rank, int64_t most_rows,
-                                           har_prediction *out);
-void har__memory_finish(const par_plan *plan, har_prediction *out);
+/* Memory of the fullest rank of every stage, of the lanes there are.
+ * Errors: E_MEMORY.    [local] */
+CORE_NODISCARD core_status har__memory(har_predictor *p,
+                                       const har_predict_case *request,
+                                       har_prediction *out);
 
 /* The figures of one replay.                                                 */
 typedef struct har__figures {

@@ -361,8 +361,7 @@ core_status har__lanes(har_predictor *p, const har_predict_case *r,
                                       !r->all_ranks)};
     memset(p->n_member, 0, (size_t)n_group_ids(&p->plan) * sizeof(int));
     p->n_event = 0;
-    CORE_TRY(har__forget_sections(p));
-    p->n_class = 0;
+    CORE_TRY(har__begin_sections(p, r));
     p->flops = p->bytes = 0;
     make_plays(p, r, n_tick);
     CORE_TRY(make_load(p, r));
@@ -377,6 +376,7 @@ core_status har__lanes(har_predictor *p, const har_predict_case *r,
             p->tell(p->tell_self, p->done + p->share * (i + 1) / n_lane);
     }
     har__add_sections(p);
+    p->is_known = true;
     p->done += p->share;
     p->schedule.event = p->event;
     p->schedule.n_class = p->n_class;

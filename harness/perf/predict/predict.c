@@ -39,6 +39,9 @@ void har_predictor_free(har_predictor *p)
     free(p->section);
     free(p->known);
     free(p->sum);
+    free(p->touched);
+    free(p->product);
+    free(p->layer);
     free(p->find);
     har_load_free(&p->own);
     har_draws_free(&p->draws);
@@ -168,14 +171,15 @@ static core_status replay_pass(har_predictor *p, const worlds *w,
     return CORE_OK;
 }
 
-/* n_pass > 0: a pass is the first so many ticks of the play. */
+/* n_pass > 0: a pass is the first so many ticks of the play; else the first tick
+ * passes for one, which nobody asks for. */
 static core_status replay_serving(har_predictor *p, const worlds *w, int n_pass,
                                   double *exposed, har__figures *figures)
 {
     har_replay replay = {.n_world = w->n,
                          .world = w->of,
                          .n_mark = p->n_serving - p->n_period,
-                         .n_pass = n_pass,
+                         .n_pass = n_pass > 0 ? n_pass : 1,
                          .lane = p->lane_time,
                          .exposed = exposed};
     CORE_TRY(har_replay_run(&p->schedule, p->serving, p->n_serving, &p->work,
@@ -215,15 +219,15 @@ static void keep_classes(const har_predictor *p, const double *exposed,
                          har_prediction *out)
 {
     const double n = p->schedule.n_lane;
-    out->n_class = p->n_class;
+    out->n_class = p->n_order;
     out->comm_total = out->comm_exposed = 0;
-    for (int i = 0; i < p->n_class; i++) {
-        har_class c = p->class_of[i];
+    for (int i = 0; i < p->n_order; i++) {
+        har_class c = p->class_of[p->order[i]];
         c.seconds /= n;
         c.flops /= n;
         c.bytes /= n;
         c.n_record /= n;
-        c.exposed = exposed[i] / n;
+        c.exposed = exposed[p->order[i]] / n;
         for (int b = 0; b < HAR_N_BOUND; b++)
             c.bound[b] /= n;
         if (c.kind == CORE_COST_COLLECTIVE) {
@@ -268,17 +272,6 @@ static void keep_balance(const har_predictor *p, const har_predict_case *r,
     out->dropped = p->n_choice > 0 ? 1 - p->n_kept / p->n_choice : 0;
     out->slowest_ep_share = b->slowest_share;
     out->slowest_ep_rank = rank_of_member(&p->plan, b);
-}
-
-static core_status keep_memory(har_predictor *p, const har_predict_case *r,
-                               har_prediction *out)
-{
-    for (int s = 0; s < r->plan->pp; s++)
-        out->stage[s] = (har_stage_memory){0};
-    for (int i = 0; i < p->schedule.n_lane; i++)
-        CORE_TRY(har__memory_add(p, r, p->rank_of[i], p->most_rows[i], out));
-    har__memory_finish(r->plan, out);
-    return CORE_OK;
 }
 
 /* Work of a pass, and the shares of the peaks per second of a pass. */
@@ -394,7 +387,7 @@ core_status har_predict(har_predictor *p, const har_predict_case *r,
 {
     har__spread spread = {.n_world = 0};
     har_balance b;
-    double exposed[HAR_MAX_CLASS];
+    double exposed[HAR__MAX_SORT];
     CORE_TRY(har_predict_check(p, r));
     const worlds w = make_worlds(p->machine, r->no_interval);
     har__aim(p, r);
@@ -417,7 +410,7 @@ core_status har_predict(har_predictor *p, const har_predict_case *r,
     keep_idlest(p, w.n, out);
     keep_classes(p, exposed, out);
     keep_balance(p, r, &b, out);
-    return keep_memory(p, r, out);
+    return har__memory(p, r, out);
 }
 
 /* --- the timeline --- */

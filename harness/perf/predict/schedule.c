@@ -15,7 +15,7 @@
  * worlds are the time of a prediction: their arrays are apart, and as long as
  * the compiler likes.
  */
-#include "harness/perf/predict/schedule.h"
+#include "harness/perf/predict/hubs.h"
 
 #include <string.h>
 
@@ -52,6 +52,12 @@ typedef struct begun {
 
 enum { RING = 16 };
 
+/* What a hub takes from its first meeting of a tick to its last.             */
+typedef struct stretch {
+    worlds seconds;
+    bool is_known;
+} stretch;
+
 typedef struct replay {
     const har_schedule *s;
     const int *play;
@@ -62,6 +68,8 @@ typedef struct replay {
     group *group;
     begun *ring; /* [n_group, RING] where meetings are begun                  */
     double *last; /* [n_group, n_world] end of the last that was begun        */
+    har_hubs hubs;
+    stretch *stretch; /* [hubs, n_tick]                                       */
     double *sent; /* [sends, n_world] when each message is there              */
     int *ready;
     int n_ready, n_done;
@@ -74,6 +82,7 @@ void har_replay_work_free(har_replay_work *work)
 {
     core_arena_free(&work->arena);
     core_arena_free(&work->sends);
+    core_arena_free(&work->hubs);
     *work = (har_replay_work){0};
 }
 
@@ -183,10 +192,43 @@ static void arrive(replay *r, int i, const har_event *e, group *g)
     g->n_here++;
 }
 
+/* The hub of lane i has met, if the group is one, for the first or the last time
+ * of a tick: from the second time on that the tick is played, and nobody wants to
+ * know what lanes do meanwhile, they are at the last.                        */
+static void pass_stretch(replay *r, int i, const group *g, int group_i,
+                         int64_t event)
+{
+    const int hub = r->hubs.n > 0 ? r->hubs.of_group[group_i] : -1;
+    const lane *l = &r->lane[i];
+    if (hub < 0)
+        return;
+    const int n_tick = r->s->n_tick, tick = r->play[l->at];
+    const int64_t at = (int64_t)i * n_tick + tick;
+    stretch *s = &r->stretch[hub * n_tick + tick];
+    if (r->hubs.first[at] < 0)
+        return;
+    if (event == r->hubs.last[at] && !s->is_known) {
+        add(s->seconds, l->clock, r->n_world);
+        s->is_known = true;
+    }
+    if (event != r->hubs.first[at])
+        return;
+    if (!s->is_known)
+        for (int k = 0; k < r->n_world; k++)
+            s->seconds[k] = -l->clock[k];
+    for (int k = g->first; s->is_known && !l->counts && k >= 0;
+         k = r->lane[k].next) {
+        lane *other = &r->lane[k];
+        add(other->clock, s->seconds, r->n_world);
+        other->event = r->hubs.last[(int64_t)k * n_tick + tick] + 1;
+    }
+}
+
 /* True if the meeting is over for this lane, false if it waits. */
 static bool meet(replay *r, int i, const har_event *e)
 {
     group *g = &r->group[e->group];
+    const int64_t event = r->lane[i].event;
     arrive(r, i, e, g);
     if (g->n_here < r->s->n_member[e->group])
         return false;
@@ -196,6 +238,7 @@ static bool meet(replay *r, int i, const har_event *e)
         if (k != i)
             r->ready[r->n_ready++] = k;
     }
+    pass_stretch(r, i, g, e->group, event);
     g->n_here = 0;
     return true;
 }
@@ -400,6 +443,8 @@ static void take(replay *r, core_arena *a, int64_t n_sent)
     r->ring = core_arena_take(a, (int64_t)n_ring * RING, sizeof *r->ring);
     r->last = core_arena_f64(a, (int64_t)n_ring * r->n_world);
     r->sent = core_arena_f64(a, n_sent * r->n_world);
+    r->stretch = core_arena_take(a, (int64_t)r->hubs.n * r->s->n_tick,
+                                 sizeof *r->stretch);
     r->ready = core_arena_take(a, r->s->n_lane, sizeof *r->ready);
 }
 
@@ -437,6 +482,9 @@ static core_status carve(replay *r, har_replay_work *work, int64_t **mailbox)
         (*mailbox)[i] = n_sent;
         n_sent += sends_of(r, i, scratch);
     }
+    /* what hides behind computing depends on what was computed before */
+    if (r->n_pass < r->n_play && !r->s->begins && !r->s->meets_aside)
+        CORE_TRY(har_hubs_find(&r->hubs, r->s, &work->hubs));
     need = core_arena_measure();
     take(r, &need, n_sent);
     CORE_TRY(core_arena_room(&work->arena, &need));
@@ -454,6 +502,8 @@ static void start(replay *r, const int64_t *mailbox)
         for (int k = 0; k < s->n_group * r->n_world; k++)
             r->last[k] = 0;
     }
+    for (int64_t i = 0; i < (int64_t)r->hubs.n * s->n_tick; i++)
+        r->stretch[i].is_known = false;
     for (int i = 0; i < s->n_lane; i++) {
         r->lane[i] = (lane){
             .mailbox = mailbox[i],

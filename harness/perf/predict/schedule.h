@@ -84,7 +84,7 @@ typedef struct har_replay {
 
 /* Buffers of a replay; start with {0}, free with har_replay_work_free.       */
 typedef struct har_replay_work {
-    core_arena arena, sends;
+    core_arena arena, sends, hubs;
 } har_replay_work;
 void har_replay_work_free(har_replay_work *work);
 
