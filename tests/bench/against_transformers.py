@@ -8,9 +8,14 @@ batches of each, in turn, several times over: what the larger one takes more is
 the pass alone, without starting and reading.  Processor seconds stand beside
 the clock's, which mean little on a busy machine.
 
+A virtual machine may give free memory back to its host, and then takes a second
+or two for each GiB that it needs again.  transformers keeps its own; so before
+each `run` as much is touched and freed, and --cold leaves that out.
+
 Needs torch and transformers; not part of CI.
 """
 import argparse
+import mmap
 import os
 import resource
 import statistics
@@ -23,6 +28,7 @@ import torch
 from transformers import MixtralConfig, MixtralForCausalLM
 
 SMALL, LARGE = (1, 256), (9, 256)  # rows, tokens of a row
+TOUCHED = 3 << 30
 MORE = LARGE[0] * LARGE[1] - SMALL[0] * SMALL[1]
 
 
@@ -52,7 +58,15 @@ def by_transformers(model, rows, tokens):
         return took(resource.RUSAGE_SELF, lambda: model(ids, use_cache=False))
 
 
-def by_run(command, rows, tokens):
+def touch_memory():
+    with mmap.mmap(-1, TOUCHED) as memory:
+        for page in range(0, TOUCHED, mmap.PAGESIZE):
+            memory[page] = 1
+
+
+def by_run(command, rows, tokens, cold):
+    if not cold:
+        touch_memory()
     command = command + ["--batch", f"{rows}x{tokens}"]
     return took(resource.RUSAGE_CHILDREN, lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
 
@@ -61,6 +75,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program")
     parser.add_argument("--times", type=int, default=5)
+    parser.add_argument("--cold", action="store_true", help="memory as it is found")
     options = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     model = make_model()
@@ -68,9 +83,9 @@ def main():
         model.save_pretrained(folder)
         run = [options.program, "run", "--model", folder, "--out", os.path.join(folder, "taps")]
         ways = {"transformers, fp32": lambda *shape: by_transformers(model, *shape),
-                "run, the reference in doubles": lambda *shape: by_run(run, *shape),
+                "run, the reference in doubles": lambda *shape: by_run(run, *shape, options.cold),
                 "run --plan tp=1 --numerics fp32":
-                    lambda *shape: by_run(run + ["--plan", "tp=1", "--numerics", "fp32"], *shape)}
+                    lambda *shape: by_run(run + ["--plan", "tp=1", "--numerics", "fp32"], *shape, options.cold)}
         seen = {name: [] for name in ways}
         for _ in range(options.times + 1):
             for name, way in ways.items():
