@@ -32,6 +32,11 @@ static const core__gguf_name COMMON[] = {
     {"attention.sliding_window", "sliding_window"},
     {"attention.q_lora_rank", "q_lora_rank"},
     {"attention.kv_lora_rank", "kv_lora_rank"},
+    {"attention.key_length_mla", ""},
+    {"attention.value_length_mla", ""},
+    {"attention.indexer.head_count", "index_n_heads"},
+    {"attention.indexer.key_length", "index_head_dim"},
+    {"attention.indexer.top_k", "index_topk"},
     {"rope.freq_base", "rope_theta"},
     {"rope.dimension_count", ""},
     {"rope.scaling.type", ""},
@@ -442,8 +447,7 @@ static core_status make_config(const core_gguf *file,
 }
 
 static core_status parse(core_spec *out, core_config_facts *facts,
-                         const core_overrides *overrides,
-                         const core_gguf *file)
+                         const core_overrides *overrides, const core_gguf *file)
 {
     const core__gguf_arch *arch = NULL;
     core_spec spec;

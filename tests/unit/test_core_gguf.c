@@ -83,6 +83,9 @@ static const struct converted {
     {"exaone_moe__few.gguf", "exaone_moe/few", 0.0},
     {"bailing_moe__as_glm4.gguf", "bailing_moe/as_glm4", 0.0},
     {"glm4v_moe__one_group.gguf", "glm4v_moe/one_group", 0.0},
+    {"deepseek_v32__yarn_groups.gguf", "deepseek_v32/yarn_groups", 0.0},
+    {"glm_moe_dsa__shared_index.gguf", "glm_moe_dsa/shared_index", 0.0},
+    {"solar_open__yarn_groups.gguf", "solar_open/yarn_groups", 0.0},
 };
 enum { N_CONVERTED = sizeof CONVERTED / sizeof CONVERTED[0] };
 
@@ -168,6 +171,10 @@ static const struct told {
     {"bailing_moe__as_glm4.gguf", "bailing_moe/as_glm4", ""},
     {"glm4v_moe__one_group.gguf", "glm4v_moe/one_group",
      "family=glm4_moe/glm4v_moe "},
+    {"deepseek_v32__yarn_groups.gguf", "deepseek_v32/yarn_groups", ""},
+    {"glm_moe_dsa__shared_index.gguf", "glm_moe_dsa/shared_index", ""},
+    {"solar_open__yarn_groups.gguf", "solar_open/yarn_groups",
+     "family=glm4_moe/solar_open rotated=6/- "},
 };
 enum { N_TOLD = sizeof TOLD / sizeof TOLD[0] };
 
@@ -501,6 +508,42 @@ START_TEST(a_key_that_is_no_number_is_not_missing)
 }
 END_TEST
 
+/* Whether the second layer of GLM-5 chooses keys: the key's word, and where the
+ * key is another architecture's, whether it has an indexer.                  */
+static const struct chooses {
+    const char *prefix;
+    unsigned char second;
+    core_sight sight;
+} CHOOSES[] = {
+    {"glm-dsa", 0, CORE_SIGHT_KEPT},
+    {"glm-dsa", 1, CORE_SIGHT_CHOSEN},
+    {"glm-xxx", 1, CORE_SIGHT_KEPT},
+};
+enum { N_CHOOSES = sizeof CHOOSES / sizeof CHOOSES[0] };
+
+START_TEST(layers_choose_as_a_key_or_else_tensors_say)
+{
+    static const char KEY[] = "glm-dsa.attention.indexer.types";
+    static const unsigned char LISTED[] = {LIST, 0, 0, 0, 7, 0, 0, 0, 4, 0,
+                                           0,    0, 0, 0, 0, 0, 1, 0, 1, 0};
+    const size_t n = sizeof KEY - 1;
+    unsigned char from[64], to[64];
+    core_spec spec;
+    core_st_folder *files = NULL;
+    memcpy(from, KEY, n);
+    memcpy(from + n, LISTED, sizeof LISTED);
+    memcpy(to, from, sizeof to);
+    memcpy(to, CHOOSES[_i].prefix, 7);
+    to[n + 17] = CHOOSES[_i].second;
+    check_ok(open_changed(DATA "glm_moe_dsa__shared_index.gguf", from, to,
+                          n + sizeof LISTED, &spec, &files));
+    core_st_folder_close(files);
+    ck_assert_int_eq(spec.sight[0], CORE_SIGHT_CHOSEN);
+    ck_assert_int_eq(spec.sight[1], CHOOSES[_i].sight);
+    ck_assert_int_eq(spec.sight[2], CORE_SIGHT_CHOSEN);
+}
+END_TEST
+
 /* A layer's number with a zero before it is another name of the same. */
 START_TEST(two_tensors_do_not_mean_one_weight)
 {
@@ -535,6 +578,8 @@ int main(void)
     tcase_add_test(tests, a_float_is_its_shortest_decimal);
     tcase_add_loop_test(tests, a_key_that_is_no_number_is_not_missing, 0,
                         N_TURNED);
+    tcase_add_loop_test(tests, layers_choose_as_a_key_or_else_tensors_say, 0,
+                        N_CHOOSES);
     tcase_add_test(tests, two_tensors_do_not_mean_one_weight);
     suite_add_tcase(suite, tests);
     return check_main(suite);

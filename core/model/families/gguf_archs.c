@@ -52,24 +52,31 @@ static core_status add_granite(const core_gguf *file, json_t *config)
     return CORE_OK;
 }
 
-/* Sizes of a head: files before key_length_mla have them in key_length.  V3 is
- * V2 with other scores; a file that does not say which has V2's, unless it
- * has V3's correction. */
-static core_status add_deepseek(const core_gguf *file, json_t *config)
+/* Sizes of a head: files before key_length_mla have them in key_length. */
+static void put_latent(const core_gguf *file, json_t *config)
 {
-    double n_rot = 0.0, n_key = 0.0, n_value = 0.0, n_group = 1.0, func = 0.0;
-    const int n_l = core__gguf_layers(file);
+    double n_rot = 0.0, n_key = 0.0, n_value = 0.0;
     (void)core__gguf_value(file, "rope.dimension_count", &n_rot);
     if (!core__gguf_value(file, "attention.key_length_mla", &n_key))
         (void)core__gguf_value(file, "attention.key_length", &n_key);
     if (!core__gguf_value(file, "attention.value_length_mla", &n_value))
         (void)core__gguf_value(file, "attention.value_length", &n_value);
-    (void)core__gguf_value(file, "expert_group_count", &n_group);
     put(config, "qk_nope_head_dim", n_key - n_rot);
     put(config, "qk_rope_head_dim", n_rot);
     put(config, "v_head_dim", n_value);
     json_object_set(config, "num_key_value_heads",
                     json_object_get(config, "num_attention_heads"));
+    put_inner(file, config, "moe_intermediate_size", "ffn_down_exps.weight");
+}
+
+/* V3 is V2 with other scores; a file that does not say which has V2's, unless
+ * it has V3's correction. */
+static core_status add_deepseek(const core_gguf *file, json_t *config)
+{
+    double n_group = 1.0, func = 0.0;
+    const int n_l = core__gguf_layers(file);
+    put_latent(file, config);
+    (void)core__gguf_value(file, "expert_group_count", &n_group);
     bool is_v3 = core__gguf_value(file, "expert_gating_func", &func)
                      ? func == 2.0
                      : false;
@@ -81,7 +88,34 @@ static core_status add_deepseek(const core_gguf *file, json_t *config)
                         json_string(is_v3           ? "noaux_tc"
                                     : n_group > 1.0 ? "group_limited_greedy"
                                                     : "greedy"));
-    put_inner(file, config, "moe_intermediate_size", "ffn_down_exps.weight");
+    return CORE_OK;
+}
+
+static core_status add_deepseek32(const core_gguf *file, json_t *config)
+{
+    put_latent(file, config);
+    return CORE_OK;
+}
+
+/* Of each layer whether it chooses keys; files of GLM-5 before this key have an
+ * indexer where one does. */
+static core_status add_glm_dsa(const core_gguf *file, json_t *config)
+{
+    const core_gguf_key *types =
+        core__gguf_get(file, "attention.indexer.types");
+    const json_int_t n_l =
+        json_integer_value(json_object_get(config, "num_hidden_layers"));
+    json_t *words = json_array();
+    put_latent(file, config);
+    for (json_int_t l = 0; l < n_l && l < CORE_MAX_LAYERS; l++) {
+        double chooses =
+            core__gguf_layer_tensor(file, l, "indexer.attn_k.weight") != NULL;
+        if (types != NULL && !core_gguf_number(types, l, &chooses))
+            break;
+        json_array_append_new(words,
+                              json_string(chooses != 0.0 ? "full" : "shared"));
+    }
+    json_object_set_new(config, "indexer_types", words);
     return CORE_OK;
 }
 
@@ -214,13 +248,24 @@ static const core__gguf_arch ARCHS[] = {
     {.name = "deepseek2",
      .model_type = "deepseek_v2",
      .fixed = ROUTED,
-     .own = {{"attention.key_length", ""},
-             {"attention.value_length", ""},
-             {"attention.key_length_mla", ""},
-             {"attention.value_length_mla", ""}},
+     .own = {{"attention.key_length", ""}, {"attention.value_length", ""}},
      .flags = {{"attention_bias", "blk.%d.attn_kv_a_mqa.bias"}},
      .add = add_deepseek,
      .adjust = adjust_deepseek},
+    {.name = "deepseek32",
+     .model_type = "deepseek_v32",
+     .fixed = ROUTED,
+     .own = {{"attention.key_length", ""}, {"attention.value_length", ""}},
+     .flags = {{"attention_bias", "blk.%d.attn_kv_a_mqa.bias"}},
+     .add = add_deepseek32},
+    {.name = "glm-dsa",
+     .model_type = "glm_moe_dsa",
+     .fixed = ROUTED,
+     .own = {{"attention.key_length", ""},
+             {"attention.value_length", ""},
+             {"attention.indexer.types", ""}},
+     .flags = {{"attention_bias", "blk.%d.attn_kv_a_mqa.bias"}},
+     .add = add_glm_dsa},
     {.name = "glm4moe",
      .model_type = "glm4_moe",
      .fixed = ROUTED,

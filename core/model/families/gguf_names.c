@@ -44,6 +44,10 @@ static const name LAYER[] = {
     {"attn_kv_a_norm", CORE_W_KV_A_NORM, CORE_W_NONE},
     {"attn_kv_b", CORE_W_KV_B, CORE_W_NONE},
     {"attn_k_b", CORE_W_KV_B, CORE_W_NONE},
+    {"indexer.attn_q_b", CORE_W_INDEX_Q, CORE_W_NONE},
+    {"indexer.attn_k", CORE_W_INDEX_K, CORE_W_NONE},
+    {"indexer.k_norm", CORE_W_INDEX_K_NORM, CORE_W_INDEX_K_NORM_BIAS},
+    {"indexer.proj", CORE_W_INDEX_WEIGHT, CORE_W_NONE},
     {"ffn_gate_inp", CORE_W_ROUTER, CORE_W_ROUTER_BIAS},
     {"exp_probs_b", CORE_W_NONE, CORE_W_CORRECTION},
     {"ffn_gate_inp_shexp", CORE_W_SHARED_GATE, CORE_W_NONE},
@@ -107,7 +111,8 @@ static bool is_one_expert(const char *rest, core__gguf_meaning *out)
 bool core__gguf_meaning_of(int64_t layer, const char *rest,
                            core__gguf_meaning *out)
 {
-    const size_t n = strcspn(rest, ".");
+    const char *dot = strrchr(rest, '.');
+    const size_t n = dot != NULL ? (size_t)(dot - rest) : strlen(rest);
     if (layer >= 0 && is_one_expert(rest, out))
         return true;
     const core_weight_kind kind =
