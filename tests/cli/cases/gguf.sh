@@ -46,6 +46,11 @@ has out '^span +\[window, full, window\], there \[full, window, full\]; no key g
 has err 'differs from .* in 1 field$'
 expect 1 moeparity spec "$files/olmoe__biased-00001-of-00002.gguf" --against "$ORACLE/olmoe/biased"
 has out '^norm_eps +1e-05, there 1e-06; olmoe.attention.layer_norm_rms_epsilon$'
+LC_ALL=C sed 's/glm-dsa.attention.indexer.types/glm-xxx.attention.indexer.types/' "$files/glm_moe_dsa__shared_index.gguf" >other.gguf
+expect 0 moeparity spec other.gguf --against "$ORACLE/glm_moe_dsa/shared_index"
+LC_ALL=C sed 's/\(indexer.types.\{16\}\x01\)\x00/\1\x01/' "$files/glm_moe_dsa__shared_index.gguf" >other.gguf
+expect 1 moeparity spec other.gguf --against "$ORACLE/glm_moe_dsa/shared_index"
+has out '^sight +.*; glm-dsa.attention.indexer.types$'
 
 expect 1 moeparity spec "$files/llama3.gguf" --against "$ORACLE/llama4/every_layer"
 has out '^rope.scaling +llama3, there plain; rope_freqs.weight$'
