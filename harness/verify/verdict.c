@@ -353,7 +353,7 @@ static core_status make_pass(har_pass *pass, par_comm *comm,
         pass->tap[i].n_row = watch->tap[i].n_row;
         pass->tap[i].n_col = watch->tap[i].n_col;
         har_lattice_init(&pass->tap[i].lattice);
-        if (watch->honest != NULL)
+        if (watch->honest != NULL && i < watch->n_tap) /* the last is no tap */
             pass->tap[i].honest = watch->honest[i];
         pass->tap[i].first_rank = pass->tap[i].worst_rank = -1;
         pass->tap[i].lattice_rank = -1;
