@@ -78,6 +78,7 @@ typedef struct gold__spread {
 typedef struct gold__tap {
     core_tap tap;
     bool is_output; /* else only needed to make something of it               */
+    bool is_shares; /* a row's values are divided by their sum                */
     int64_t n_row, n_col;
     double *v;     /* [n_row, n_col], or                                      */
     int64_t *ints; /* the same                                                */

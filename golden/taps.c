@@ -85,7 +85,12 @@ core_status gold__taps_make(gold__taps *out, const core_spec *spec,
             (with_spread && ref_is_forced(REF_BLOCK, list[i].kind));
         if (!is_output && !is_internal(spec, list[i].kind))
             continue;
-        out->at[out->n] = (gold__tap){.tap = list[i], .is_output = is_output};
+        out->at[out->n] = (gold__tap){
+            .tap = list[i],
+            .is_output = is_output,
+            .is_shares =
+                list[i].kind == CORE_TAP_TOPK_WEIGHT && spec->renormalise,
+        };
         status = take(&out->at[out->n++], spec, n_token, with_spread);
     }
     free(list);

@@ -5,8 +5,8 @@
  * drawn passes showed in it, plus one unit in the last place of its largest
  * element, which a rounding that no draw met may turn.  Of few elements, each
  * turned seldom, the draws may have met none: then the deviation is that of the
- * tap's rows in general, in proportion to their sizes.  docs/golden.md has the
- * argument; compute.c runs the passes.  What the numerics can resolve is asked
+ * tap's rows in general, in proportion to how far their values go.
+ * docs/golden.md has the argument; compute.c runs the passes.  What the numerics can resolve is asked
  * of core_store itself, so that numerics added later need nothing here.
  */
 #include "golden/golden_impl.h"
@@ -55,19 +55,36 @@ double gold__largest_of(const gold__tap *tap, int64_t row)
     return core_largest(tap->v + row * tap->n_col, tap->n_col);
 }
 
-/* The rms over the rows of their deviations, each over the row's largest value.
- */
+/* How far a row's values go where what they are made of goes a given way: as
+ * its largest value; but of shares of a sum W, w moves by w (1 - w / W) of what
+ * its logarithm does, most where two are equal.                             */
+static double reach_of(const gold__tap *tap, int64_t row)
+{
+    const double *v = tap->v + row * tap->n_col;
+    if (!tap->is_shares)
+        return gold__largest_of(tap, row);
+    double sum = 0.0, reach = 0.0;
+    for (int64_t c = 0; c < tap->n_col; c++)
+        sum += v[c];
+    for (int64_t c = 0; sum > 0.0 && c < tap->n_col; c++)
+        reach = fmax(reach, v[c] * (1.0 - v[c] / sum));
+    return reach;
+}
+
+/* The rms over the rows of their deviations, over that of their reaches, each
+ * over the row's largest value.                                              */
 static double usual_share(const gold__tap *tap, const double *deviation)
 {
-    double sum = 0.0, n = 0.0;
+    double deviations = 0.0, reaches = 0.0;
     for (int64_t r = 0; r < tap->n_row; r++) {
         const double largest = gold__largest_of(tap, r);
         if (largest == 0.0)
             continue;
-        sum += deviation[r] / largest * (deviation[r] / largest);
-        n += 1.0;
+        const double reach = reach_of(tap, r) / largest;
+        deviations += deviation[r] / largest * (deviation[r] / largest);
+        reaches += reach * reach;
     }
-    return n > 0.0 ? sqrt(sum / n) : 0.0;
+    return reaches > 0.0 ? sqrt(deviations / reaches) : 0.0;
 }
 
 /* The least float that is no less. */
@@ -87,7 +104,7 @@ void gold__tolerance(float *out, const gold__tap *tap, int forcing, bool rms,
     for (int64_t r = 0; r < tap->n_row; r++) {
         const double largest = gold__largest_of(tap, r);
         const double tolerance =
-            GOLD__FACTOR * fmax(deviation[r], usual * largest) +
+            GOLD__FACTOR * fmax(deviation[r], usual * reach_of(tap, r)) +
             2.0 * roundoff * largest * share;
         out[r] = rounded_up(tolerance);
     }

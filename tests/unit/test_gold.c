@@ -54,6 +54,25 @@ START_TEST(a_tolerance_is_of_its_row)
 }
 END_TEST
 
+/* What no draw moved of two shares of a sum goes as w (1 - w / W). */
+START_TEST(a_share_is_off_most_where_two_are_equal)
+{
+    double v[] = {1.0, 1.0, 1.75, 0.25};
+    double largest[] = {0.0, 0x1p-10}, rms[] = {0.0, 0x1p-10};
+    gold__tap tap = {.is_shares = true, .n_row = 2, .n_col = 2, .v = v};
+    tap.spread[REF_BLOCK] = (gold__spread){largest, rms, 0.0};
+    float out[2];
+    gold__tolerance(out, &tap, REF_BLOCK, false, 0.0);
+    const double reach[] = {0.5, 1.75 * 0.125};
+    const double deviation = 0x1p-10 / 1.75, second = reach[1] / 1.75;
+    const double usual =
+        deviation / sqrt(reach[0] * reach[0] + second * second);
+    ck_assert(fabs((double)out[0] - GOLD__FACTOR * usual * reach[0]) <=
+              usual * 0x1p-20);
+    ck_assert((double)out[1] == GOLD__FACTOR * 0x1p-10);
+}
+END_TEST
+
 /* So many times the draws' largest, but two units at least. */
 START_TEST(a_slope_may_be_two_units_at_least)
 {
@@ -317,6 +336,7 @@ int main(void)
     tcase_add_checked_fixture(tests, make_folder, remove_folder);
     tcase_add_test(tests, the_unit_roundoff_is_asked_of_the_numerics);
     tcase_add_test(tests, a_tolerance_is_of_its_row);
+    tcase_add_test(tests, a_share_is_off_most_where_two_are_equal);
     tcase_add_test(tests, a_slope_may_be_two_units_at_least);
     tcase_add_test(tests, a_spread_is_the_largest_of_its_draws);
     tcase_add_loop_test(tests, a_margin_is_last_chosen_minus_first_rejected, 0,
