@@ -1,8 +1,7 @@
 /* harness/perf/predict/events.c -- the events of one lane.
  *
- * Records get their times and become events, or are looked up (sections.c,
- * layers.c).  Where nobody asks which record it was, all that is computed
- * between two transfers is one event for each cause.
+ * Records get their times and become events (putting.c), or are looked up
+ * (sections.c, layers.c).
  *
  * Traps: a group of one rank makes no event; the expert group of a lane that
  * speaks for others is as large as ever in the time of its transfers, and its
@@ -10,77 +9,9 @@
  */
 #include "harness/perf/predict/putting.h"
 
-#include "core/base/arena.h"
 #include "harness/perf/machine/tiers.h"
 
-#include <string.h>
-
-/* --- memory --- */
-
-static core_status room_for_events(har_predictor *p)
-{
-    har_event *more = core_grow(p->event, &p->n_event_room, p->n_event + 1,
-                                sizeof *more, "a schedule");
-    if (more == NULL)
-        return CORE_E_MEMORY;
-    p->event = more;
-    return CORE_OK;
-}
-
-core_status har__push(har_predictor *p, const har_event *event)
-{
-    if (p->n_event == p->n_event_room)
-        CORE_TRY(room_for_events(p));
-    p->event[p->n_event++] = *event;
-    return CORE_OK;
-}
-
-/* An event of computing is added to one of its cause in [first, n), if no
- * transfer is between them; false: there is none. */
-bool har__join_computing(har_event *list, int64_t first, int64_t n,
-                         const har_event *event)
-{
-    if (event->kind != HAR_EVENT_COMPUTE)
-        return false;
-    for (int64_t i = n - 1; i >= first && list[i].kind == HAR_EVENT_COMPUTE;
-         i--)
-        if (list[i].cause == event->cause) {
-            list[i].seconds += event->seconds;
-            list[i].more += event->more;
-            return true;
-        }
-    return false;
-}
-
-core_status har__add_event(const har__putting *u, const har_event *event)
-{
-    har_predictor *p = u->p;
-    if (!p->is_whole &&
-        har__join_computing(p->event, u->first, p->n_event, event))
-        return CORE_OK;
-    return har__push(p, event);
-}
-
 /* --- steps of a plan that overlaps --- */
-
-/* The events from here on are of this step.  What was begun has to be over
- * before experts compute, and before what came back is added up. */
-core_status har__enter(har__putting *u, par_step_kind step)
-{
-    const bool is_back = u->step == PAR_STEP_COMBINE;
-    const bool is_there = step == PAR_STEP_EXPERTS || step == PAR_STEP_COMBINE;
-    if (step == u->step)
-        return CORE_OK;
-    for (; (is_back || is_there) && u->n_begun > 0; u->n_begun--) {
-        har_event wait = u->begun;
-        wait.kind = HAR_EVENT_WAIT;
-        wait.step = is_back ? PAR_STEP_RETURNED : PAR_STEP_ARRIVED;
-        CORE_TRY(har__push(u->p, &wait));
-    }
-    u->n_exchange = 0;
-    u->step = step;
-    return CORE_OK;
-}
 
 /* Whose record is it? */
 static par_step_kind step_of(const har__putting *u, const core_cost *c)
@@ -130,54 +61,6 @@ static int class_of(har_predictor *p, const core_cost *c)
                                             .collective = c->collective,
                                             .axis = c->axis};
     return i;
-}
-
-/* These lanes have it: its numbers are theirs. */
-int har__see_class(har_predictor *p, int i)
-{
-    har_class *k = &p->class_of[i];
-    if (p->class_seen[i] == p->number)
-        return i;
-    core_assert(p->n_order < HAR_MAX_CLASS);
-    p->class_seen[i] = p->number;
-    p->order[p->n_order++] = i;
-    *k = (har_class){.op = k->op,
-                     .kind = k->kind,
-                     .collective = k->collective,
-                     .axis = k->axis};
-    return i;
-}
-
-/* Seconds that a sigma of the record is more than one of its kind: of what
- * carries its coefficients over, or of the links of a transfer. */
-double har__more_of(const har__putting *u, const core_cost *c, har_time time)
-{
-    const har_timer *t = &u->p->timer;
-    if (!u->has_interval)
-        return 0;
-    if (c->kind == CORE_COST_COLLECTIVE)
-        return c->collective == CORE_RECEIVE
-                   ? 0
-                   : har_timer_slower(t, c, u->tier[c->axis], time.seconds);
-    if (!t->machine->is_carried)
-        return 0;
-    return time.seconds *
-           (time.sigma - t->machine->sigma[har_timer_kind(c->kind)].value);
-}
-
-/* A record is played `weight` times in a pass and then moves so many bytes. */
-void har__add_to_class(har_predictor *p, const har__known *known, double weight,
-                       double bytes)
-{
-    har_class *k = &p->class_of[known->event.class_i];
-    k->seconds += weight * known->event.seconds;
-    k->bound[known->bound] += weight * known->event.seconds;
-    k->flops += weight * known->flops;
-    k->bytes += bytes;
-    k->n_record += weight;
-    p->flops += weight * known->flops;
-    if (k->kind != CORE_COST_COLLECTIVE)
-        p->bytes += bytes;
 }
 
 static har_event_kind event_kind(const core_cost *c)
@@ -246,19 +129,6 @@ static core_status take_record(har__putting *u, const core_cost *c)
         u->n_begun++;
     }
     return har__add_event(u, &known.event);
-}
-
-/* The events from here on are of this tick. */
-void har__reach(har__putting *u, int64_t tick)
-{
-    int64_t *first = u->p->first + (int64_t)u->lane * (u->n_tick + 1);
-    if (u->tick < (int)tick) {
-        if (u->status == CORE_OK)
-            u->status = har__enter(u, PAR_STEP_MIX);
-        u->layer = -1;
-    }
-    for (; u->tick < (int)tick; u->first = u->p->n_event)
-        first[++u->tick] = u->p->n_event;
 }
 
 static void put(void *self, const core_cost *c)

@@ -10,16 +10,6 @@
 
 #include "core/base/arena.h"
 
-void har__note_part(har__layer *layer, har_cost_part part, int32_t section)
-{
-    int32_t *const place[HAR_COST_N_PARTS] = {[HAR_COST_MIXER] = &layer->mixer,
-                                              [HAR_COST_PRODUCTS] =
-                                                  &layer->products,
-                                              [HAR_COST_MLP] = &layer->mlp};
-    if (place[part] != NULL)
-        *place[part] = section;
-}
-
 /* A section of the layer's rows; NULL: not known. */
 static har__section *of_layer(const har__putting *u, const har_cost_layer *now,
                               har_cost_part part, int64_t n_flow)

@@ -1,7 +1,8 @@
 /* harness/perf/predict/putting.h -- private: records that become events.
  *
- * events.c makes events of records, sections.c remembers those of sections
- * (cost/model.h) and layers.c of whole layers, from one prediction to the next.
+ * events.c makes events of records by putting.c, sections.c remembers those of
+ * sections (cost/model.h) and layers.c of whole layers, from one prediction to
+ * the next.
  */
 #ifndef HAR_PERF_PREDICT_PUTTING_H
 #define HAR_PERF_PREDICT_PUTTING_H
@@ -72,7 +73,7 @@ typedef struct har__putting {
     core_status status;
 } har__putting;
 
-/* --- events.c.  Errors: E_MEMORY.    [local] --- */
+/* --- putting.c.  Errors: E_MEMORY.    [local] --- */
 
 /* Add to the events, or with others of its cause to the last one before which
  * no transfer is. */
@@ -141,8 +142,5 @@ CORE_NODISCARD core_status har__multiply(har__putting *u,
 /* Those of har_cost_reader.                                                  */
 bool har__layer_has(void *self, const har_cost_layer *now);
 void har__layer_ends(void *self);
-
-/* A layer that comes for the first time has this section.            [local] */
-void har__note_part(har__layer *layer, har_cost_part part, int32_t section);
 
 #endif

@@ -302,6 +302,17 @@ core_status har__begin_section(har__putting *u, const har__place *place,
     return CORE_OK;
 }
 
+/* A layer that comes for the first time has this section. */
+static void note_part(har__layer *layer, har_cost_part part, int32_t section)
+{
+    int32_t *const place[HAR_COST_N_PARTS] = {[HAR_COST_MIXER] = &layer->mixer,
+                                              [HAR_COST_PRODUCTS] =
+                                                  &layer->products,
+                                              [HAR_COST_MLP] = &layer->mlp};
+    if (place[part] != NULL)
+        *place[part] = section;
+}
+
 bool har__section_has(void *self, const har_cost_section *now)
 {
     har__putting *u = self;
@@ -316,7 +327,7 @@ bool har__section_has(void *self, const har_cost_section *now)
     if (!is_known && p->n_section < HAR__MOST_SECTIONS)
         u->status = har__begin_section(u, &place, at, now);
     if (u->new_layer > 0)
-        har__note_part(&p->layer[u->new_layer - 1], now->part, *at);
+        note_part(&p->layer[u->new_layer - 1], now->part, *at);
     if (is_known)
         u->status = recall(u, &p->section[*at - 1], now);
     return is_known;
