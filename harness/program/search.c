@@ -226,11 +226,10 @@ static core_status check_mark(const par_plan *plan, const har_quick *e,
                  "--mark: expected a plan without cp, as a step of decode has "
                  "one token of each row, found '%s'",
                  text);
-    CORE_FAIL_IF(plan->vpp > 1 && (plan->scope == PAR_SCOPE_REPLICA ||
-                                   plan->mb * plan->rounds % plan->pp != 0),
+    CORE_FAIL_IF(plan->vpp > 1 && plan->mb * plan->rounds % plan->pp != 0,
                  CORE_E_USAGE,
-                 "--mark: vpp = %d, expected scope=stage and a number of "
-                 "micro-batches that pp = %d divides, found '%s'",
+                 "--mark: vpp = %d, expected a number of micro-batches that "
+                 "pp = %d divides, found '%s'",
                  plan->vpp, plan->pp, text);
     return CORE_OK;
 }

@@ -26,6 +26,7 @@ add_unit(test_har_search
   SOURCES test_har_search.c
   LIBS harness LABELS unit)
 add_unit(test_har_drift SOURCES test_har_drift.c LIBS harness LABELS unit)
+add_unit(test_har_turns SOURCES test_har_turns.c LIBS harness LABELS unit)
 add_unit(test_har_dealer SOURCES test_har_dealer.c LIBS harness LABELS unit)
 add_unit(test_har_cost
   SOURCES test_har_cost.c

@@ -363,7 +363,7 @@ START_TEST(of_twins_the_better_is_kept)
 END_TEST
 
 typedef struct seen {
-    int n_cp, n_vpp, n_kind[PAR_N_CP_KINDS];
+    int n_cp, n_vpp, n_turns, n_kind[PAR_N_CP_KINDS];
 } seen;
 
 /* Rows over cp where a micro-batch has fewer than cp, in parts of 1024 tokens
@@ -375,13 +375,14 @@ static void see_memory(void *self, const har_shape *s, har_figures *out)
     out->memory = 1;
     n->n_cp += s->cp > 1;
     n->n_vpp += s->vpp > 1;
+    n->n_turns += s->vpp > 1 && s->scope == PAR_SCOPE_REPLICA;
     if (s->cp > 1) {
         n->n_kind[s->cp_kind]++;
         ck_assert_int_le(s->cp, 4);
         ck_assert_int_lt((rows + s->mb - 1) / s->mb, s->cp);
     }
     if (s->vpp > 1) {
-        ck_assert(s->scope == PAR_SCOPE_STAGE && s->pp > 1);
+        ck_assert_int_gt(s->pp, 1);
         ck_assert_int_eq(s->mb % s->pp, 0);
         ck_assert_int_eq(16 % (s->pp * s->vpp), 0);
     }
@@ -407,7 +408,7 @@ START_TEST(long_rows_and_virtual_stages_are_candidates)
         har_search_result r;
         ck_assert_int_eq(har_search_run(&r, &c), CORE_OK);
         ck_assert(i == 0 ? n.n_cp > 0 : n.n_cp == 0);
-        ck_assert(i < 2 ? n.n_vpp > 0 : n.n_vpp == 0);
+        ck_assert(i < 2 ? n.n_turns > 0 && n.n_vpp > n.n_turns : n.n_vpp == 0);
         for (int kind = 0; i == 0 && kind < PAR_N_CP_KINDS; kind++)
             ck_assert_int_gt(n.n_kind[kind], 0);
         ck_assert_int_gt(r.n_illegal, 0);
@@ -563,9 +564,10 @@ typedef struct holding {
     har_quick *e;
     har_replayer *r;
     int64_t n_row;  /* of a micro-batch                                       */
-    bool has_steps; /* scope=replica too: layers are alike                    */
+    int most_steps; /* of scope=replica, too, plans of so many stages: layers
+                     * are alike, and pairs interpolated between 2 and pp     */
     bool cuts;      /* rows over cp, too: experts divide a quarter of one     */
-    int n_stage, n_replica, n_sp, n_vpp, n_cp;
+    int n_stage, n_replica, n_sp, n_vpp, n_turns, n_cp;
 } holding;
 
 static bool is_near(double a, double b)
@@ -615,6 +617,7 @@ static void hold_shape(holding *h, const har_shape *shape)
     h->n_replica += in_step;
     h->n_sp += shape->sp;
     h->n_vpp += shape->vpp > 1;
+    h->n_turns += in_step && shape->vpp > 1;
     h->n_cp += shape->cp > 1;
 }
 
@@ -624,8 +627,7 @@ static void hold(void *self, const par_plan *plan)
     har_shape shape;
     const int n_l = (int)h->e->spec->n_l, pp = plan->pp;
     const bool in_step = plan->scope == PAR_SCOPE_REPLICA;
-    /* pairs are interpolated between 2 and pp */
-    if (in_step && (pp > 2 || !h->has_steps))
+    if (in_step && pp > h->most_steps)
         return;
     har_shape_of(plan, &shape);
     for (int mb = 1; mb <= 3; mb++) {
@@ -637,8 +639,7 @@ static void hold(void *self, const par_plan *plan)
     for (shape.vpp = 2; pp > 1 && pp * shape.vpp <= n_l; shape.vpp++)
         for (shape.mb = pp; n_l % (pp * shape.vpp) == 0 && shape.mb <= 5 * pp;
              shape.mb += 2 * pp)
-            if (!in_step)
-                hold_shape(h, &shape);
+            hold_shape(h, &shape);
 }
 
 static void hold_on(const har_machine *machine, core_types types,
@@ -707,7 +708,7 @@ START_TEST(closed_form_of_narrow_types)
     core_types types;
     har_machine machine;
     holding h = {.n_row = _i == 0 ? 1 : 512,
-                 .has_steps = true,
+                 .most_steps = 2,
                  .cuts = _i == 0};
     ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
     spec.capacity.rule = CORE_CAPACITY_NONE;
@@ -787,7 +788,7 @@ END_TEST
 START_TEST(closed_form_of_the_seed)
 {
     core_spec spec;
-    holding h = {.n_row = 1, .has_steps = true, .cuts = true};
+    holding h = {.n_row = 1, .most_steps = 2, .cuts = true};
     ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
     spec.capacity.rule = CORE_CAPACITY_NONE;
     hold_all(&spec, 512, 0, 8, 4, &h);
@@ -795,7 +796,21 @@ START_TEST(closed_form_of_the_seed)
     ck_assert_int_gt(h.n_replica, 0);
     ck_assert_int_gt(h.n_sp, 0);
     ck_assert_int_gt(h.n_vpp, 0);
+    ck_assert_int_gt(h.n_turns, 0);
     ck_assert_int_gt(h.n_cp, 0);
+}
+END_TEST
+
+/* As many layers as three stages divide: turns of one, two and three at work. */
+START_TEST(closed_form_of_three_in_step)
+{
+    core_spec spec;
+    holding h = {.n_row = 3, .most_steps = 3};
+    ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
+    spec.capacity.rule = CORE_CAPACITY_NONE;
+    spec.n_l = 12;
+    hold_all(&spec, 512, 0, 6, 4, &h);
+    ck_assert_int_gt(h.n_turns, 0);
 }
 END_TEST
 
@@ -942,6 +957,7 @@ int main(void)
     tcase_add_test(tests, replays_end);
     tcase_add_test(tests, of_twins_the_better_is_kept);
     tcase_add_test(tests, closed_form_of_the_seed);
+    tcase_add_test(tests, closed_form_of_three_in_step);
     tcase_add_loop_test(tests, closed_form_of_narrow_types, 0, 2);
     tcase_add_test(tests, a_cache_takes_the_bytes_of_its_type);
     tcase_add_loop_test(tests, closed_form_on_a_processor, 0, 2);

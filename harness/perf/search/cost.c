@@ -6,7 +6,7 @@
  * as long as one another.  scope=replica: stages move in step, so a tick takes the
  * longest own time of the stages at work and the pairs of all.  A pair's time
  * is asked for 1, 2, 4, ... stages at work and all of them, and taken as linear
- * in between.
+ * in between.  Virtual stages in step: turns.c.
  *
  * A full pipeline takes mb max(t) per batch; in decode no less than a row's
  * next token waits for its last one.  Traps: without a micro-batch on every
@@ -277,14 +277,9 @@ static double sum_of_largest(const double *own, int pp, int mb)
     return sum + (mb - pp + 1) * largest(own, 0, pp - 1);
 }
 
-/* How many pairs have 0, 1, ... pp stages that send rows. */
-typedef struct pair_count {
-    double n[CORE_MAX_LAYERS + 1];
-} pair_count;
-
 /* Pairs of a tick that has stages first .. last at work; n_moe: of each. */
-static void count_pairs(pair_count *c, const int *n_moe, int n_pair, int first,
-                        int last, double times)
+static void count_pairs(har__pair_count *c, const int *n_moe, int n_pair,
+                        int first, int last, double times)
 {
     for (int pair = 0; pair < n_pair; pair++) {
         int n = 0;
@@ -295,7 +290,7 @@ static void count_pairs(pair_count *c, const int *n_moe, int n_pair, int first,
 }
 
 /* Times are asked for none, 1, 2, 4, ... and all stages. */
-static har__part sum_of_pairs(const pricing *p, pair_count *c)
+static har__part sum_of_pairs(const pricing *p, har__pair_count *c)
 {
     const int pp = p->shape->pp;
     har__part sum = {0}, part;
@@ -321,7 +316,7 @@ static void pairs_of_pass(const pricing *p, const int *n_moe, int n_pair,
 {
     const int pp = p->shape->pp, mb = p->shape->mb;
     const int n_full = mb < pp ? pp - mb + 1 : mb - pp + 1;
-    pair_count in_all = {{0}}, in_full = {{0}};
+    har__pair_count in_all = {{0}}, in_full = {{0}};
     for (int k = 0; k < (mb < pp ? mb : pp) - 1; k++) { /* up and down */
         count_pairs(&in_all, n_moe, n_pair, 0, k, 1);
         count_pairs(&in_all, n_moe, n_pair, pp - 1 - k, pp - 1, 1);
@@ -339,17 +334,10 @@ static void pairs_of_pass(const pricing *p, const int *n_moe, int n_pair,
     add(full, &flat, 1.0 / n_full);
 }
 
-/* What stages do of their own before each pair, [n_pair, pp], and after the
- * last: they meet at pairs, so it is the slowest that counts each time.      */
-typedef struct segments {
-    int n_pair, n_moe[CORE_MAX_LAYERS];
-    double seconds[2 * CORE_MAX_LAYERS], after[CORE_MAX_LAYERS];
-} segments;
-
 /* From the last pair of a tick to the first of the next: again[s] of a stage at
  * work in both, which has a message to wait for, too; enter[s] in the next
  * alone. */
-static void find_between(const segments *own, int pp, double *again,
+static void find_between(const har__segments *own, int pp, double *again,
                          double *enter)
 {
     for (int s = 0; s < pp; s++) {
@@ -384,32 +372,29 @@ static double sum_between(const double *again, const double *enter, int pp,
     return sum;
 }
 
-static void find_segments(const pricing *p, segments *out, har__part *work)
+static void find_segments(const pricing *p, har__segments *out,
+                          har__part *work)
 {
     const har_search_memo *m = p->memo;
-    const int n_l = (int)p->e->spec->n_l, pp = p->shape->pp;
-    int n = 1;
-    for (int stage = 0; stage < pp; stage++) {
-        const int first = (int)core_split_first(n_l, pp, stage);
-        const int end = (int)core_split_first(n_l, pp, stage + 1);
-        const int n_moe = core_spec_count_moe(p->e->spec, first, end);
-        n = n_moe > n ? n_moe : n;
+    const int pp = p->shape->pp, n_part = n_parts(p);
+    *out = (har__segments){.pp = pp, .vpp = n_part / pp, .n_pair = 1};
+    for (int part = 0; part < n_part; part++) {
+        const int n_moe = core_spec_count_moe(p->e->spec, first_layer(p, part),
+                                              first_layer(p, part + 1));
+        out->n_moe[part] = n_moe;
+        out->n_pair = n_moe > out->n_pair ? n_moe : out->n_pair;
     }
-    out->n_pair = n;
-    for (int stage = 0; stage < pp; stage++) {
-        const int first = (int)core_split_first(n_l, pp, stage);
-        const int end = (int)core_split_first(n_l, pp, stage + 1);
+    for (int part = 0; part < n_part; part++) {
         own_time mine;
         int pair = 0;
-        find_own(p, stage, &mine);
+        find_own(p, part, &mine);
         add(work, &mine.all, (double)p->shape->mb / pp);
-        out->n_moe[stage] = mine.n_moe;
-        for (int i = 0; i < n; i++)
-            out->seconds[i * pp + stage] = i == 0 ? mine.start : 0;
-        out->after[stage] = mine.end;
-        for (int l = first; l < end; l++) {
-            double *to = pair < n ? &out->seconds[pair * pp + stage]
-                                  : &out->after[stage];
+        out->seconds[part] = mine.start;
+        out->after[part] = mine.end;
+        for (int l = first_layer(p, part); l < first_layer(p, part + 1); l++) {
+            double *to = pair < out->n_pair
+                             ? &out->seconds[pair * n_part + part]
+                             : &out->after[part];
             *to += mine.layer[m->class_of[l]];
             pair += m->is_moe[m->class_of[l]];
         }
@@ -419,9 +404,9 @@ static void find_segments(const pricing *p, segments *out, har__part *work)
 static void in_step(const pricing *p, pass *out)
 {
     const har_shape *s = p->shape;
-    segments own;
+    har__segments own;
     har__part pairs, full;
-    pair_count in_serving = {{0}};
+    har__pair_count in_serving = {{0}};
     double again[CORE_MAX_LAYERS], enter[CORE_MAX_LAYERS], most;
     find_segments(p, &own, &out->work);
     pairs_of_pass(p, own.n_moe, own.n_pair, &pairs, &full);
@@ -439,6 +424,26 @@ static void in_step(const pricing *p, pass *out)
     out->period = s->mb * (most + sum_of_pairs(p, &in_serving).seconds);
     out->token = s->pp * (most + full.seconds);
     out->balance = pair_part(p, 0, s->pp).balance;
+}
+
+/* Virtual stages in step. */
+static void in_turns(const pricing *p, pass *out)
+{
+    const int pp = p->shape->pp, n_group = p->shape->mb / pp;
+    har__segments own;
+    har__turns alone, more;
+    find_segments(p, &own, &out->work);
+    har__turns_of_group(&own, &alone);
+    har__turns_of_more(&own, &more);
+    const har__part pairs = sum_of_pairs(p, &alone.pairs);
+    const har__part pairs_more = sum_of_pairs(p, &more.pairs);
+    const double period = more.seconds + pairs_more.seconds;
+    add(&out->work, &pairs, 1);
+    add(&out->work, &pairs_more, n_group - 1);
+    out->latency = alone.seconds + pairs.seconds + (n_group - 1) * period;
+    out->period = n_group * period;
+    out->token = period;
+    out->balance = pair_part(p, 0, pp).balance;
 }
 
 static double balance_of(const pricing *p, double of_experts)
@@ -460,12 +465,15 @@ void har_quick_time(void *self, int thread, const har_shape *shape,
                        .n_row = har__rows_of(e, shape),
                        .has_pairs = e->spec->n_e > 0};
     pass at = {0};
-    if (har_shape_vpp(shape) > 1)
-        by_chunk(&p, &at);
-    else if (shape->scope == PAR_SCOPE_STAGE)
-        by_stage(&p, &at);
-    else
+    const bool is_virtual = har_shape_vpp(shape) > 1;
+    if (shape->scope == PAR_SCOPE_REPLICA && is_virtual)
+        in_turns(&p, &at);
+    else if (shape->scope == PAR_SCOPE_REPLICA)
         in_step(&p, &at);
+    else if (is_virtual)
+        by_chunk(&p, &at);
+    else
+        by_stage(&p, &at);
     const bool waits = e->n_kv > 0 && !(at.token <= at.period);
     out->latency = at.latency;
     out->next_token = at.token;

@@ -132,6 +132,31 @@ int64_t har__tokens_of(int cp, int64_t n_t);
 har__part_key har__pair_key(const har_quick *e, const har_shape *shape,
                             int stage, int n_stage);
 
+/* --- scope=replica --- */
+
+/* What parts (stages; virtual ones: number chunk * pp + stage) do of their own
+ * before each pair, [n_pair, n_part], and after the last: stages meet at pairs,
+ * so it is the slowest that counts each time.                                */
+typedef struct har__segments {
+    int pp, vpp, n_pair, n_moe[CORE_MAX_LAYERS];
+    double seconds[2 * CORE_MAX_LAYERS], after[CORE_MAX_LAYERS];
+} har__segments;
+
+/* How many pairs have 0, 1, ... pp stages that send rows.                    */
+typedef struct har__pair_count {
+    double n[CORE_MAX_LAYERS + 1];
+} har__pair_count;
+
+typedef struct har__turns {
+    double seconds; /* of the stages' own work, the slowest at each pair      */
+    har__pair_count pairs;
+} har__turns;
+
+/* The turns of a group of pp micro-batches with an empty pipeline before and
+ * after; those that each further group adds.                         [local] */
+void har__turns_of_group(const har__segments *own, har__turns *out);
+void har__turns_of_more(const har__segments *own, har__turns *out);
+
 /* Errors: E_MEMORY.                                                  [local] */
 CORE_NODISCARD core_status har__memo_make(har_search_memo *memo,
                                           const har_quick *e);

@@ -112,8 +112,7 @@ static void keep_all(candidates *c, har_shape shape, bool has_sp)
 {
     const int n_l = (int)c->request->spec->n_l, pp = shape.pp;
     keep_twins(c, shape, has_sp);
-    if (!c->request->has_vpp || pp == 1 || shape.mb % pp != 0 ||
-        shape.scope != PAR_SCOPE_STAGE)
+    if (!c->request->has_vpp || pp == 1 || shape.mb % pp != 0)
         return;
     for (shape.vpp = 2; pp * shape.vpp <= n_l; shape.vpp++)
         if (n_l % (pp * shape.vpp) == 0 && takes(c->request, &shape))

@@ -102,8 +102,8 @@ typedef struct har_search_case { /* borrows everything                        */
     bool has_sp; /* of a plan with tp > 1 with sp and without it, which are one
                   * plan, the better is a candidate: what fits, the faster    */
 
-    bool has_vpp; /* virtual stages, too: of scope=stage, of layers that pp * vpp
-                   * divides, with micro-batches that pp divides              */
+    bool has_vpp; /* virtual stages, too: of layers that pp * vpp divides, with
+                   * micro-batches that pp divides                            */
 
     /* Tokens of a row, whose parts of HAR_LEAST_TOKENS and more may be on cp
      * ranks where a micro-batch has fewer rows than cp: with as many, cp times

@@ -39,6 +39,9 @@ verified seed-mini --layers 2 --plan cut.yaml
 expect 0 moeparity search seed-mini $on --gpus 4 --batch 16x8 --mark pp=4,vpp=2,mb=4 --mark pp=4,mb=4 --json v.json
 jq -e '.marked | .[0].terms_s["pipeline bubble"] < 0.6 * .[1].terms_s["pipeline bubble"]' v.json >/dev/null ||
     fail "the bubble of virtual stages: $(jq -c '[.marked[].terms_s]' v.json)"
+expect 0 moeparity search seed-mini $on --gpus 4 --batch 16x8 --mark pp=4,vpp=2,ep=4,scope=replica,mb=4 --mark pp=4,ep=4,scope=replica,mb=4 --json v.json
+jq -e '.marked | .[0].terms_s["pipeline bubble"] < 0.6 * .[1].terms_s["pipeline bubble"]' v.json >/dev/null ||
+    fail "the bubble of virtual stages in step: $(jq -c '[.marked[].terms_s]' v.json)"
 
 # what it writes is verified, also with the experts dealt by popularity
 expect 0 moeparity search seed-mini $on --gpus 4 --batch 16x8 --write best.yaml
@@ -110,7 +113,7 @@ bad '--dtype: expected f16, bf16, f32, f64, fp8' seed-mini $on --gpus 4 --batch 
 bad 'act=fp8: expected narrow weights' seed-mini $on --gpus 4 --batch 16x8 --dtype bf16+act=fp8
 bad 'H % tp.*, while reading --mark$' seed-mini $on --gpus 4 --batch 16x8 --mark tp=3
 bad 'expected a plan without cp, as a step of decode' seed-mini $on --gpus 4 --decode 16x8 --mark cp=4
-bad '--mark: vpp = 2, expected scope=stage and a number of micro-batches that pp = 4 divides' seed-mini $on --gpus 4 --batch 16x8 --mark pp=4,vpp=2
+bad '--mark: vpp = 2, expected a number of micro-batches that pp = 4 divides' seed-mini $on --gpus 4 --batch 16x8 --mark pp=4,vpp=2
 bad '--mark: expected at most 4096 GPUs' seed-mini $on --gpus 4 --batch 16x8 --mark dp=8192
 bad 'expected a plan without stages, placement, overlap and batch_reduce' seed-mini $on --gpus 4 --batch 16x8 --mark tp=4,mb=4,batch_reduce=2
 bad '--place: expected --popularity' seed-mini $on --gpus 4 --batch 16x8 --place
