@@ -30,7 +30,9 @@ typedef struct core__gguf_arch {
     const char *fixed; /* JSON: what is true where no key says otherwise      */
     core__gguf_name own[CORE__GGUF_MAX_NAMES]; /* before those of all         */
     core__gguf_flag flags[CORE__GGUF_MAX_FLAGS];
-    bool pairs; /* q and k lie in the order of pairs                   */
+    bool pairs; /* q and k lie in the order of pairs                          */
+    bool tiled; /* heads of values of a delta net lie in the order of tiles   */
+    bool plus_one; /* norms that add 1 are stored with it                     */
     bool no_rope;
     /* What takes more than a name, into the object under `config`.           */
     core_status (*add)(const core_gguf *file, json_t *config);
@@ -55,16 +57,17 @@ int core__gguf_layers(const core_gguf *file);
 const core_gguf_tensor *
 core__gguf_layer_tensor(const core_gguf *file, int64_t layer, const char *rest);
 
-/* families/gguf_names.c: the weight that a tensor's name means: `rest` stands
- * behind "blk.LAYER.", or is the whole name where layer is -1.  How its experts
- * are written, and rearranged.  False: none of ours.                 [local] */
+/* families/gguf_names.c: the weight that a tensor's name means in the model:
+ * `rest` stands behind "blk.LAYER.", or is the whole name where layer is -1.
+ * How its experts are written, and its values.  False: none of ours. [local] */
 typedef struct core__gguf_meaning {
     core_weight_kind kind;
     int way; /* of core_file_tensor_in                                        */
     int expert;
     core_order order;
+    core_stored_as as;
 } core__gguf_meaning;
-bool core__gguf_meaning_of(int64_t layer, const char *rest,
-                           core__gguf_meaning *out);
+bool core__gguf_meaning_of(const core_spec *spec, int64_t layer,
+                           const char *rest, core__gguf_meaning *out);
 
 #endif

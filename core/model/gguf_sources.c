@@ -38,6 +38,8 @@ static const struct source {
     {"router.jitter", NULL, "the class's"},
     {"sliding_window", "attention.sliding_window", "no window"},
     {"span", "attention.sliding_window_pattern", "the architecture's pattern"},
+    {"mixer", "attention.recurrent_layers",
+     "attention in every so-manyth layer, in qwen35moe"},
     {"sight", "attention.indexer.types", "chosen where there is an indexer"},
     {"chunk", NULL, "8192"},
     {"positions", NULL, "every 4th layer has none in llama4"},

@@ -82,7 +82,7 @@ static void set_plain(core_st_tensor *view, core_packed_kind kind)
 
 static bool is_plain(const core_repack *how)
 {
-    return how->order == CORE_ORDER_SAME &&
+    return how->order == CORE_ORDER_SAME && how->as == CORE_STORED_AS_IT_IS &&
            core_packed_format_of(how->kind)->values == 1;
 }
 
@@ -119,16 +119,70 @@ static bool is_query_or_key(core_weight_kind kind)
            kind == CORE_W_K_BIAS;
 }
 
+static bool is_norm(core_weight_kind kind)
+{
+    return kind == CORE_W_ATTN_NORM || kind == CORE_W_FFN_NORM ||
+           kind == CORE_W_Q_NORM || kind == CORE_W_K_NORM ||
+           kind == CORE_W_FINAL_NORM;
+}
+
+/* How the heads of values of a delta net lie; of queries, keys and values in
+ * one tensor, the last rows. */
+static core_order tiles_of(const core_spec *spec, core_weight_kind kind,
+                           core_repack *how)
+{
+    how->head = spec->deltanet.n_dv;
+    how->n_head = spec->deltanet.n_vh;
+    how->n_group = spec->deltanet.n_kh;
+    switch (kind) {
+    case CORE_W_DELTANET_Q:
+    case CORE_W_DELTANET_Q_CONV:
+    case CORE_W_DELTANET_GATE:
+        return CORE_ORDER_TILED_ROWS;
+    case CORE_W_DELTANET_BETA:
+    case CORE_W_DELTANET_DT:
+    case CORE_W_DELTANET_DT_BIAS:
+    case CORE_W_DELTANET_A_LOG:
+        how->head = 1;
+        return CORE_ORDER_TILED_ROWS;
+    case CORE_W_DELTANET_OUT:
+        return CORE_ORDER_TILED_COLUMNS;
+    default:
+        return CORE_ORDER_SAME;
+    }
+}
+
+/* A tensor that has not as many rows or columns stays as it lies: its shape is
+ * refused when the weights are opened. */
+static void set_tiles(tensor *t, const core_spec *spec, core_weight_kind kind)
+{
+    const core_order order = tiles_of(spec, kind, &t->how);
+    const int64_t n = t->how.n_head * t->how.head;
+    const int64_t n_row = t->view.shape[0];
+    if (order == CORE_ORDER_TILED_COLUMNS ? t->view.n / n_row == n : n_row >= n)
+        t->how.order = order;
+}
+
+/* The last layers of a file may be some that predict further tokens. */
+static bool looks_ahead(const core_gguf *file, int64_t layer)
+{
+    const int n_layer = core__gguf_layers(file);
+    double n_ahead = 0.0;
+    (void)core__gguf_value(file, "nextn_predict_layers", &n_ahead);
+    return layer < n_layer && (double)layer >= n_layer - n_ahead;
+}
+
 static core_status name_tensor(tensor *t, const core_gguf *file,
                                const core__gguf_arch *arch,
                                const core_spec *spec, int64_t layer,
                                const char *rest)
 {
     core__gguf_meaning m;
-    if (layer >= spec->n_l) /* looks ahead: no layer of ours */
-        snprintf(t->name, sizeof t->name, "model.layers.%lld.%.100s",
-                 (long long)layer, rest);
-    if (layer >= spec->n_l || !core__gguf_meaning_of(layer, rest, &m))
+    if (layer >= spec->n_l) /* no layer of ours */
+        snprintf(t->name, sizeof t->name, "%s.layers.%lld.%.100s",
+                 looks_ahead(file, layer) ? "mtp" : "model", (long long)layer,
+                 rest);
+    if (layer >= spec->n_l || !core__gguf_meaning_of(spec, layer, rest, &m))
         return CORE_OK;
     const core_weight id = {m.kind, layer < 0 ? 0 : (int)layer, m.expert};
     char name[CORE_FILE_TENSOR_BYTES];
@@ -137,6 +191,8 @@ static core_status name_tensor(tensor *t, const core_gguf *file,
         return CORE_OK;
     memcpy(t->name, name, sizeof name);
     t->how.order = m.order;
+    t->how.as =
+        arch->plus_one && is_norm(m.kind) ? CORE_STORED_AS_PLUS_ONE : m.as;
     if (m.order == CORE_ORDER_HEADS)
         return join_heads(t, file, layer, spec);
     reshape(&t->view, layout);
@@ -144,6 +200,8 @@ static core_status name_tensor(tensor *t, const core_gguf *file,
         t->how.order = CORE_ORDER_PAIRS;
         t->how.head = spec->n_dh;
     }
+    if (arch->tiled)
+        set_tiles(t, spec, m.kind);
     return CORE_OK;
 }
 

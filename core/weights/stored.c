@@ -353,12 +353,23 @@ static core_status check_dimensions(const core__stored *s)
     return CORE_OK;
 }
 
+/* What an engine makes of the activations beside packed values; where a block
+ * holds parts of several heads, groups of them are no neighbours here. */
+static core_act_scheme act_of_packed(const core_repack *how)
+{
+    const core_act_scheme other = {.how = CORE_ACT_QUANT_OTHER};
+    return how->order == CORE_ORDER_TILED_COLUMNS &&
+                   core_repack_block(how) > how->head
+               ? other
+               : core_quant_of_packed(how->kind);
+}
+
 core_status core__stored_check(core__stored *stored, const core_quant *quant,
                                bool must)
 {
     const core_quant_scheme said = said_of(stored, quant);
     if (stored->codes.how != NULL)
-        stored->act = core_quant_of_packed(stored->codes.how->kind);
+        stored->act = act_of_packed(stored->codes.how);
     if (stored->kind == CORE_BLOCK_NONE)
         return check_plain(stored, quant, said, must);
     CORE_TRY(check_dimensions(stored));

@@ -21,7 +21,7 @@ CASES = {"mixtral/leftpad": "MOSTLY_BF16", "granitemoe/biased": "ALL_F32", "deep
          "qwen3_vl_moe/tied": "MOSTLY_BF16", "ernie4_5_moe/no_shared": "MOSTLY_BF16", "exaone_moe/few": "MOSTLY_BF16",
          "bailing_moe/as_glm4": "MOSTLY_BF16", "glm4v_moe/one_group": "MOSTLY_BF16",
          "deepseek_v32/yarn_groups": "MOSTLY_BF16", "glm_moe_dsa/shared_index": "MOSTLY_BF16",
-         "solar_open/yarn_groups": "MOSTLY_BF16"}
+         "solar_open/yarn_groups": "MOSTLY_BF16", "qwen3_5_moe/wrapped": "MOSTLY_BF16"}
 SPLIT = "olmoe/biased"
 LLAMA3 = "llama4/every_layer"  # with the scaling of Llama 3
 
@@ -85,6 +85,8 @@ def seeds(gguf):
         writer.add_layer_norm_rms_eps(1e-5)
         for name, shape in (TENSORS | more["tensors"]).items():
             writer.add_tensor(name, np.full(shape, -1, np.float32))
+        for name, shape in more.get("blocks", {}).items():
+            writer.add_tensor(name, quantised.tensor(rng, quantised.T.Q8_0, shape)[0], raw_dtype=quantised.T.Q8_0)
         finish(writer)
 
 
@@ -102,7 +104,23 @@ ARCHS = {"llama": {"keys": {}, "tensors": {}},
                        "tensors": {"blk.0.attn_k_b.weight": (2, 5, 2), "blk.0.attn_v_b.weight": (2, 3, 5)}},
          "jamba": {"keys": {"attention.head_count_kv": [1], "ssm.conv_kernel": 4, "ssm.state_size": 2,
                             "ssm.time_step_rank": 1, "ssm.inner_size": 16},
-                   "tensors": {"blk.0.ssm_a": (16, 2), "blk.0.ssm_conv1d.weight": (16, 4)}}}
+                   "tensors": {"blk.0.ssm_a": (16, 2), "blk.0.ssm_conv1d.weight": (16, 4)}},
+         # a layer of attention, a delta net with four heads in a block of columns, a layer that looks ahead
+         "qwen35moe": {"keys": {"block_count": 3, "nextn_predict_layers": 1, "attention.key_length": 4,
+                                "attention.recurrent_layers": [False, True, False], "expert_shared_feed_forward_length": 4,
+                                "expert_feed_forward_length": 4, "ssm.conv_kernel": 2, "ssm.state_size": 4, "ssm.group_count": 2,
+                                "ssm.time_step_rank": 4, "ssm.inner_size": 32},
+                       "tensors": {"blk.0.attn_q.weight": (16, 8), "blk.0.attn_q_norm.weight": (4,), "blk.0.attn_k_norm.weight": (4,),
+                                   "blk.1.attn_norm.weight": (8,), "blk.1.ffn_norm.weight": (8,), "blk.1.attn_qkv.weight": (48, 8),
+                                   "blk.1.attn_gate.weight": (32, 8), "blk.1.ssm_beta.weight": (4, 8),
+                                   "blk.1.ssm_alpha.weight": (4, 8), "blk.1.ssm_dt.bias": (4,), "blk.1.ssm_a": (4,),
+                                   "blk.1.ssm_conv1d.weight": (48, 2), "blk.1.ssm_norm.weight": (8,),
+                                   "blk.1.ffn_gate_inp.weight": (2, 8), "blk.1.ffn_gate_exps.weight": (2, 4, 8),
+                                   "blk.1.ffn_up_exps.weight": (2, 4, 8), "blk.1.ffn_down_exps.weight": (2, 8, 4),
+                                   "blk.2.nextn.eh_proj.weight": (8, 16)} |
+                                  {f"blk.{i}.ffn_{name}.weight": shape for i in range(2) for name, shape in {
+                                      "gate_inp_shexp": (8,), "gate_shexp": (4, 8), "up_shexp": (4, 8), "down_shexp": (8, 4)}.items()},
+                       "blocks": {"blk.1.ssm_out.weight": (8, 32)}}}
 
 
 def main():

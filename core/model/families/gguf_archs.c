@@ -151,6 +151,30 @@ static core_status add_exaone(const core_gguf *file, json_t *config)
     return CORE_OK;
 }
 
+/* Of each layer whether it has a delta net; a file without the list has
+ * attention in every so-manyth. */
+static core_status add_qwen35(const core_gguf *file, json_t *config)
+{
+    const core_gguf_key *has_net =
+        core__gguf_get(file, "attention.recurrent_layers");
+    const json_int_t n_l =
+        json_integer_value(json_object_get(config, "num_hidden_layers"));
+    double n_inner = 0.0, n_vh = 1.0, is_net = 0.0;
+    (void)core__gguf_value(file, "ssm.inner_size", &n_inner);
+    (void)core__gguf_value(file, "ssm.time_step_rank", &n_vh);
+    put(config, "linear_value_head_dim", n_inner / n_vh);
+    if (has_net == NULL)
+        return CORE_OK;
+    json_t *types = json_array();
+    for (json_int_t l = 0; l < n_l && core_gguf_number(has_net, l, &is_net);
+         l++)
+        json_array_append_new(
+            types,
+            json_string(is_net != 0.0 ? "linear_attention" : "full_attention"));
+    json_object_set_new(config, "layer_types", types);
+    return CORE_OK;
+}
+
 /* Scores, which are sigmoids, and groups are version 2's. */
 static core_status add_bailing(const core_gguf *file, json_t *config)
 {
@@ -339,6 +363,23 @@ static const core__gguf_arch ARCHS[] = {
      .own = {{"rope.dimension_sections", ""}, {"n_deepstack_layers", ""}},
      .flags = {BIAS("attention_bias")},
      .add = add_qwen},
+    {.name = "qwen35moe",
+     .model_type = "qwen3_5_moe_text",
+     .fixed = CORE_JSON(
+         {"full_attention_interval" : 4, "partial_rotary_factor" : 1.0}),
+     .own = {{"rope.dimension_sections", ""},
+             {"attention.recurrent_layers", ""},
+             {"full_attention_interval", "full_attention_interval"},
+             {"ssm.conv_kernel", "linear_conv_kernel_dim"},
+             {"ssm.state_size", "linear_key_head_dim"},
+             {"ssm.group_count", "linear_num_key_heads"},
+             {"ssm.time_step_rank", "linear_num_value_heads"},
+             {"ssm.inner_size", ""},
+             {"feed_forward_length", ""}},
+     .flags = {BIAS("attention_bias")},
+     .tiled = true,
+     .plus_one = true,
+     .add = add_qwen35},
     {.name = "ernie4_5-moe",
      .model_type = "ernie4_5_moe",
      .fixed =

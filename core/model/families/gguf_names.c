@@ -1,7 +1,8 @@
 /* core/model/families/gguf_names.c -- what the tensors of GGUF files are
  * called.
  *
- * One name means one weight in all architectures.  Traps: the norm before the
+ * One name means one weight in all architectures, but for delta nets, which
+ * share names with attention and Mamba.  Traps: the norm before the
  * feed-forward part is called post_attention_norm in some; without `_exps` the
  * three matrices are those of a dense layer, with `_shexp` those of the shared
  * expert, and old files have one tensor for each expert; a decay is stored as
@@ -72,6 +73,19 @@ static const name LAYER[] = {
     {"ssm_out", CORE_W_MAMBA_OUT, CORE_W_MAMBA_OUT_BIAS},
 };
 
+/* Of a delta net; of projections and convolutions in one, the first rows. */
+static const name DELTANET[] = {
+    {"attn_qkv", CORE_W_DELTANET_Q, CORE_W_NONE},
+    {"attn_gate", CORE_W_DELTANET_GATE, CORE_W_NONE},
+    {"ssm_beta", CORE_W_DELTANET_BETA, CORE_W_NONE},
+    {"ssm_alpha", CORE_W_DELTANET_DT, CORE_W_NONE},
+    {"ssm_dt", CORE_W_NONE, CORE_W_DELTANET_DT_BIAS},
+    {"ssm_a", CORE_W_DELTANET_A_LOG, CORE_W_NONE},
+    {"ssm_conv1d", CORE_W_DELTANET_Q_CONV, CORE_W_NONE},
+    {"ssm_norm", CORE_W_DELTANET_NORM, CORE_W_NONE},
+    {"ssm_out", CORE_W_DELTANET_OUT, CORE_W_NONE},
+};
+
 /* The kind of a name with or without ".weight", or with ".bias". */
 static core_weight_kind kind_of(const name *names, size_t n_name,
                                 const char *text, size_t n)
@@ -101,29 +115,40 @@ static bool is_one_expert(const char *rest, core__gguf_meaning *out)
         const long e = strtol(number, &end, 10);
         if (strcmp(end, ".weight") != 0 || e > INT32_MAX)
             return false;
-        *out = (core__gguf_meaning){THREE[i].kind, CORE_FILE_WAY_ALONE, (int)e,
-                                    CORE_ORDER_SAME};
+        *out = (core__gguf_meaning){.kind = THREE[i].kind,
+                                    .way = CORE_FILE_WAY_ALONE,
+                                    .expert = (int)e};
         return true;
     }
     return false;
 }
 
-bool core__gguf_meaning_of(int64_t layer, const char *rest,
-                           core__gguf_meaning *out)
+static core_weight_kind kind_in(const core_spec *spec, int64_t layer,
+                                const char *rest, size_t n)
+{
+    core_weight_kind kind = CORE_W_NONE;
+    if (layer < 0)
+        return kind_of(WHOLE, sizeof WHOLE / sizeof WHOLE[0], rest, n);
+    if (core_spec_mixer(spec, (int)layer) == CORE_MIXER_DELTANET)
+        kind = kind_of(DELTANET, sizeof DELTANET / sizeof DELTANET[0], rest, n);
+    return kind != CORE_W_NONE
+               ? kind
+               : kind_of(LAYER, sizeof LAYER / sizeof LAYER[0], rest, n);
+}
+
+bool core__gguf_meaning_of(const core_spec *spec, int64_t layer,
+                           const char *rest, core__gguf_meaning *out)
 {
     const char *dot = strrchr(rest, '.');
     const size_t n = dot != NULL ? (size_t)(dot - rest) : strlen(rest);
     if (layer >= 0 && is_one_expert(rest, out))
         return true;
-    const core_weight_kind kind =
-        layer < 0 ? kind_of(WHOLE, sizeof WHOLE / sizeof WHOLE[0], rest, n)
-                  : kind_of(LAYER, sizeof LAYER / sizeof LAYER[0], rest, n);
+    const core_weight_kind kind = kind_in(spec, layer, rest, n);
     if (kind == CORE_W_NONE)
         return false;
-    *out =
-        (core__gguf_meaning){kind, CORE_FILE_WAY_STACKED, 0, CORE_ORDER_SAME};
-    if (kind == CORE_W_MAMBA_A_LOG)
-        out->order = CORE_ORDER_LOG;
+    *out = (core__gguf_meaning){.kind = kind, .way = CORE_FILE_WAY_STACKED};
+    if (kind == CORE_W_MAMBA_A_LOG || kind == CORE_W_DELTANET_A_LOG)
+        out->as = CORE_STORED_AS_DECAY;
     if (strcmp(rest, "attn_k_b.weight") == 0)
         out->order = CORE_ORDER_HEADS;
     return true;

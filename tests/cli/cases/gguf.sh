@@ -37,6 +37,11 @@ expect 0 moeparity run -m "$files/jamba__biased.gguf" -b 2x7 -o taps.st
 expect 0 moeparity compare twin.st taps.st
 has out '^SAME$'
 
+expect 0 moeparity run -m "$ORACLE/qwen3_5_moe/wrapped" -b 2x7 -o twin.st
+expect 0 moeparity run -m "$files/qwen3_5_moe__wrapped.gguf" -b 2x7 -o taps.st
+expect 0 moeparity compare twin.st taps.st
+has out '^SAME$'
+
 # --- another model than it was made from: which field, and who says it
 
 expect 0 moeparity spec "$files/mixtral__leftpad.gguf" --against "$ORACLE/mixtral/leftpad"
@@ -65,12 +70,19 @@ has out '^VERIFIED   bit-identical'
 refused 2 'layers.0.experts.0.down: a shard begins at column 16, inside a block of 32 that share a scale' \
     moeparity run -m "$files/quantised.gguf" -b 2x5 -p etp=2,tp=2 -o taps.st
 expect 0 moeparity verify "$files/quantised.gguf" --plan etp=2,tp=2 --cut-blocks --numerics exact
+# a row of a delta net's output, where a block holds columns of four heads in the order of tiles
+cp "$DATA/../fuzz/seeds/gguf_qwen35moe" tiles.gguf
+refused 2 'layers.1.deltanet.out: a shard begins at column 16, inside a block of 32 that share a scale' \
+    moeparity run -m tiles.gguf -b 2x5 -p tp=2 -o taps.st
+expect 0 moeparity run -m tiles.gguf -b 2x5 -p tp=2 --cut-blocks -o taps.st
 
 # --- goldens
 
 # Q4_1 meets Q8_1, whose sum is rounded apart
 refused 3 'model.layers.1.self_attn.o_proj.weight: --act-quant: its inputs are quantised in a way that is not emulated' \
     moeparity run -m "$files/quantised.gguf" --act-quant -b 1x5 -n fp32 -o taps.st
+refused 3 'model.layers.1.linear_attn.out_proj.weight: --act-quant: its inputs are quantised in a way that is not emulated' \
+    moeparity run -m tiles.gguf --act-quant -b 1x5 -n fp32 -o taps.st
 expect 0 moeparity golden make --model "$files/quantised.gguf" --tokens 1x5 --numerics fp32 --out gold
 expect 0 moeparity golden check gold --model "$files/quantised.gguf"
 expect 0 moeparity run -m "$files/quantised.gguf" -i gold/input.safetensors -n fp32 -o taps.st
