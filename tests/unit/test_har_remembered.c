@@ -221,38 +221,54 @@ static bool change(har_predict_case *what, core_spec *spec, har_demand *demand,
     }
 }
 
+/* Of every rank, 64 rows of 64 tokens. */
+typedef struct mini {
+    core_spec spec;
+    har_demand demand;
+    par_plan plan;
+    har_predict_case what; /* of these                                        */
+} mini;
+
+static void open_mini(mini *m, const char *demand)
+{
+    ck_assert_int_eq(core_spec_open(&m->spec, "seed-mini", NULL), CORE_OK);
+    ck_assert_int_eq(har_demand_parse(&m->demand, demand, (int)m->spec.n_e),
+                     CORE_OK);
+    m->what = (har_predict_case){.spec = &m->spec,
+                                 .plan = &m->plan,
+                                 .n_b = 64,
+                                 .n_t = 64,
+                                 .types.dtype = CORE_DTYPE_F16,
+                                 .overlap = HAR_OVERLAP_PIPELINE,
+                                 .demand = &m->demand,
+                                 .all_ranks = true};
+}
+
 START_TEST(other_questions_leave_nothing_behind)
 {
-    static core_spec spec, other;
-    static har_demand demand, drawn;
-    static par_plan plan;
+    static mini m;
+    static core_spec other;
+    static har_demand drawn;
     pair p;
     open_pair(&p, "gpu-400t-64g");
-    ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
-    ck_assert_int_eq(har_demand_parse(&demand, "zipf:0.5", (int)spec.n_e),
-                     CORE_OK);
-    const har_predict_case base = {.spec = &other,
-                                   .plan = &plan,
-                                   .n_b = 64,
-                                   .n_t = 64,
-                                   .types.dtype = CORE_DTYPE_F16,
-                                   .overlap = HAR_OVERLAP_PIPELINE,
-                                   .demand = &drawn,
-                                   .all_ranks = true};
-    ck_assert_int_eq(par_plan_parse(&plan, PLANS[_i]), CORE_OK);
-    ck_assert_int_eq(par_plan_check(&plan, &spec), CORE_OK);
+    open_mini(&m, "zipf:0.5");
+    har_predict_case base = m.what;
+    base.spec = &other;
+    base.demand = &drawn;
+    ck_assert_int_eq(par_plan_parse(&m.plan, PLANS[_i]), CORE_OK);
+    ck_assert_int_eq(par_plan_check(&m.plan, &m.spec), CORE_OK);
     for (int i = 0;; i++)
         for (int before = 0; before < 2; before++) {
             /* after the unchanged question, and after the change before */
             har_predict_case what = base;
-            other = spec;
-            drawn = demand;
+            other = m.spec;
+            drawn = m.demand;
             ck_assert(change(&what, &other, &drawn,
                              before == 0 || i == 0 ? 0 : i - 1));
             ask(&p, &what);
             what = base;
-            other = spec;
-            drawn = demand;
+            other = m.spec;
+            drawn = m.demand;
             if (!change(&what, &other, &drawn, i)) {
                 close_pair(&p);
                 return;
@@ -266,27 +282,15 @@ END_TEST
  * many rows in many of them. */
 START_TEST(other_plans_leave_nothing_behind)
 {
-    static core_spec spec;
-    static har_demand demand;
-    static par_plan plan;
+    static mini m;
     pair p;
     open_pair(&p, "gpu-400t-64g");
-    ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
-    ck_assert_int_eq(har_demand_parse(&demand, "zipf:0.5", (int)spec.n_e),
-                     CORE_OK);
-    const har_predict_case what = {.spec = &spec,
-                                   .plan = &plan,
-                                   .n_b = 64,
-                                   .n_t = 64,
-                                   .types.dtype = CORE_DTYPE_F16,
-                                   .overlap = HAR_OVERLAP_PIPELINE,
-                                   .demand = &demand,
-                                   .all_ranks = true};
-    demand.is_drawn = _i < 2;
+    open_mini(&m, "zipf:0.5");
+    m.demand.is_drawn = _i < 2;
     for (int i = 0; i < N_PLAN; i++) {
         const int at = _i % 2 == 0 ? i : N_PLAN - 1 - i;
-        ck_assert_int_eq(par_plan_parse(&plan, PLANS[at]), CORE_OK);
-        ask(&p, &what);
+        ck_assert_int_eq(par_plan_parse(&m.plan, PLANS[at]), CORE_OK);
+        ask(&p, &m.what);
     }
     close_pair(&p);
 }
@@ -425,28 +429,16 @@ static void see(void *self, const har_span *span)
 /* A timeline has every record by itself. */
 START_TEST(what_is_remembered_ends_with_the_timeline)
 {
-    static core_spec spec;
-    static har_demand demand;
-    static par_plan plan;
+    static mini m;
     pair p;
     open_pair(&p, "gpu-400t-64g");
-    ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
-    ck_assert_int_eq(har_demand_parse(&demand, "zipf:1", (int)spec.n_e),
-                     CORE_OK);
-    const har_predict_case what = {.spec = &spec,
-                                   .plan = &plan,
-                                   .n_b = 64,
-                                   .n_t = 64,
-                                   .types.dtype = CORE_DTYPE_F16,
-                                   .overlap = HAR_OVERLAP_PIPELINE,
-                                   .demand = &demand,
-                                   .all_ranks = true};
-    ck_assert_int_eq(par_plan_parse(&plan, PLANS[_i]), CORE_OK);
+    open_mini(&m, "zipf:1");
+    ck_assert_int_eq(par_plan_parse(&m.plan, PLANS[_i]), CORE_OK);
     for (int again = 0; again < 2; again++) {
         seen s = {0, 0};
         double n_record = 0;
-        ck_assert_int_eq(har_predict(p.old, &what, p.of_old), CORE_OK);
-        ck_assert_int_eq(har_predict(p.old, &what, p.of_old), CORE_OK);
+        ck_assert_int_eq(har_predict(p.old, &m.what, p.of_old), CORE_OK);
+        ck_assert_int_eq(har_predict(p.old, &m.what, p.of_old), CORE_OK);
         ck_assert_int_eq(har_predict_spans(p.old, see, &s), CORE_OK);
         for (int k = 0; k < p.of_old->n_class; k++)
             n_record += p.of_old->class_of[k].n_record * p.of_old->n_gpu;
