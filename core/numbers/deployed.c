@@ -119,6 +119,23 @@ static int slot_of(const char *word)
     return -1;
 }
 
+/* All that may be said: the slots of a numerics, and the experts' weights. */
+#define LISTED(slot, word, from) word ", "
+static const char ALL_SLOTS[] = CORE_SLOT_LIST(LISTED) "experts";
+#undef LISTED
+
+static bool is_slot(const char *word)
+{
+#define SLOT_WORD(slot, word, from) word,
+    static const char *const words[] = {CORE_SLOT_LIST(SLOT_WORD) "experts"};
+#undef SLOT_WORD
+    const size_t n = strcspn(word, "=");
+    for (int i = 0; i <= CORE_N_SLOTS; i++)
+        if (strlen(words[i]) == n && strncmp(word, words[i], n) == 0)
+            return word[n] == '=';
+    return false;
+}
+
 static void add_plain(parsing *p, const char *word)
 {
     const size_t n = strlen(p->plain);
@@ -138,6 +155,9 @@ static const char *list_narrow(char out[MAX_TEXT])
 static core_status take(parsing *p, const char *word)
 {
     char list[MAX_TEXT];
+    CORE_FAIL_IF(!is_slot(word), CORE_E_USAGE,
+                 "numerics: '%s' is no slot=type; the slots are %s", word,
+                 ALL_SLOTS);
     const int slot = slot_of(word);
     const char *type = strchr(word, '=') + 1;
     core_types *out = p->out;
@@ -189,12 +209,10 @@ static core_status take_all(parsing *p, const char *text)
                      "numerics: a word of %zu characters", n);
         memcpy(word, text, n);
         word[n] = '\0';
-        if (strchr(word, '=') != NULL)
-            CORE_TRY(take(p, word));
-        else if (is_first)
+        if (is_first && strchr(word, '=') == NULL)
             CORE_TRY(take_name(p, word));
         else
-            add_plain(p, word); /* for the message */
+            CORE_TRY(take(p, word));
         if (text[n] == '\0')
             return CORE_OK;
         text += n + 1;

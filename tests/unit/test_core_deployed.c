@@ -118,7 +118,11 @@ START_TEST(what_is_no_deployment_is_refused)
     refused("w=fp8+w=bf16", "w is stated twice");
     refused("w=fp8+experts=", "'' of 'experts=' is no type");
     refused("w=fp8+pages=fp8", "'pages=fp8' is no slot=type");
-    refused("w=fp8+fp8", "found 'fp8'");
+    refused("bf16+expert=fp8",
+            "'expert=fp8' is no slot=type; the slots are w, act, residual, "
+            "out, kv, qp, router, prob, acc, ctx, experts");
+    refused("bf16+experts", "'experts' is no slot=type");
+    refused("w=fp8+fp8", "'fp8' is no slot=type");
     refused("exact", "exact is no type");
     refused("", "found ''");
 }
