@@ -57,6 +57,22 @@ START_TEST(a_mix_of_one_length)
 }
 END_TEST
 
+START_TEST(what_is_no_mix_is_refused)
+{
+    static const char *const bad[] = {"2048y512", "2048", "2048x", "0x9",
+                                      "2048x512x3"};
+    har_mix m;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        core_message_clear();
+        ck_assert_msg(har_mix_read(&m, "--serve", bad[i]) == CORE_E_USAGE,
+                      "%s is taken", bad[i]);
+        ck_assert_ptr_nonnull(
+            strstr(core_message(), "--serve: expected PROMPTxOUTPUT"));
+        ck_assert_ptr_nonnull(strstr(core_message(), bad[i]));
+    }
+}
+END_TEST
+
 /* A quarter 100 in and 11 out, the others 300 and 31: 2.5 and 22.5 steps, which
  * see 105.5 and 315.5 keys.  Of tokens of prompts 25 and 225: in chunks of 200
  * runs of 100 and 200, behind nothing and 50 in the mean. */
@@ -443,6 +459,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     const int n_bad = sizeof BAD_MIXES / sizeof BAD_MIXES[0];
     tcase_add_test(t, a_mix_of_one_length);
+    tcase_add_test(t, what_is_no_mix_is_refused);
     tcase_add_test(t, a_layer_waits_for_its_own_fullest);
     tcase_add_test(t, physical_experts_are_stored);
     tcase_add_test(t, a_mix_of_two_lengths);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_FILE_BYTES = 1 << 22, MAX_LINE = 256, MAX_TOKENS = 1 << 24 };
 
@@ -134,23 +135,35 @@ static core_status read_lines(har_mix *m, const char *path, FILE *file)
 
 /* --- either --- */
 
+static core_status read_lengths(har_mix *out, const char *option,
+                                const char *text)
+{
+    int64_t input, output;
+    const core_status status = har_parse_batch(&input, &output, option, text);
+    core_message_clear(); /* no rows here */
+    CORE_FAIL_IF(status != CORE_OK, CORE_E_USAGE,
+                 "%s: expected PROMPTxOUTPUT such as 2048x512 or a file, found "
+                 "'%s'",
+                 option, text);
+    CORE_FAIL_IF(output < 2, CORE_E_USAGE,
+                 "%s: expected an output of 2 tokens or more, found '%s'",
+                 option, text);
+    out->item[out->n_item].input = (double)input;
+    out->item[out->n_item].output = (double)output;
+    out->item[out->n_item++].weight = 1;
+    return finish(out, option);
+}
+
 core_status har_mix_read(har_mix *out, const char *option, const char *text)
 {
     FILE *file = NULL;
     char *all = NULL;
     *out = (har_mix){.n_item = 0};
-    if (isdigit((unsigned char)text[0]) &&
-        text[strspn(text, "0123456789x")] == '\0') {
-        int64_t input, output;
-        CORE_TRY(har_parse_batch(&input, &output, option, text));
-        CORE_FAIL_IF(output < 2, CORE_E_USAGE,
-                     "%s: expected an output of 2 tokens or more, found '%s'",
-                     option, text);
-        out->item[out->n_item].input = (double)input;
-        out->item[out->n_item].output = (double)output;
-        out->item[out->n_item++].weight = 1;
-        return finish(out, option);
-    }
+    const bool is_lengths = isdigit((unsigned char)text[0]) &&
+                            text[strspn(text, "0123456789x")] == '\0';
+    if (is_lengths ||
+        (isdigit((unsigned char)text[0]) && access(text, F_OK) != 0))
+        return read_lengths(out, option, text);
     CORE_TRY(core_text_stream(&file, &all, text, MAX_FILE_BYTES));
     const core_status status = read_lines(out, text, file);
     fclose(file);

@@ -46,6 +46,9 @@ has out '^experts +64 of each layer stored for 64, one placement for all layers;
 
 refused 3 'mix.csv:2:2: output: expected tokens from 2' sh -c 'printf "input,output\n7,1\n" >mix.csv; exec "$@"' sh $SERVE mix.csv
 refused 3 'no-such-file' $SERVE no-such-file
+refused 2 "--serve: expected PROMPTxOUTPUT such as 2048x512 or a file, found '2048y512'" $SERVE 2048y512
+printf 'input,output\n2048,512\n' >2048y512
+expect 0 $SERVE 2048y512 --slots 64
 refused 2 '--serve: expected an output of 2 tokens or more' $SERVE 2048x1
 refused 2 "--slo: expected ttft_ms<X, tpot_ms<X .*found 'latency<5'" $SERVE 2048x512 --slo 'latency<5'
 refused 2 "--slo: expected tpot_ms<MILLISECONDS, found 'tpot_ms<soon'" $SERVE 2048x512 --slo 'tpot_ms<soon'
