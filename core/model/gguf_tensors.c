@@ -71,6 +71,11 @@ static void reshape(core_st_tensor *view, core_layout layout)
         view->shape[1] = 1;
         view->n_dim = 3;
     }
+    if (layout == CORE_LAYOUT_PER_HEAD && n_dim == 1) {
+        view->shape[2] = view->shape[0];
+        view->shape[0] = view->shape[1] = view->shape[3] = 1;
+        view->n_dim = 4;
+    }
 }
 
 static void set_plain(core_st_tensor *view, core_packed_kind kind)

@@ -21,7 +21,8 @@ CASES = {"mixtral/leftpad": "MOSTLY_BF16", "granitemoe/biased": "ALL_F32", "deep
          "qwen3_vl_moe/tied": "MOSTLY_BF16", "ernie4_5_moe/no_shared": "MOSTLY_BF16", "exaone_moe/few": "MOSTLY_BF16",
          "bailing_moe/as_glm4": "MOSTLY_BF16", "glm4v_moe/one_group": "MOSTLY_BF16",
          "deepseek_v32/yarn_groups": "MOSTLY_BF16", "glm_moe_dsa/shared_index": "MOSTLY_BF16",
-         "solar_open/yarn_groups": "MOSTLY_BF16", "qwen3_5_moe/wrapped": "MOSTLY_BF16"}
+         "solar_open/yarn_groups": "MOSTLY_BF16", "qwen3_5_moe/wrapped": "MOSTLY_BF16",
+         "kimi_linear/mixed": "MOSTLY_BF16"}
 SPLIT = "olmoe/biased"
 LLAMA3 = "llama4/every_layer"  # with the scaling of Llama 3
 

@@ -86,6 +86,7 @@ static const struct converted {
     {"glm_moe_dsa__shared_index.gguf", "glm_moe_dsa/shared_index", 0.0},
     {"solar_open__yarn_groups.gguf", "solar_open/yarn_groups", 0.0},
     {"qwen3_5_moe__wrapped.gguf", "qwen3_5_moe/wrapped", 0.0},
+    {"kimi_linear__mixed.gguf", "kimi_linear/mixed", 0.0},
 };
 enum { N_CONVERTED = sizeof CONVERTED / sizeof CONVERTED[0] };
 
@@ -184,6 +185,8 @@ static const struct told {
     {"solar_open__yarn_groups.gguf", "solar_open/yarn_groups",
      "family=glm4_moe/solar_open rotated=6/- "},
     {"qwen3_5_moe__wrapped.gguf", "qwen3_5_moe/wrapped", ""},
+    {"kimi_linear__mixed.gguf", "kimi_linear/mixed",
+     "router.groups=-/2 router.groups_kept=-/1 router.group_score=-/best_two "},
 };
 enum { N_TOLD = sizeof TOLD / sizeof TOLD[0] };
 
@@ -449,13 +452,10 @@ END_TEST
 enum { U32 = 4, F32_VALUE = 6 };
 
 /* The file with `bytes` bytes of `to` in the place of `from`; and its model. */
-static core_status open_changed(const char *name, const void *from,
-                                const void *to, size_t bytes, core_spec *spec,
-                                core_st_folder **files)
+static void write_changed(const char *name, const void *from, const void *to,
+                          size_t bytes, char path[128])
 {
     static unsigned char all[1 << 18];
-    char path[128];
-    core_config_facts facts;
     FILE *file = fopen(name, "rb");
     ck_assert_ptr_nonnull(file);
     const size_t n = fread(all, 1, sizeof all, file);
@@ -471,6 +471,15 @@ static core_status open_changed(const char *name, const void *from,
     ck_assert_ptr_nonnull(file);
     ck_assert(fwrite(all, n, 1, file) == 1);
     fclose(file);
+}
+
+static core_status open_changed(const char *name, const void *from,
+                                const void *to, size_t bytes, core_spec *spec,
+                                core_st_folder **files)
+{
+    char path[128];
+    core_config_facts facts;
+    write_changed(name, from, to, bytes, path);
     core_message_clear();
     CORE_TRY(core_gguf_spec(spec, &facts, NULL, path));
     return core_model_files_open(files, spec, path);
@@ -525,15 +534,16 @@ static core_spec open_listed(const char *name, const char *key,
 {
     const size_t n = strlen(key);
     unsigned char from[64], to[64];
+    char path[128];
     core_spec spec;
-    core_st_folder *files = NULL;
+    core_config_facts facts;
     memcpy(from, key, n);
     memcpy(from + n, list, n_list);
     memcpy(to, from, n + n_list);
     memcpy(to, arch, strlen(arch));
     to[n + at] = value;
-    check_ok(open_changed(name, from, to, n + n_list, &spec, &files));
-    core_st_folder_close(files);
+    write_changed(name, from, to, n + n_list, path);
+    check_ok(core_gguf_spec(&spec, &facts, NULL, path));
     return spec;
 }
 

@@ -16,16 +16,24 @@ static void put(json_t *config, const char *key, double value)
     json_object_set_new(config, key, json_real(value));
 }
 
+/* Of the first layer that has such a tensor; NULL: none has. */
+static const core_gguf_tensor *first_tensor(const core_gguf *file,
+                                            const char *name)
+{
+    const core_gguf_tensor *found = NULL;
+    const int n_l = core__gguf_layers(file);
+    for (int l = 0; l < n_l && found == NULL; l++)
+        found = core__gguf_layer_tensor(file, l, name);
+    return found;
+}
+
 /* A size that only the shape of a tensor says, in some layer. */
 static void put_inner(const core_gguf *file, json_t *config, const char *key,
                       const char *tensor)
 {
-    const int n_l = core__gguf_layers(file);
-    for (int l = 0; l < n_l; l++) {
-        const core_gguf_tensor *t = core__gguf_layer_tensor(file, l, tensor);
-        if (t != NULL && json_object_get(config, key) == NULL)
-            put(config, key, (double)t->shape[t->n_dim - 1]);
-    }
+    const core_gguf_tensor *t = first_tensor(file, tensor);
+    if (t != NULL && json_object_get(config, key) == NULL)
+        put(config, key, (double)t->shape[t->n_dim - 1]);
 }
 
 /* Which layers are dense, where the family can say it. */
@@ -172,6 +180,31 @@ static core_status add_qwen35(const core_gguf *file, json_t *config)
             types,
             json_string(is_net != 0.0 ? "linear_attention" : "full_attention"));
     json_object_set_new(config, "layer_types", types);
+    return CORE_OK;
+}
+
+/* A layer without kv heads has a delta net, whose heads only tensors count. */
+static core_status add_kimi(const core_gguf *file, json_t *config)
+{
+    const core_gguf_key *kv = core__gguf_get(file, "attention.head_count_kv");
+    const core_gguf_tensor *decays = first_tensor(file, "ssm_a");
+    const json_int_t n_l =
+        json_integer_value(json_object_get(config, "num_hidden_layers"));
+    json_t *types = json_array();
+    double n_g = 0.0;
+    for (json_int_t l = 0; l < n_l && kv != NULL &&
+                           core_gguf_number(kv, kv->is_list ? l : 0, &n_g);
+         l++)
+        json_array_append_new(
+            types,
+            json_string(n_g == 0.0 ? "linear_attention" : "full_attention"));
+    json_object_set_new(config, "layer_types", types);
+    if (decays != NULL)
+        put(config, "linear_num_heads", (double)decays->n);
+    put_latent(file, config);
+    json_object_set(config, "moe_router_activation_func",
+                    json_object_get(config, "scoring_func"));
+    json_object_del(config, "scoring_func");
     return CORE_OK;
 }
 
@@ -380,6 +413,29 @@ static const core__gguf_arch ARCHS[] = {
      .tiled = true,
      .plus_one = true,
      .add = add_qwen35},
+    {.name = "kimi-linear",
+     .model_type = "kimi_linear",
+     .fixed = CORE_JSON({
+         "moe_renormalize" : true,
+         "num_expert_group" : 1,
+         "topk_group" : 1,
+         "num_shared_experts" : 0,
+         "first_k_dense_replace" : 0,
+         "routed_scaling_factor" : 1.0,
+         "q_lora_rank" : null
+     }),
+     .own = {{"attention.head_count_kv", ""},
+             {"attention.key_length", ""},
+             {"attention.value_length", ""},
+             {"ssm.conv_kernel", "linear_conv_kernel_dim"},
+             {"kda.head_dim", "linear_head_dim"},
+             {"expert_used_count", "num_experts_per_token"},
+             {"expert_shared_count", "num_shared_experts"},
+             {"expert_group_count", "num_expert_group"},
+             {"expert_weights_norm", "moe_renormalize"},
+             {"context_length", "model_max_length"}},
+     .no_rope = true,
+     .add = add_kimi},
     {.name = "ernie4_5-moe",
      .model_type = "ernie4_5_moe",
      .fixed =

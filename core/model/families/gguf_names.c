@@ -84,6 +84,17 @@ static const name DELTANET[] = {
     {"ssm_conv1d", CORE_W_DELTANET_Q_CONV, CORE_W_NONE},
     {"ssm_norm", CORE_W_DELTANET_NORM, CORE_W_NONE},
     {"ssm_out", CORE_W_DELTANET_OUT, CORE_W_NONE},
+    {"attn_q", CORE_W_DELTANET_Q, CORE_W_NONE},
+    {"attn_k", CORE_W_DELTANET_K, CORE_W_NONE},
+    {"attn_v", CORE_W_DELTANET_V, CORE_W_NONE},
+    {"attn_output", CORE_W_DELTANET_OUT, CORE_W_NONE},
+    {"ssm_conv1d_q", CORE_W_DELTANET_Q_CONV, CORE_W_NONE},
+    {"ssm_conv1d_k", CORE_W_DELTANET_K_CONV, CORE_W_NONE},
+    {"ssm_conv1d_v", CORE_W_DELTANET_V_CONV, CORE_W_NONE},
+    {"ssm_f_a", CORE_W_DELTANET_DT_A, CORE_W_NONE},
+    {"ssm_f_b", CORE_W_DELTANET_DT, CORE_W_NONE},
+    {"ssm_g_a", CORE_W_DELTANET_GATE_A, CORE_W_NONE},
+    {"ssm_g_b", CORE_W_DELTANET_GATE, CORE_W_NONE},
 };
 
 /* The kind of a name with or without ".weight", or with ".bias". */

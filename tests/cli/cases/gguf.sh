@@ -41,6 +41,11 @@ expect 0 moeparity run -m "$ORACLE/qwen3_5_moe/wrapped" -b 2x7 -o twin.st
 expect 0 moeparity run -m "$files/qwen3_5_moe__wrapped.gguf" -b 2x7 -o taps.st
 expect 0 moeparity compare twin.st taps.st
 has out '^SAME$'
+expect 0 moeparity run -m "$ORACLE/kimi_linear/mixed" -b 2x7 -o twin.st
+expect 0 moeparity run -m "$files/kimi_linear__mixed.gguf" -b 2x7 -o taps.st --set router.groups=2 \
+    --set router.groups_kept=1 --set router.group_score=best_two
+expect 0 moeparity compare twin.st taps.st
+has out '^SAME$'
 
 # --- another model than it was made from: which field, and who says it
 
