@@ -157,8 +157,8 @@ static core_order tiles_of(const core_spec *spec, core_weight_kind kind,
     }
 }
 
-/* A tensor that has not as many rows or columns stays as it lies: its shape is
- * refused when the weights are opened. */
+/* A tensor that has not as many rows or columns stays as it lies, in this and
+ * the next: its shape is refused when the weights are opened.                */
 static void set_tiles(tensor *t, const core_spec *spec, core_weight_kind kind)
 {
     const core_order order = tiles_of(spec, kind, &t->how);
@@ -166,6 +166,14 @@ static void set_tiles(tensor *t, const core_spec *spec, core_weight_kind kind)
     const int64_t n_row = t->view.shape[0];
     if (order == CORE_ORDER_TILED_COLUMNS ? t->view.n / n_row == n : n_row >= n)
         t->how.order = order;
+}
+
+static void set_pairs(tensor *t, const core_spec *spec)
+{
+    if (t->view.shape[0] % spec->n_dh == 0) {
+        t->how.order = CORE_ORDER_PAIRS;
+        t->how.head = spec->n_dh;
+    }
 }
 
 /* The last layers of a file may be some that predict further tokens. */
@@ -201,10 +209,8 @@ static core_status name_tensor(tensor *t, const core_gguf *file,
     if (m.order == CORE_ORDER_HEADS)
         return join_heads(t, file, layer, spec);
     reshape(&t->view, layout);
-    if (arch->pairs && is_query_or_key(m.kind)) {
-        t->how.order = CORE_ORDER_PAIRS;
-        t->how.head = spec->n_dh;
-    }
+    if (arch->pairs && is_query_or_key(m.kind))
+        set_pairs(t, spec);
     if (arch->tiled)
         set_tiles(t, spec, m.kind);
     return CORE_OK;

@@ -622,6 +622,38 @@ START_TEST(heads_that_do_not_fit_stay_as_they_lie)
 }
 END_TEST
 
+/* Heads of 16 rows, as the tensors have them, and of 24, which no tensor is
+ * made of. */
+START_TEST(rows_that_are_no_whole_heads_stay_as_they_lie)
+{
+    static const struct sizes {
+        char hidden[32], rotated[36];
+        int64_t n_dh;
+    } SIZES[] = {
+        {"llama.embedding_length\4\0\0\0\100",
+         "llama.rope.dimension_count\4\0\0\0\20", 16},
+        {"llama.embedding_length\4\0\0\0\140",
+         "llama.rope.dimension_count\4\0\0\0\30", 24},
+    };
+    const struct sizes *to = &SIZES[_i];
+    char path[128];
+    core_spec spec;
+    core_st_folder *files = NULL;
+    write_changed(DATA "mixtral__leftpad.gguf", SIZES[0].hidden, to->hidden, 27,
+                  path);
+    check_ok(
+        open_changed(path, SIZES[0].rotated, to->rotated, 31, &spec, &files));
+    ck_assert_int_eq(spec.n_dh, to->n_dh);
+    for (int64_t i = 0; i < core_st_folder_count(files); i++) {
+        const core_st_place at = core_st_folder_at(files, i);
+        if (strstr(at.tensor->name, "q_proj") != NULL ||
+            strstr(at.tensor->name, "k_proj") != NULL)
+            ck_assert((at.how != NULL) == (_i == 0));
+    }
+    core_st_folder_close(files);
+}
+END_TEST
+
 /* What no shard may cut: a block, or all heads of which it holds parts. */
 START_TEST(a_block_of_several_heads_is_the_whole_row)
 {
@@ -701,6 +733,8 @@ int main(void)
     tcase_add_loop_test(tests, layers_mix_as_a_list_or_else_a_period_says, 0,
                         N_MIXES);
     tcase_add_test(tests, heads_that_do_not_fit_stay_as_they_lie);
+    tcase_add_loop_test(tests, rows_that_are_no_whole_heads_stay_as_they_lie, 0,
+                        2);
     tcase_add_test(tests, a_block_of_several_heads_is_the_whole_row);
     tcase_add_test(tests, a_delta_net_in_blocks_opens_without_activations);
     tcase_add_test(tests, two_tensors_do_not_mean_one_weight);
