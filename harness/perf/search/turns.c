@@ -1,7 +1,7 @@
 /* harness/perf/search/turns.c -- virtual stages in step, turn by turn.
  *
- * Stage 0 takes pp micro-batches with a chunk and goes over to the next; stage s
- * does so s turns later (parallel/turns.h).  In turn j of such a change the
+ * Stage 0 takes pp micro-batches with a chunk and goes over to the next; stage
+ * s does so s turns later (parallel/turns.h).  In turn j of such a change the
  * stages up to j have the new chunk and those behind the old one, so a group is
  * vpp changes, of pp turns each, and pp - 1 more turns where nothing follows.
  *
@@ -17,8 +17,9 @@ static double later(double a, double b)
     return b <= a ? a : b;
 }
 
-/* Over the turns of a change, of the slowest stage at work: again [n_part] where
- * it has the part in the turn before, too; enter [pp] where it changes.      */
+/* Over the turns of a change, of the slowest stage at work: again [n_part]
+ * where it has the part in the turn before, too; enter [pp] where it changes.
+ */
 static double sum_of_slowest(const double *again, const double *enter, int pp,
                              int old, int next)
 {
@@ -26,8 +27,7 @@ static double sum_of_slowest(const double *again, const double *enter, int pp,
     double before = 0, sum = 0;
     behind[pp] = 0;
     for (int s = pp - 1; s > 0; s--)
-        behind[s] =
-            old != NONE ? later(behind[s + 1], again[old * pp + s]) : 0;
+        behind[s] = old != NONE ? later(behind[s + 1], again[old * pp + s]) : 0;
     for (int j = 0; j < pp; j++) {
         double most = behind[j + 1];
         if (next != NONE) {
@@ -39,19 +39,24 @@ static double sum_of_slowest(const double *again, const double *enter, int pp,
     return sum;
 }
 
+/* Seconds until a part has the message of the one before it. */
+static double sent_to(const har__segments *own, int part)
+{
+    return part > 0 ? own->after[part - 1] : 0;
+}
+
 /* From the last pair of a turn to the first of the next. */
 static double sum_between(const har__segments *own, int old, int next)
 {
     const int pp = own->pp, n_part = pp * own->vpp;
     double again[CORE_MAX_LAYERS], enter[CORE_MAX_LAYERS];
-    for (int part = 0; part < n_part; part++) {
-        const double sent = part > 0 ? own->after[part - 1] : 0;
-        again[part] = own->seconds[part] + later(sent, own->after[part]);
-        if (next != NONE && part / pp == next) {
-            const int s = part % pp;
-            const double done = old != NONE ? own->after[old * pp + s] : 0;
-            enter[s] = own->seconds[part] + later(sent, done);
-        }
+    for (int part = 0; part < n_part; part++)
+        again[part] =
+            own->seconds[part] + later(sent_to(own, part), own->after[part]);
+    for (int s = 0; next != NONE && s < pp; s++) {
+        const int part = next * pp + s;
+        const double done = old != NONE ? own->after[old * pp + s] : 0;
+        enter[s] = own->seconds[part] + later(sent_to(own, part), done);
     }
     return sum_of_slowest(again, enter, pp, old, next);
 }
@@ -76,8 +81,9 @@ static void change(const har__segments *own, int old, int next, har__turns *out)
     out->seconds += sum_between(own, old, next);
     for (int pair = 1; pair < own->n_pair; pair++) {
         const double *mine = own->seconds + pair * n_part;
-        out->seconds += sum_of_slowest(
-            mine, mine + (next != NONE ? next * own->pp : 0), own->pp, old, next);
+        out->seconds +=
+            sum_of_slowest(mine, mine + (next != NONE ? next * own->pp : 0),
+                           own->pp, old, next);
     }
     for (int pair = 0; pair < own->n_pair; pair++)
         count_pairs(own, pair, old, next, &out->pairs);
