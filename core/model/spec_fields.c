@@ -250,10 +250,9 @@ static core_status read_layers(core_spec *spec, const core__field *f,
         const core__spec_entry *entry = &entries->at[i];
         if (strcmp(entry->path, item) != 0)
             continue;
-        CORE_FAIL_IF(n == CORE_MAX_LAYERS, CORE_E_SPEC,
-                     "%s: %s: more than %d layers",
-                     where_is(entries, entry, false).text, f->path,
-                     CORE_MAX_LAYERS);
+        CORE_FAIL_IF(
+            n == CORE_MAX_LAYERS, CORE_E_SPEC, "%s: %s: more than %d layers",
+            where_is(entries, entry, false).text, f->path, CORE_MAX_LAYERS);
         if (!parse_layer(spec, f, entry->text, n++))
             return bad_value(entries, entry, f);
     }
@@ -325,8 +324,13 @@ core_status core__spec_from_entries(core_spec *out,
         CORE_TRY(check_known(entries, &entries->at[i]));
     core_spec spec = core__spec_blank();
     const core__field *f;
-    for (int i = 0; (f = core__spec_field(i)) != NULL; i++)
+    /* whether a field applies may be asked of all layers */
+    for (int i = 0; (f = core__spec_field(i)) != NULL; i++) {
         CORE_TRY(read_field(&spec, f, entries, missing));
+        CORE_FAIL_IF(spec.n_l > CORE_MAX_LAYERS, CORE_E_SPEC,
+                     "%s: layers: %lld, expected 1 to %d", entries->file,
+                     (long long)spec.n_l, CORE_MAX_LAYERS);
+    }
     CORE_FAIL_IF(missing[0] != '\0', CORE_E_SPEC,
                  "%s: %s: missing; spec --fields says what they are",
                  entries->file, missing);
@@ -419,7 +423,8 @@ static void write_value(const core_spec *spec, const core__field *f, FILE *out)
 }
 
 /* As it would be written; "-" where it would not. */
-static core_status text_of(const core_spec *spec, const core__field *f, char **out)
+static core_status text_of(const core_spec *spec, const core__field *f,
+                           char **out)
 {
     size_t n = 0;
     FILE *stream = open_memstream(out, &n);

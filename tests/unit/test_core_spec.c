@@ -154,6 +154,7 @@ typedef struct change {
 
 static const change BAD_YAML[] = {
     {"layers: 7\n", "", "good.yaml: layers: missing"},
+    {"layers: 7\n", "layers: 257\n", "good.yaml: layers: 257, expected 1 to 256"},
     {"  theta: 10000\n", "", "good.yaml: rope.theta: missing"},
     {"hidden: 60\n", "hidden: 60\nhiddn: 60\n",
      "good.yaml:5:1: hiddn: unknown field, is it 'hidden'?"},
