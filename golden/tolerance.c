@@ -6,8 +6,9 @@
  * element, which a rounding that no draw met may turn.  Of few elements, each
  * turned seldom, the draws may have met none: then the deviation is that of the
  * tap's rows in general, in proportion to how far their values go.
- * docs/golden.md has the argument; compute.c runs the passes.  What the numerics can resolve is asked
- * of core_store itself, so that numerics added later need nothing here.
+ * docs/golden.md has the argument; compute.c runs the passes.  What the numerics
+ * can resolve is asked of core_store itself, so that numerics added later need
+ * nothing here.
  */
 #include "golden/golden_impl.h"
 

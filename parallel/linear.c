@@ -17,16 +17,8 @@
 #include "parallel/forward_impl.h"
 #include "parallel/product.h"
 
-#include <cblas.h>
-#include <limits.h>
 #include <omp.h>
 #include <string.h>
-
-static blasint blas_int(int64_t n)
-{
-    core_assert(n >= 0 && n <= INT_MAX);
-    return (blasint)n;
-}
 
 par_thread_room par__thread_room(const par_work *w)
 {
@@ -89,10 +81,8 @@ typedef struct product {
 
 static void tile_f64(const product *p, cut x, cut w)
 {
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, blas_int(x.n),
-                blas_int(w.n), blas_int(p->n_col), 1.0, p->x + x.i * p->ldx,
-                blas_int(p->ldx), p->w64 + w.i * p->n_col, blas_int(p->n_col),
-                0.0, p->y + x.i * p->ldy + w.i, blas_int(p->ldy));
+    par_product_f64(p->y + x.i * p->ldy + w.i, p->ldy, p->x + x.i * p->ldx,
+                    p->ldx, x.n, p->w64 + w.i * p->n_col, w.n, p->n_col);
 }
 
 /* room.a32 has the rows of x. */

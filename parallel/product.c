@@ -105,6 +105,14 @@ static blasint blas_int(int64_t n)
     return (blasint)n;
 }
 
+void par_product_f64(double *y, int64_t ldy, const double *x, int64_t ldx,
+                     int64_t n, const double *w, int64_t n_row, int64_t n_col)
+{
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, blas_int(n),
+                blas_int(n_row), blas_int(n_col), 1.0, x, blas_int(ldx), w,
+                blas_int(n_col), 0.0, y, blas_int(ldy));
+}
+
 void par_product_f32(float *y, const float *x, int64_t n, const float *w,
                      int64_t n_row, int64_t n_col)
 {

@@ -70,17 +70,24 @@ typedef struct block {
     double flops;
 } block;
 
+/* What each of a row's keys has where a query sees none. */
+static double even_share(const ref__run *run, const attention *at)
+{
+    double p = at->sinks != NULL ? 0.0 : 1.0 / (double)run->batch->n_t;
+    core_store(at->p, CORE_GRID_PROB, &p, 1);
+    return p;
+}
+
 /* o = sum over all T keys of the row of v_j / T; 0 where a sink takes all. */
 static void uniform_context(const ref__run *run, const attention *at,
                             const double *v, double *o)
 {
     const int64_t n_t = run->batch->n_t, n_dv = at->heads.size.n_dv;
     const int64_t ld_v = at->heads.size.n_g * n_dv;
-    double p = 1.0 / (double)n_t;
-    core_store(at->p, CORE_GRID_PROB, &p, 1);
+    const double p = even_share(run, at);
     for (int64_t d = 0; d < n_dv; d++)
         o[d] = 0.0;
-    for (int64_t j = 0; at->sinks == NULL && j < n_t; j++)
+    for (int64_t j = 0; p > 0.0 && j < n_t; j++)
         for (int64_t d = 0; d < n_dv; d++)
             o[d] += p * v[j * ld_v + d];
 }
@@ -314,25 +321,23 @@ static void find_keys(const ref__run *run, const attention *at, block *blk,
         blk->abs_v = at->abs_v + at_key * blk->ld_v + g * size->n_dv;
 }
 
-/* One query's o [Dv], stored after each key; error [3, Dv] or NULL. */
+/* One query's o [Dv], stored after each key; error [3, Dv] or NULL.  row_v: the
+ * values of all keys of the row, where it sees none, else NULL.              */
 static void stored_context(const ref__run *run, const attention *at,
-                           const block *blk, int64_t i, bool blind,
+                           const block *blk, int64_t i, const double *row_v,
                            double share, double *o, double *error)
 {
-    const int64_t n_t = run->batch->n_t, n_dv = at->heads.size.n_dv;
-    const int64_t ld_v = at->heads.size.n_g * n_dv;
-    const int64_t g = blk->h * at->heads.size.n_g / at->heads.size.n_h;
+    const int64_t n_dv = at->heads.size.n_dv;
     const ref__sum_stores how = {
         .ctx = core_numerics_of(run->numerics, CORE_SLOT_CTX),
         .share = run->u.sides * share,
         .u = run->u.sides * run->u.sum,
     };
-    double even = at->sinks != NULL ? 0.0 : 1.0 / (double)n_t;
-    core_store(at->p, CORE_GRID_PROB, &even, 1);
-    const double *v = at->heads.v + blk->b * n_t * ld_v + g * n_dv;
+    const double even = even_share(run, at);
     const double *p = blk->s + i * (blk->i1 - blk->j0);
-    if (blind)
-        ref__stored_sum(how, &even, 0, n_t, v, ld_v, n_dv, o, error);
+    if (row_v != NULL)
+        ref__stored_sum(how, &even, 0, run->batch->n_t, row_v,
+                        at->heads.size.n_g * n_dv, n_dv, o, error);
     else if (run->draw != NULL)
         ref__drawn_stored_sum(core_numerics_at(how.ctx, CORE_SLOT_OUT), p,
                               blk->i1 - blk->j0, blk->v, blk->ld_v, n_dv, o);
@@ -359,14 +364,16 @@ static void query_context(const ref__run *run, const attention *at, block *blk,
     double *o = at->context + o_at;
     double *sum_abs = at->bound != NULL ? blk->sum_p_abs_v + i * n_dv : NULL;
     double *error = at->bound != NULL ? blk->sum_error : NULL;
+    const double *row_v = blind ? at->heads.v + v_at : NULL;
     if (blind) {
-        uniform_context(run, at, at->heads.v + v_at, o);
         if (at->bound != NULL)
             uniform_context(run, at, at->abs_v + v_at, sum_abs);
         blk->max_norm1 = fmax(blk->max_norm1, 2.0);
     }
+    if (blind && !at->stores_sum)
+        uniform_context(run, at, row_v, o);
     if (at->stores_sum)
-        stored_context(run, at, blk, i, blind,
+        stored_context(run, at, blk, i, row_v,
                        ref__context_share(run->u, of_p, score_error, n_term), o,
                        error);
     for (int64_t c = 0; !blind && run->draw != NULL && c < n_dv; c++)

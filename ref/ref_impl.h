@@ -324,9 +324,9 @@ double ref__score_error(ref__roundoff u, int64_t n_dh, double norm_q,
 double ref__context_share(ref__roundoff u, ref__roundoff of_p,
                           double max_score_error, int64_t n_visible);
 void ref__bound_context(ref__roundoff u, ref__roundoff of_p, float *bound,
-                        const double *sum_p_abs_v, const double *of_sum, const double *y, int64_t n,
-                        double max_score_error, double max_v,
-                        int64_t n_visible);
+                        const double *sum_p_abs_v, const double *of_sum,
+                        const double *y, int64_t n, double max_score_error,
+                        double max_v, int64_t n_visible);
 void ref__bound_combine(ref__roundoff u, float *bound, const double *sum_abs,
                         const double *y, int64_t n, int64_t n_k);
 

@@ -1,4 +1,4 @@
-/* core/numbers/rng.c -- Philox 4x32-10, and the two ways it is used.
+/* core/numbers/rng.c -- Philox 4x32-10, and the ways it is used.
  *
  * The counter is (index, stream), the key is the seed: nothing is chained, so
  * element i costs the same whoever asks first.  core_rng goes through Random123
@@ -9,6 +9,7 @@
 #include "core/numbers/rng.h"
 
 #include <Random123/philox.h>
+#include <math.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -25,6 +26,13 @@ core_rng_block core_rng(uint64_t seed, uint64_t stream, uint64_t index)
 uint64_t core_rng_stream(const char *name)
 {
     return XXH3_64bits(name, strlen(name));
+}
+
+double core_rng_normal(uint32_t a, uint32_t b)
+{
+    const double u = ((double)a + 0.5) * 0x1p-32;
+    const double v = ((double)b + 0.5) * 0x1p-32;
+    return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
 }
 
 /* The upper half of the 128-bit product. */

@@ -50,9 +50,7 @@ static void read_layer(router *r, const core_weights *weights, int layer)
 static double normal(uint64_t stream, int64_t index)
 {
     const core_rng_block b = core_rng(0, stream, (uint64_t)index);
-    const double u = ((double)b.word[0] + 0.5) * 0x1p-32;
-    const double v = ((double)b.word[1] + 0.5) * 0x1p-32;
-    return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
+    return core_rng_normal(b.word[0], b.word[1]);
 }
 
 /* The token's K experts are counted. */

@@ -9,6 +9,7 @@
 #include "harness/perf/predict/schedule.h"
 #include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
+#include "tests/support/seen_spans.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -1094,17 +1095,6 @@ START_TEST(classes_are_the_sums_of_their_records)
 }
 END_TEST
 
-typedef struct seen {
-    double n_span, end;
-} seen;
-
-static void see(void *self, const har_span *span)
-{
-    seen *s = self;
-    s->n_span++;
-    s->end = fmax(s->end, span->end);
-}
-
 /* A prediction adds up what is computed between transfers, and transfers that
  * follow each other where nothing hides them; a timeline has every record by
  * itself, and ends with the pass.                                            */
@@ -1131,8 +1121,8 @@ START_TEST(a_timeline_has_every_record)
     ck_assert_int_eq(har_predictor_make(&p, &f.machine), CORE_OK);
     ck_assert_int_eq(har_predict(p, &c, out), CORE_OK);
     for (int again = 0; again < 2; again++) {
-        seen s = {0};
-        ck_assert_int_eq(har_predict_spans(p, see, &s), CORE_OK);
+        seen_spans s = {0};
+        ck_assert_int_eq(har_predict_spans(p, see_span, &s), CORE_OK);
         double n_record = 0;
         for (int k = 0; k < out->n_class; k++)
             n_record += out->class_of[k].n_record * out->n_gpu;

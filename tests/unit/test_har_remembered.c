@@ -12,6 +12,7 @@
 #include "core/numbers/rng.h"
 #include "tests/support/check_main.h"
 #include "tests/support/random_case.h"
+#include "tests/support/seen_spans.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -415,17 +416,6 @@ END_TEST
 
 /* --- what is added up --- */
 
-typedef struct seen {
-    double n_span, end;
-} seen;
-
-static void see(void *self, const har_span *span)
-{
-    seen *s = self;
-    s->n_span++;
-    s->end = fmax(s->end, span->end);
-}
-
 /* A timeline has every record by itself. */
 START_TEST(what_is_remembered_ends_with_the_timeline)
 {
@@ -435,11 +425,11 @@ START_TEST(what_is_remembered_ends_with_the_timeline)
     open_mini(&m, "zipf:1");
     ck_assert_int_eq(par_plan_parse(&m.plan, PLANS[_i]), CORE_OK);
     for (int again = 0; again < 2; again++) {
-        seen s = {0, 0};
+        seen_spans s = {0, 0};
         double n_record = 0;
         ck_assert_int_eq(har_predict(p.old, &m.what, p.of_old), CORE_OK);
         ck_assert_int_eq(har_predict(p.old, &m.what, p.of_old), CORE_OK);
-        ck_assert_int_eq(har_predict_spans(p.old, see, &s), CORE_OK);
+        ck_assert_int_eq(har_predict_spans(p.old, see_span, &s), CORE_OK);
         for (int k = 0; k < p.of_old->n_class; k++)
             n_record += p.of_old->class_of[k].n_record * p.of_old->n_gpu;
         near("records", s.n_span, n_record, 0);

@@ -60,6 +60,24 @@ static core_status add_granite(const core_gguf *file, json_t *config)
     return CORE_OK;
 }
 
+/* A word for each of n layers at most, as far as the list goes, by whether its
+ * number is set. */
+static json_t *words_of(const core_gguf_key *list, int64_t n, const char *set,
+                        const char *unset)
+{
+    json_t *words = json_array();
+    double x = 0.0;
+    for (int64_t l = 0; l < n && list != NULL && core_gguf_number(list, l, &x);
+         l++)
+        json_array_append_new(words, json_string(x != 0.0 ? set : unset));
+    return words;
+}
+
+static int64_t layers_of(const json_t *config)
+{
+    return json_integer_value(json_object_get(config, "num_hidden_layers"));
+}
+
 /* Sizes of a head: files before key_length_mla have them in key_length. */
 static void put_latent(const core_gguf *file, json_t *config)
 {
@@ -111,18 +129,16 @@ static core_status add_glm_dsa(const core_gguf *file, json_t *config)
 {
     const core_gguf_key *types =
         core__gguf_get(file, "attention.indexer.types");
-    const json_int_t n_l =
-        json_integer_value(json_object_get(config, "num_hidden_layers"));
-    json_t *words = json_array();
+    const int64_t all = layers_of(config);
+    const int64_t n_l = all < CORE_MAX_LAYERS ? all : CORE_MAX_LAYERS;
+    json_t *words = words_of(types, n_l, "full", "shared");
     put_latent(file, config);
-    for (json_int_t l = 0; l < n_l && l < CORE_MAX_LAYERS; l++) {
-        double chooses =
-            core__gguf_layer_tensor(file, l, "indexer.attn_k.weight") != NULL;
-        if (types != NULL && !core_gguf_number(types, l, &chooses))
-            break;
-        json_array_append_new(words,
-                              json_string(chooses != 0.0 ? "full" : "shared"));
-    }
+    for (int64_t l = 0; l < n_l && types == NULL; l++)
+        json_array_append_new(
+            words, json_string(core__gguf_layer_tensor(
+                                   file, l, "indexer.attn_k.weight") != NULL
+                                   ? "full"
+                                   : "shared"));
     json_object_set_new(config, "indexer_types", words);
     return CORE_OK;
 }
@@ -148,14 +164,9 @@ static core_status add_exaone(const core_gguf *file, json_t *config)
 {
     const core_gguf_key *windows =
         core__gguf_get(file, "attention.sliding_window_pattern");
-    double has_window = 0.0;
-    json_t *types = json_array();
-    for (int64_t l = 0;
-         windows != NULL && core_gguf_number(windows, l, &has_window); l++)
-        json_array_append_new(types, json_string(has_window != 0.0
-                                                     ? "sliding_attention"
-                                                     : "full_attention"));
-    json_object_set_new(config, "layer_types", types);
+    json_object_set_new(
+        config, "layer_types",
+        words_of(windows, INT64_MAX, "sliding_attention", "full_attention"));
     return CORE_OK;
 }
 
@@ -165,21 +176,14 @@ static core_status add_qwen35(const core_gguf *file, json_t *config)
 {
     const core_gguf_key *has_net =
         core__gguf_get(file, "attention.recurrent_layers");
-    const json_int_t n_l =
-        json_integer_value(json_object_get(config, "num_hidden_layers"));
-    double n_inner = 0.0, n_vh = 1.0, is_net = 0.0;
+    double n_inner = 0.0, n_vh = 1.0;
     (void)core__gguf_value(file, "ssm.inner_size", &n_inner);
     (void)core__gguf_value(file, "ssm.time_step_rank", &n_vh);
     put(config, "linear_value_head_dim", n_inner / n_vh);
-    if (has_net == NULL)
-        return CORE_OK;
-    json_t *types = json_array();
-    for (json_int_t l = 0; l < n_l && core_gguf_number(has_net, l, &is_net);
-         l++)
-        json_array_append_new(
-            types,
-            json_string(is_net != 0.0 ? "linear_attention" : "full_attention"));
-    json_object_set_new(config, "layer_types", types);
+    if (has_net != NULL)
+        json_object_set_new(config, "layer_types",
+                            words_of(has_net, layers_of(config),
+                                     "linear_attention", "full_attention"));
     return CORE_OK;
 }
 
@@ -188,16 +192,11 @@ static core_status add_kimi(const core_gguf *file, json_t *config)
 {
     const core_gguf_key *kv = core__gguf_get(file, "attention.head_count_kv");
     const core_gguf_tensor *decays = first_tensor(file, "ssm_a");
-    const json_int_t n_l =
-        json_integer_value(json_object_get(config, "num_hidden_layers"));
-    json_t *types = json_array();
-    double n_g = 0.0;
-    for (json_int_t l = 0; l < n_l && kv != NULL &&
-                           core_gguf_number(kv, kv->is_list ? l : 0, &n_g);
-         l++)
-        json_array_append_new(
-            types,
-            json_string(n_g == 0.0 ? "linear_attention" : "full_attention"));
+    const int64_t n_l = layers_of(config);
+    json_t *types = words_of(kv, n_l, "full_attention", "linear_attention");
+    for (int64_t l = (int64_t)json_array_size(types);
+         l > 0 && l < n_l && !kv->is_list; l++)
+        json_array_append(types, json_array_get(types, 0));
     json_object_set_new(config, "layer_types", types);
     if (decays != NULL)
         put(config, "linear_num_heads", (double)decays->n);

@@ -66,16 +66,20 @@ static void choose_probabilities(const double *share, int n_e, int64_t n_k,
 
 /* --- drawn --- */
 
+static uint32_t word(domain *m)
+{
+    return core_rng(m->demand->seed, m->stream, m->index++).word[0];
+}
+
 static double uniform(domain *m)
 {
-    const core_rng_block b = core_rng(m->demand->seed, m->stream, m->index++);
-    return ((double)b.word[0] + 0.5) / 4294967296.0;
+    return ((double)word(m) + 0.5) / 4294967296.0;
 }
 
 static double normal(domain *m)
 {
-    const double u = uniform(m), v = uniform(m);
-    return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
+    const uint32_t a = word(m), b = word(m);
+    return core_rng_normal(a, b);
 }
 
 /* Binomial(n, p) with n p <= WIDE and p <= 1/2: from 0 upwards. */

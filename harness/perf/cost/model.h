@@ -56,6 +56,10 @@ typedef enum har_cost_part {
     HAR_COST_N_PARTS
 } har_cost_part;
 
+/* Is a section of this part of the rows that come to experts?  What packs and
+ * combines is of the rank's own tokens, too, and so is a layer.      [local] */
+bool har_cost_is_of_flow(har_cost_part part);
+
 /* Rows of a grouped product.  Of a record flops, read and written grow with m, and
  * weights with n_expert.                                                     */
 typedef struct har_cost_rows {

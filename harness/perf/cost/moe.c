@@ -285,14 +285,18 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* What leaves this rank: counts, metadata, rows; and rows on their way back. */
-static void find_leaving(const har__walk *w, int64_t out[3], int64_t back[1])
+/* What leaves this rank: counts, metadata, rows. */
+static void find_leaving(const har__walk *w, int64_t out[3])
 {
-    const int64_t n_d = core_spec_n_de(w->spec);
     out[0] = w->lay->ep_group.n - 1;
     out[1] = HAR__META_WORDS * (w->n_to - w->n_stays);
-    out[2] = n_d * (w->n_to - w->n_stays);
-    back[0] = n_d * (w->n_completed - w->n_keeps);
+    out[2] = core_spec_n_de(w->spec) * (w->n_to - w->n_stays);
+}
+
+/* And rows on their way back. */
+static int64_t n_returned(const har__walk *w)
+{
+    return core_spec_n_de(w->spec) * (w->n_completed - w->n_keeps);
 }
 
 static void put_dispatch(har__walk *w)
@@ -300,8 +304,8 @@ static void put_dispatch(har__walk *w)
     const int n = w->lay->ep_group.n;
     const int64_t n_d = core_spec_n_de(w->spec), to = w->n_to,
                   from = w->n_from, stays = w->n_stays;
-    int64_t leaves[3], back[1];
-    find_leaving(w, leaves, back);
+    int64_t leaves[3];
+    find_leaving(w, leaves);
     if (har__has_flow(w, HAR_COST_DISPATCH, larger(to, from), leaves))
         return;
     put_exchange(w, CORE_TAP_RECV, CORE_COST_WORDS, n, n, 1);
@@ -315,8 +319,7 @@ static void put_dispatch(har__walk *w)
 static void put_return(har__walk *w)
 {
     const int64_t n_d = core_spec_n_de(w->spec), in = w->n_completed;
-    int64_t out[3], leaves[1];
-    find_leaving(w, out, leaves);
+    const int64_t leaves[] = {n_returned(w)};
     w->op = par_operator_name(PAR_OP_DISPATCH);
     if (har__has_flow(w, HAR_COST_RETURN, larger(in, w->n_back), leaves))
         return;
@@ -617,7 +620,8 @@ bool har__has_layer(har__walk *w, int pair)
         .n_kept = w->n_to,
         .n_most = larger(w->n_to, w->n_from)};
     layer.section.rows = rows_of_experts(w);
-    find_leaving(w, layer.sent_out, layer.sent_back);
+    find_leaving(w, layer.sent_out);
+    layer.sent_back[0] = n_returned(w);
     return reader->has_layer(reader->self, &layer);
 }
 

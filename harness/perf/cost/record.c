@@ -200,22 +200,21 @@ bool har__has_weight(const har__walk *w, core_weight_kind kind)
 
 /* --- sections --- */
 
-/* What packs and combines is of the rank's own tokens, too, and so is a layer. */
-static bool is_of_flow(har_cost_part part)
+bool har_cost_is_of_flow(har_cost_part part)
 {
     return part > HAR_COST_PACK && part != HAR_COST_COMBINE &&
            part != HAR_COST_LAYER;
 }
 
 har_cost_section har__section_of(const har__walk *w, har_cost_part part,
-                              int64_t n_flow, const int64_t *sent)
+                                 int64_t n_flow, const int64_t *sent)
 {
     const bool is_end = part == HAR_COST_EMBED || part == HAR_COST_HEAD;
     return (har_cost_section){.part = part,
                               .like = is_end ? 0 : w->like[w->layer],
                               .n_row = w->n_row,
                               .n_flow = n_flow,
-                              .is_of_flow = is_of_flow(part),
+                              .is_of_flow = har_cost_is_of_flow(part),
                               .sent = sent,
                               .layer = is_end ? 0 : w->layer,
                               .mb = w->mb,

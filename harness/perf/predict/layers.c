@@ -16,7 +16,7 @@ static har__section *of_layer(const har__putting *u, const har_cost_layer *now,
 {
     har_cost_section section = now->section;
     section.part = part;
-    section.is_of_flow = part != HAR_COST_PACK && part != HAR_COST_COMBINE;
+    section.is_of_flow = har_cost_is_of_flow(part);
     section.n_flow = n_flow;
     const har__place place = har__place_of(u, &section);
     const int32_t at = *har__find_section(u->p, &place);
@@ -26,13 +26,8 @@ static har__section *of_layer(const har__putting *u, const har_cost_layer *now,
 static core_status exchange(har__putting *u, har__section *known, double weight,
                             const int64_t *sent)
 {
-    har_predictor *p = u->p;
     known->weight += weight;
-    for (int64_t i = 0; i < known->n; i++) {
-        const har__known *k = &p->known[known->first + i];
-        p->class_of[k->event.class_i].bytes +=
-            weight * ((double)sent[i] * k->of_sent);
-    }
+    har__add_sent(u->p, known, weight, sent);
     return har__recall_sums(u, known);
 }
 

@@ -129,6 +129,10 @@ CORE_NODISCARD core_status har__begin_section(har__putting *u,
 /* These lanes have a section.                                                */
 CORE_NODISCARD core_status har__touch(har_predictor *p, har__section *section);
 
+/* Bytes of an exchange whose records send so much each.                      */
+void har__add_sent(har_predictor *p, const har__section *known, double weight,
+                   const int64_t *sent);
+
 /* Its events, an event for each cause between transfers; of products of other
  * rows, timed anew, one.                                                     */
 CORE_NODISCARD core_status har__recall_sums(har__putting *u,

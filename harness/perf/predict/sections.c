@@ -233,6 +233,16 @@ core_status har__multiply(har__putting *u, const har__section *known,
     return har__add_event(u, &event);
 }
 
+void har__add_sent(har_predictor *p, const har__section *known, double weight,
+                   const int64_t *sent)
+{
+    for (int64_t i = 0; i < known->n; i++) {
+        const har__known *k = &p->known[known->first + i];
+        p->class_of[k->event.class_i].bytes +=
+            weight * ((double)sent[i] * k->of_sent);
+    }
+}
+
 static core_status recall(har__putting *u, har__section *known,
                           const har_cost_section *now)
 {
@@ -246,11 +256,8 @@ static core_status recall(har__putting *u, har__section *known,
     CORE_TRY(har__enter(u, ends ? PAR_STEP_ADD : PAR_STEP_MIX));
     u->layer = now->layer;
     known->weight += weight;
-    for (int64_t i = 0; known->is_exchange && i < known->n; i++) {
-        const har__known *k = &p->known[known->first + i];
-        p->class_of[k->event.class_i].bytes +=
-            weight * ((double)now->sent[i] * k->of_sent);
-    }
+    if (known->is_exchange)
+        har__add_sent(p, known, weight, now->sent);
     return p->is_whole ? recall_whole(u, known, now)
                        : har__recall_sums(u, known);
 }
